@@ -1,0 +1,206 @@
+"""Say what kind of failure an exception is, without importing the SDK it came from."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from embow.embeddings.types import Failure, FailureKind
+from embow.errors import EmbeddingError, EmbowError
+
+_TRANSPORT = {
+    "httpx": {"TransportError"},
+    "httpx2": {"TransportError"},
+    "httpcore": {"NetworkError", "TimeoutException", "ProtocolError"},
+    "requests": {"ConnectionError", "Timeout", "ChunkedEncodingError"},
+    "urllib3": {"TimeoutError", "ProtocolError", "NewConnectionError", "MaxRetryError"},
+    "aiohttp": {"ClientConnectionError", "ClientPayloadError"},
+}
+"""Base classes of failures on the wire, by the root module that defines them."""
+
+_PROGRAM_ERRORS: tuple[type[BaseException], ...] = (
+    ImportError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    NotImplementedError,
+    AssertionError,
+    MemoryError,
+)
+_FILE_ERRNOS = frozenset(
+    {
+        errno.ENOENT,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.EEXIST,
+        errno.ENOSPC,
+        errno.EROFS,
+    }
+)
+_TRANSIENT_STATUS = frozenset({408, 409, 425})
+_QUOTA_WORDS = ("insufficient_quota", "billing_hard_limit_reached", "exceeded your current quota")
+_TOO_LARGE_WORDS = (
+    "tokens per request",
+    "too many inputs",
+    "batch size",
+    "payload size",
+    "array too long",
+    "array_above_max_length",
+    "total number of texts",
+    "request too large",
+)
+_TOO_LONG_WORDS = (
+    "maximum context length",
+    "context_length_exceeded",
+    "context length",
+    "too long",
+    "maximum input length",
+    "string_above_max_length",
+)
+
+
+def classify(error: BaseException) -> Failure:
+    """Return the failure an exception stands for.
+
+    embow's own errors keep their kind. Errors that carry an HTTP status are judged by it,
+    network errors may pass, program errors (``TypeError``, ``ImportError``) will not, and
+    anything unknown is taken to be transient, because giving up on a whole ingestion for an
+    unknown error costs more than trying again.
+    """
+    if isinstance(error, EmbeddingError):
+        return _own(error)
+    if isinstance(error, EmbowError):
+        return Failure(FailureKind.PERMANENT)
+    status = http_status(error)
+    if status is not None:
+        return _by_status(status, error)
+    if _is_transport(error):
+        return Failure(FailureKind.TRANSIENT)
+    if type(error).__name__ == "OutOfMemoryError":  # torch, on any accelerator
+        return Failure(FailureKind.TOO_LARGE)
+    if isinstance(error, _PROGRAM_ERRORS):
+        return Failure(FailureKind.PERMANENT)
+    if isinstance(error, OSError):
+        return Failure(_os_kind(error))
+    return Failure(FailureKind.TRANSIENT, retry_after(error))
+
+
+def _own(error: EmbeddingError) -> Failure:
+    for kind in FailureKind:
+        if isinstance(error, kind.value):
+            return Failure(kind, error.retry_after, error.row)
+    return Failure(FailureKind.PERMANENT)
+
+
+def http_status(error: BaseException) -> int | None:
+    """Return the HTTP status an exception carries, wherever its SDK keeps it."""
+    response = getattr(error, "response", None)
+    candidates: Iterable[Any] = (
+        getattr(error, "status_code", None),
+        getattr(error, "code", None),
+        getattr(error, "status", None),
+        getattr(response, "status_code", None),
+        getattr(response, "status", None),
+    )
+    for value in candidates:
+        if isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599:
+            return int(value)
+        if isinstance(value, str) and value.isdigit() and 400 <= int(value) <= 599:
+            return int(value)
+    return None
+
+
+def _by_status(status: int, error: BaseException) -> Failure:
+    text = _text(error)
+    if status in (401, 403):
+        return Failure(FailureKind.AUTH)
+    if status == 402 or (status in (400, 429) and _says(text, _QUOTA_WORDS)):
+        return Failure(FailureKind.QUOTA)
+    if status == 413:
+        return Failure(FailureKind.TOO_LARGE)
+    if status == 429:
+        return Failure(FailureKind.RATE_LIMITED, retry_after(error))
+    if status in _TRANSIENT_STATUS or status >= 500:
+        return Failure(FailureKind.TRANSIENT, retry_after(error))
+    if status in (400, 422):
+        return Failure(_refusal(text))
+    return Failure(FailureKind.PERMANENT)
+
+
+def _refusal(text: str) -> FailureKind:
+    if _says(text, _TOO_LARGE_WORDS):
+        return FailureKind.TOO_LARGE
+    if _says(text, _TOO_LONG_WORDS):
+        return FailureKind.TOO_LONG
+    return FailureKind.BAD_INPUT
+
+
+def _text(error: BaseException) -> str:
+    parts = (error, getattr(error, "body", ""), getattr(error, "code", ""))
+    return " ".join(str(part) for part in parts).lower()
+
+
+def _says(text: str, words: tuple[str, ...]) -> bool:
+    return any(word in text for word in words)
+
+
+def _is_transport(error: BaseException) -> bool:
+    if isinstance(error, (ConnectionError, TimeoutError)):
+        return True
+    return any(
+        base.__name__ in _TRANSPORT.get(base.__module__.partition(".")[0], ())
+        for base in type(error).__mro__
+    )
+
+
+def _os_kind(error: OSError) -> FailureKind:
+    # An OSError without a number was raised by a library, about a missing model file as a
+    # rule; urllib keeps the socket's own error in ``reason``.
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException):
+        return classify(reason).kind
+    if error.errno is None or error.errno in _FILE_ERRNOS:
+        return FailureKind.PERMANENT
+    return FailureKind.TRANSIENT
+
+
+def retry_after(error: BaseException) -> float | None:
+    """Return the seconds an error's headers ask to wait, or ``None``.
+
+    Reads ``retry-after-ms``, then ``Retry-After`` as seconds or as an HTTP date.
+    """
+    response = getattr(error, "response", None)
+    headers = getattr(response, "headers", None) or getattr(error, "headers", None)
+    if headers is None:
+        return None
+    return parse_retry_after(headers)
+
+
+def parse_retry_after(headers: Mapping[str, Any]) -> float | None:
+    """Return the seconds response headers ask to wait, or ``None``."""
+    lowered = {str(key).lower(): str(value) for key, value in headers.items()}
+    milliseconds = _number(lowered.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = lowered.get("retry-after")
+    seconds = _number(value)
+    if seconds is not None or value is None:
+        return seconds
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value) if value is not None else None
+    except ValueError:
+        return None
+    return number if number is not None and 0 <= number < float("inf") else None

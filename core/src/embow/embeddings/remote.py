@@ -1,0 +1,97 @@
+"""What providers share that call a server: one client a process, and splitting of requests."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import math
+import os
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from embow.embeddings.loading import load_once
+from embow.embeddings.types import Limits
+
+T = TypeVar("T")
+
+
+_at_exit = contextlib.ExitStack()
+atexit.register(_at_exit.close)
+
+
+def client_once(
+    key: Hashable,
+    secrets: Iterable[str | None],
+    make: Callable[[], T],
+    close: Callable[[T], object],
+) -> T:
+    """Return the client for these settings, making it once a process.
+
+    Functions with equal settings and keys share one client; another key gets another client.
+    A forked child makes its own, because connections must not be shared between processes.
+
+    Args:
+        key: The settings a client is made from, without secrets.
+        secrets: The secrets it is made from. Only their digest is kept.
+        make: Called without arguments; the client must be safe to use from several threads.
+        close: Called with the client when the process ends.
+    """
+    digest = hashlib.sha256()
+    for secret in secrets:
+        digest.update(b"0" if secret is None else hashlib.sha256(secret.encode()).digest())
+    process = os.getpid()
+
+    def open_client() -> T:
+        client = make()
+        _at_exit.callback(_close, process, close, client)
+        return client
+
+    return load_once(("client", key, digest.digest(), process), open_client)
+
+
+def _close(process: int, close: Callable[[T], object], client: T) -> None:
+    if process == os.getpid():  # a forked child leaves its parent's connections alone
+        close(client)
+
+
+def split_to_limits(
+    inputs: Sequence[Any], limits: Limits, count_tokens: Callable[[Sequence[Any]], list[int]]
+) -> Iterator[Sequence[Any]]:
+    """Cut inputs into requests a provider accepts, in order.
+
+    An input that is larger than a whole request makes a request of its own: the provider says
+    what is wrong with it.
+
+    Args:
+        inputs: What to embed.
+        limits: Items, tokens and bytes of one request.
+        count_tokens: Called only where the limits name tokens a request.
+    """
+    max_tokens = limits.max_tokens_per_request
+    tokens = count_tokens(inputs) if max_tokens is not None else None
+    start = items = token_sum = byte_sum = 0
+    for position, value in enumerate(inputs):
+        more_tokens = tokens[position] if tokens is not None else 0
+        more_bytes = _size(value) if limits.max_bytes_per_request is not None else 0
+        if items and (
+            items >= (limits.max_items or math.inf)
+            or token_sum + more_tokens > (max_tokens or math.inf)
+            or byte_sum + more_bytes > (limits.max_bytes_per_request or math.inf)
+        ):
+            yield inputs[start:position]
+            start, items, token_sum, byte_sum = position, 0, 0, 0
+        items += 1
+        token_sum += more_tokens
+        byte_sum += more_bytes
+    if items:
+        yield inputs[start:]
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value.encode(errors="replace"))
+    return len(value) if isinstance(value, (bytes, bytearray, memoryview)) else 0
+
+
+__all__ = ["client_once", "split_to_limits"]

@@ -1,0 +1,149 @@
+"""Small value types shared by providers and the pipeline."""
+
+from __future__ import annotations
+
+import enum
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal
+
+from embow import errors
+
+Role = Literal["document", "query"]
+"""What an input is: text to be found, or text that finds."""
+
+
+class _Operational:
+    """Marks a field that changes how vectors are computed, never which vectors come out."""
+
+    def __repr__(self) -> str:
+        return "operational"
+
+
+operational = _Operational()
+"""Annotate a field with this to keep it out of the function's identity.
+
+``device: Annotated[str, operational] = "cpu"``. Every other field is part of the identity.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one provider call may hold. ``None`` means the provider sets no limit.
+
+    Attributes:
+        max_items: Inputs in one call.
+        max_tokens_per_item: Tokens in one input.
+        max_tokens_per_request: Tokens summed over one call.
+        max_bytes_per_request: UTF-8 (or raw) bytes summed over one call.
+        max_concurrency: Calls that may run at once; 1 where calls must not overlap.
+        requests_per_minute: Known account limit, if any.
+        tokens_per_minute: Known account limit, if any.
+    """
+
+    max_items: int | None = None
+    max_tokens_per_item: int | None = None
+    max_tokens_per_request: int | None = None
+    max_bytes_per_request: int | None = None
+    max_concurrency: int = 1
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+
+
+class FailureKind(enum.Enum):
+    """How a failed call is treated. The value is the exception raised once it is final."""
+
+    AUTH = errors.AuthenticationError
+    QUOTA = errors.QuotaExceededError
+    RATE_LIMITED = errors.RateLimitError
+    TRANSIENT = errors.TransientError
+    TOO_LONG = errors.InputTooLongError
+    TOO_LARGE = errors.RequestTooLargeError
+    BAD_INPUT = errors.BadInputError
+    PERMANENT = errors.PermanentError
+    BAD_OUTPUT = errors.BadOutputError
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self in (FailureKind.RATE_LIMITED, FailureKind.TRANSIENT)
+
+    @property
+    def fatal(self) -> bool:
+        """Whether every other call with this function would fail too."""
+        return self in (FailureKind.AUTH, FailureKind.QUOTA, FailureKind.PERMANENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One classified error of one provider call.
+
+    Attributes:
+        kind: The class of error, which decides what happens next.
+        retry_after: Seconds to wait before the next call, where the provider said so.
+        index: Position in the request of the input at fault, where the provider said so.
+    """
+
+    kind: FailureKind
+    retry_after: float | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one provider call consumed, as the provider reported it."""
+
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RateStatus:
+    """Rate-limit headers of one answer. ``None`` where a header was absent.
+
+    ``reset_*`` are seconds from now until the allowance is full again.
+    """
+
+    limit_requests: int | None = None
+    remaining_requests: int | None = None
+    reset_requests: float | None = None
+    limit_tokens: int | None = None
+    remaining_tokens: int | None = None
+    reset_tokens: float | None = None
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """Collects what a provider reports while one of its calls runs."""
+
+    tokens: int | None = None
+    rate: RateStatus | None = None
+    requests: int = 0
+
+
+_current_call: ContextVar[CallRecord | None] = ContextVar("embow_current_call", default=None)
+
+
+def set_current_call(record: CallRecord | None) -> None:
+    """Point this thread's reports at ``record``. Called by the pipeline around each call."""
+    _current_call.set(record)
+
+
+def record_usage(usage: Usage) -> None:
+    """Report what a call consumed. Providers call it inside ``generate_embeddings``."""
+    record = _current_call.get()
+    if record is not None:
+        record.tokens = (record.tokens or 0) + usage.tokens
+
+
+def record_rate(rate: RateStatus) -> None:
+    """Report the rate-limit headers of an answer. Providers call it with each response."""
+    record = _current_call.get()
+    if record is not None:
+        record.rate = rate
+
+
+def record_request() -> None:
+    """Count one wire request. Only for providers that send several in one call."""
+    record = _current_call.get()
+    if record is not None:
+        record.requests += 1

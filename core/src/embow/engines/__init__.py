@@ -1,0 +1,1 @@
+"""Storage engines: the contract, filters, and the embedded engine."""

@@ -1,0 +1,172 @@
+"""Blocks of rows: the pieces that are scanned, scored and written one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from embow.engines.local.layout import Layout
+from embow.engines.local.vectors import NORM_SUFFIX, Vectors, is_vector, make_vectors, norm_array
+from embow.engines.predicate.columns import unknown_name
+from embow.errors import DataError, SchemaError, UnknownColumnError
+
+STORED_ROW_ID = "rowid"
+"""Physical column of row ids, in files whose rows are not consecutive."""
+
+
+class Block:
+    """Rows held in memory or mapped from a file, by physical column.
+
+    Args:
+        columns: Arrays of one length.
+        first_row: Lowest row id.
+        ids: Row ids, ascending; ``None`` when they are consecutive.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, pa.Array],
+        rows: int,
+        first_row: int,
+        ids: NDArray[np.int64] | None,
+    ) -> None:
+        self.columns = columns
+        self.rows = rows
+        self.first_row = first_row
+        self._ids = ids
+        self._vectors: dict[str, Vectors] = {}
+
+    @cached_property
+    def ids(self) -> NDArray[np.int64]:
+        """Row ids, ascending, shape ``(rows,)``."""
+        if self._ids is not None:
+            return self._ids
+        return np.arange(self.first_row, self.first_row + self.rows, dtype=np.int64)
+
+    @property
+    def last_row(self) -> int:
+        """Highest row id."""
+        return self.first_row + self.rows - 1 if self._ids is None else int(self._ids[-1])
+
+    def column(self, physical: str, arrow_type: pa.DataType) -> pa.Array:
+        """Return a column; nulls where the block was written before the column existed."""
+        array = self.columns.get(physical)
+        return pa.nulls(self.rows, arrow_type) if array is None else array
+
+    def vectors(self, physical: str) -> Vectors | None:
+        """Return a vector column as a matrix; ``None`` where the block does not have it."""
+        if physical not in self.columns:
+            return None
+        if physical not in self._vectors:
+            norms = self.columns.get(physical + NORM_SUFFIX)
+            self._vectors[physical] = make_vectors(self.columns[physical], norms)
+        return self._vectors[physical]
+
+    def positions(self, row_ids: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Return where rows of this block stand; ids that are not in it are left out."""
+        inside = row_ids[(row_ids >= self.first_row) & (row_ids <= self.last_row)]
+        if self._ids is None:
+            return np.asarray(inside - self.first_row, np.intp)
+        at: NDArray[np.intp] = np.searchsorted(self._ids, inside)
+        return np.asarray(at[self._ids[at] == inside])
+
+
+def conform(batch: pa.RecordBatch, layout: Layout) -> pa.RecordBatch:
+    """Return a batch with the table's columns under their physical names.
+
+    Columns may come in any order; nullable ones may be missing.
+
+    Raises:
+        UnknownColumnError: The table has no such column.
+        SchemaError: A column has another type.
+        DataError: A null in a column that must not have one.
+    """
+    for name in batch.schema.names:
+        if name not in layout.schema.names:
+            raise UnknownColumnError(
+                f"The rows have a column '{name}' that the table has not. "
+                f"{unknown_name(name, layout.schema.names)}"
+            )
+    arrays = [_conform_column(batch, field) for field in layout.schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=layout.stored_schema())
+
+
+def _conform_column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    index = batch.schema.get_field_index(field.name)
+    array = pa.nulls(batch.num_rows, field.type) if index < 0 else batch.column(index)
+    if array.null_count and not field.nullable:
+        raise DataError(
+            f"Column '{field.name}' must not be null, but {array.null_count} of "
+            f"{batch.num_rows} rows have no value."
+        )
+    return conform_array(array, field)
+
+
+def conform_array(array: pa.Array, field: pa.Field) -> pa.Array:
+    """Return an array in a field's type; only details such as the names of items may differ.
+
+    Raises:
+        SchemaError: It has another type.
+    """
+    if array.type == field.type:
+        return array
+    if array.type.id == field.type.id:
+        try:
+            return array.cast(field.type)
+        except pa.ArrowException as exc:
+            raise _type_error(field, array.type) from exc
+    raise _type_error(field, array.type)
+
+
+def _type_error(field: pa.Field, found: pa.DataType) -> SchemaError:
+    return SchemaError(f"Column '{field.name}' is {field.type}; the rows have {found}.")
+
+
+def with_norms(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a physical batch with the norms of its vector columns added."""
+    for name, array in zip(batch.schema.names, batch.columns, strict=True):
+        if is_vector(array.type):
+            batch = batch.append_column(name + NORM_SUFFIX, norm_array(array))
+    return batch
+
+
+def coalesce(
+    batches: Iterable[pa.RecordBatch], max_rows: int, max_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows in batches of useful size: small ones joined, large ones sliced."""
+    pending: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        for piece in _pieces(batch, max_rows, max_bytes):
+            if pending and (rows + piece.num_rows > max_rows or size + piece.nbytes > max_bytes):
+                yield join(pending)
+                pending, rows, size = [], 0, 0
+            pending.append(piece)
+            rows += piece.num_rows
+            size += piece.nbytes
+    if pending:
+        yield join(pending)
+
+
+def _pieces(batch: pa.RecordBatch, max_rows: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    if not batch.num_rows:
+        return
+    row_bytes = max(1, batch.nbytes // batch.num_rows)
+    step = max(1, min(max_rows, max_bytes // row_bytes))
+    for start in range(0, batch.num_rows, step):
+        yield batch.slice(start, step)
+
+
+def join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return one batch with the rows of all; they must have one schema."""
+    if len(batches) == 1:
+        return batches[0]
+    schema = batches[0].schema
+    arrays = [
+        pa.concat_arrays([batch.column(i) for batch in batches]) for i in range(len(schema.names))
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

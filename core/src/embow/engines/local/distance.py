@@ -1,0 +1,160 @@
+"""Distances: cheap ones with a bound on their error, and exact ones.
+
+Scores come from one float32 (or, for float64 columns, float64) matrix product, which is how memory
+bandwidth is reached. Such a score of near-identical vectors suffers cancellation, so it only says
+which rows can be among the nearest; their distance is then computed in float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embow.engines.base import Metric
+from embow.engines.local.vectors import Vectors, is_tame
+
+_ROWS = 4096
+"""Rows turned to another number type at a time."""
+
+_SLACK = 32
+"""Roundings beside those of the product: of norms, of the distance, of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """Query vectors prepared for one column.
+
+    Attributes:
+        exact: float64, shape ``(queries, dimensions)``.
+        norms: Euclidean norms, float64.
+        units: Queries scaled to length 1, in the type the column is scored in.
+        metric: Distance.
+    """
+
+    exact: NDArray[np.float64]
+    norms: NDArray[np.float64]
+    units: NDArray[Any]
+    metric: Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What is known of distances after scoring some rows of a block.
+
+    Attributes:
+        distance: Shape ``(queries, rows)``; infinite for rows that are out of the question.
+        error: How far the true distance may be off, shape ``(queries, 1)``.
+        unknown: Rows, by their place in ``distance``, that must be computed exactly.
+    """
+
+    distance: NDArray[Any]
+    error: NDArray[np.float64]
+    unknown: NDArray[np.intp]
+
+
+def prepare(vectors: NDArray[np.float32], metric: Metric, column: np.dtype[Any]) -> Queries:
+    """Return queries ready to be scored against a column of that number type."""
+    exact = np.ascontiguousarray(vectors, np.float64)
+    norms = np.sqrt((exact * exact).sum(axis=1))
+    scoring = np.float64 if column == np.float64 else np.float32
+    units = (exact / np.where(norms > 0, norms, 1)[:, None]).astype(scoring)
+    return Queries(exact, norms, units, metric)
+
+
+def score(queries: Queries, vectors: Vectors, rows: NDArray[np.intp] | None) -> Scores:
+    """Return the distance of each query to some rows of a block, or to all, to within an error."""
+    norms = vectors.norms if rows is None else vectors.norms[rows]
+    with np.errstate(all="ignore"):
+        distance = _distances(queries, _products(queries.units, vectors.matrix, rows), norms)
+    unknown = vectors.odd
+    if rows is not None and len(unknown):
+        unknown = np.flatnonzero(np.isin(rows, unknown))
+    distance[:, unknown] = np.inf
+    error = _errors(queries, vectors)
+    wild = (queries.norms != 0) & ~is_tame(queries.norms)
+    distance[wild], error[wild] = 0, np.inf
+    return Scores(distance, error, unknown)
+
+
+def _errors(queries: Queries, vectors: Vectors) -> NDArray[np.float64]:
+    # Each rounding is off by at most half an epsilon of the largest number it meets. Norms are
+    # float32 even where vectors are float64, so float32's epsilon holds for both.
+    bound = (2 * vectors.matrix.shape[1] + _SLACK) * float(np.finfo(np.float32).eps) / 2
+    scale = queries.norms[:, None]
+    if queries.metric == "l2":
+        return np.asarray(bound * np.square(scale + vectors.reach))
+    if queries.metric == "dot":
+        return np.asarray(bound * (1 + scale * vectors.reach))
+    return np.full_like(scale, 2 * bound)
+
+
+def _products(
+    units: NDArray[Any], matrix: NDArray[Any], rows: NDArray[np.intp] | None
+) -> NDArray[Any]:
+    if matrix.dtype == units.dtype:
+        return _multiply(units, matrix if rows is None else matrix[rows])
+    count = len(matrix) if rows is None else len(rows)
+    products = np.empty((len(units), count), units.dtype)
+    for start in range(0, count, _ROWS):
+        window = slice(start, start + _ROWS)
+        piece = matrix[window] if rows is None else matrix[rows[window]]
+        products[:, window] = _multiply(units, piece.astype(units.dtype))
+    return products
+
+
+def _multiply(units: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
+    product: NDArray[Any]
+    product = (matrix @ units[0])[None, :] if len(units) == 1 else units @ matrix.T
+    return product
+
+
+def _distances(
+    queries: Queries, products: NDArray[Any], norms: NDArray[np.float32]
+) -> NDArray[Any]:
+    scale = queries.norms.astype(products.dtype)[:, None]
+    if queries.metric == "cosine":
+        products /= np.where(norms > 0, norms, 1)
+        np.subtract(1, products, out=products)
+        return products
+    if queries.metric == "dot":
+        products *= -scale
+        products += 1
+        return products
+    products *= -2 * scale
+    products += norms * norms
+    products += scale * scale
+    return products
+
+
+def exact_distances(
+    query: NDArray[np.float64], matrix: NDArray[Any], metric: Metric
+) -> NDArray[np.float32]:
+    """Return the distances of one query to each row, computed in float64, rounded to float32.
+
+    A row or query of norm zero has cosine distance 1: it points nowhere, so it is like nothing.
+    """
+    distances = np.empty(len(matrix), np.float32)
+    for start in range(0, len(matrix), _ROWS):
+        wide = matrix[start : start + _ROWS].astype(np.float64)
+        with np.errstate(all="ignore"):
+            distances[start : start + _ROWS] = _exact(query, wide, metric)
+    return distances
+
+
+def _exact(
+    query: NDArray[np.float64], rows: NDArray[np.float64], metric: Metric
+) -> NDArray[np.float64]:
+    # Sums along each row, not a matrix product: equal rows must get equal distances.
+    if metric == "l2":
+        difference = rows - query
+        squares: NDArray[np.float64] = (difference * difference).sum(axis=1)
+        return squares
+    products: NDArray[np.float64] = (rows * query).sum(axis=1)
+    if metric == "dot":
+        return 1 - products
+    lengths = np.sqrt((rows * rows).sum(axis=1)) * np.sqrt((query * query).sum())
+    cosine = products / np.where(lengths > 0, lengths, 1)
+    return np.clip(1 - cosine, 0, 2)

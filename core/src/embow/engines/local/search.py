@@ -1,0 +1,162 @@
+"""Exact nearest neighbours, block by block."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from embow.engines.base import DISTANCE, VectorQuery
+from embow.engines.local.blas import one_thread
+from embow.engines.local.distance import Queries, Scores, exact_distances, prepare, score
+from embow.engines.local.nearest import Candidates
+from embow.engines.local.scan import column_names, gather, output_schema
+from embow.engines.local.selection import passing
+from embow.engines.local.snapshot import Part, Snapshot
+from embow.engines.local.vectors import Vectors, is_vector
+from embow.errors import BadVectorError, DataError
+
+_QUERIES_AT_ONCE = 64
+_GATHER_BELOW = 0.3
+"""Share of rows below which copying the rows that pass reads fewer bytes than scoring all."""
+
+
+def search(snapshot: Snapshot, query: VectorQuery) -> list[pa.Table]:
+    """Return the nearest rows of each query vector."""
+    _check(snapshot, query)
+    names = column_names(snapshot, query.columns)
+    if query.predicate is not None:
+        snapshot.layout.check(query.predicate.columns)
+    results: list[pa.Table] = []
+    for start in range(0, len(query.vectors), _QUERIES_AT_ONCE):
+        vectors = query.vectors[start : start + _QUERIES_AT_ONCE]
+        for nearest in _nearest(snapshot, query, vectors):
+            results.append(_table(snapshot, query, names, *nearest))
+    return results
+
+
+Nearest = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]
+"""Part numbers, positions and distances, nearest first."""
+
+
+def _nearest(snapshot: Snapshot, query: VectorQuery, vectors: NDArray[np.float32]) -> list[Nearest]:
+    dtype = _number_type(snapshot, query.column)
+    queries = prepare(vectors, query.metric, dtype)
+    candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
+    with one_thread():
+        for number, part in enumerate(snapshot.parts):
+            block = snapshot.vectors(part, query.column)
+            if block is not None and query.k:
+                _score_part(snapshot, query, queries, part, number, block, candidates)
+    return [
+        _rank(snapshot, query, queries.exact[each], *candidates.of(each))
+        for each in range(len(vectors))
+    ]
+
+
+def _score_part(
+    snapshot: Snapshot,
+    query: VectorQuery,
+    queries: Queries,
+    part: Part,
+    number: int,
+    block: Vectors,
+    candidates: Candidates,
+) -> None:
+    mask = passing(snapshot, part, query.predicate)
+    if block.valid is not None:
+        mask = block.valid if mask is None else mask & block.valid
+    share = 1.0 if mask is None else np.count_nonzero(mask) / len(mask)
+    if mask is not None and share < _GATHER_BELOW:
+        rows = np.flatnonzero(mask)
+        if len(rows):
+            candidates.add(number, score(queries, block, rows), rows)
+        return
+    candidates.add(number, _masked(score(queries, block, None), mask), None)
+
+
+def _masked(scores: Scores, mask: NDArray[np.bool_] | None) -> Scores:
+    if mask is None:
+        return scores
+    scores.distance[:, ~mask] = np.inf
+    unknown = scores.unknown[mask[scores.unknown]]
+    return Scores(scores.distance, scores.error, unknown)
+
+
+def _rank(
+    snapshot: Snapshot,
+    query: VectorQuery,
+    vector: NDArray[np.float64],
+    parts: NDArray[np.intp],
+    positions: NDArray[np.intp],
+) -> Nearest:
+    distances = np.empty(len(parts), np.float32)
+    for number in np.unique(parts):
+        block = snapshot.vectors(snapshot.parts[number], query.column)
+        assert block is not None
+        chosen = parts == number
+        rows = block.matrix[positions[chosen]]
+        distances[chosen] = exact_distances(vector, rows, query.metric)
+    lower, upper = query.distance_range
+    kept = ~np.isnan(distances)
+    if lower is not None:
+        kept &= distances >= lower
+    if upper is not None:
+        kept &= distances < upper
+    parts, positions, distances = parts[kept], positions[kept], distances[kept]
+    window = slice(query.offset, query.offset + query.k)
+    order = np.lexsort((positions, parts, distances))[window]
+    return parts[order], positions[order], distances[order]
+
+
+def _table(
+    snapshot: Snapshot,
+    query: VectorQuery,
+    names: list[str],
+    parts: NDArray[np.intp],
+    positions: NDArray[np.intp],
+    distances: NDArray[np.float32],
+) -> pa.Table:
+    schema = output_schema(snapshot, names, with_row_id=query.with_row_id)
+    rows = gather(snapshot, names, parts, positions, schema)
+    data = pa.py_buffer(np.ascontiguousarray(distances))
+    column = pa.Array.from_buffers(pa.float32(), len(distances), [None, data])
+    field = pa.field(DISTANCE, pa.float32())
+    return pa.Table.from_batches([rows]).add_column(len(names), field, column)
+
+
+def _number_type(snapshot: Snapshot, column: str) -> np.dtype[Any]:
+    value_type = snapshot.layout.schema.field(column).type.value_type
+    dtype: np.dtype[Any] = np.dtype(value_type.to_pandas_dtype())
+    return dtype
+
+
+def _check(snapshot: Snapshot, query: VectorQuery) -> None:
+    schema = snapshot.layout.schema
+    snapshot.layout.check([query.column])
+    arrow_type = schema.field(query.column).type
+    if not is_vector(arrow_type):
+        vectors = [field.name for field in schema if is_vector(field.type)]
+        raise DataError(
+            f"Column '{query.column}' is {arrow_type}, not a vector of fixed length. "
+            f"Vector columns: {', '.join(vectors) or 'none'}."
+        )
+    if query.metric not in _METRICS:
+        close = difflib.get_close_matches(str(query.metric), _METRICS, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise DataError(f"No metric '{query.metric}'.{hint} Metrics: {', '.join(_METRICS)}.")
+    if query.k < 0 or query.offset < 0:
+        raise DataError(f"k ({query.k}) and offset ({query.offset}) must not be negative.")
+    if query.vectors.ndim != 2 or query.vectors.shape[1] != arrow_type.list_size:
+        raise BadVectorError(
+            f"Column '{query.column}' has vectors of {arrow_type.list_size} dimensions; the "
+            f"queries have shape {query.vectors.shape}."
+        )
+    if not np.isfinite(query.vectors).all():
+        raise BadVectorError("A query vector holds NaN or infinity.")
+
+
+_METRICS = ("l2", "cosine", "dot")

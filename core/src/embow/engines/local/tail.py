@@ -1,0 +1,61 @@
+"""Small appends: kept in the catalog until enough have gathered for a file."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import numpy as np
+import pyarrow as pa
+
+from embow.engines.local.blocks import Block
+
+_ENTRIES = "SELECT id, first_row, payload FROM tail WHERE table_id = ? AND id > ? ORDER BY id"
+
+
+def encode(batch: pa.RecordBatch) -> bytes:
+    """Return a batch as the catalog keeps it."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def read_tail(db: sqlite3.Connection, table_id: int, after: int) -> tuple[list[Block], int]:
+    """Return the entries newer than ``after`` as blocks, and the newest entry's number."""
+    blocks = []
+    for number, first_row, payload in db.execute(_ENTRIES, (table_id, after)):
+        batch = pa.ipc.open_stream(pa.py_buffer(payload)).read_next_batch()
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        blocks.append(Block(columns, batch.num_rows, first_row, None))
+        after = number
+    return blocks, after
+
+
+def extend(tail: tuple[Block, ...], blocks: list[Block]) -> tuple[Block, ...]:
+    """Return the tail with new blocks, joined so that few blocks remain.
+
+    A block is joined with the one before it unless that is at least twice its size: each row is
+    copied a logarithmic number of times, however the rows trickle in.
+    """
+    joined = list(tail)
+    for block in blocks:
+        joined.append(block)
+        while len(joined) > 1 and joined[-2].rows < 2 * joined[-1].rows:
+            pair = _join(joined[-2], joined[-1])
+            if pair is None:
+                break
+            joined[-2:] = [pair]
+    return tuple(joined)
+
+
+def _join(left: Block, right: Block) -> Block | None:
+    if left.columns.keys() != right.columns.keys():
+        return None  # A column was added in between.
+    columns = {
+        name: pa.concat_arrays([array, right.columns[name]]) for name, array in left.columns.items()
+    }
+    ids = None
+    if left.last_row + 1 != right.first_row:
+        ids = np.concatenate([left.ids, right.ids])
+    return Block(columns, left.rows + right.rows, left.first_row, ids)

@@ -1,0 +1,129 @@
+"""Vector columns as matrices, and the norms stored beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+NORM_SUFFIX = ".norm"
+"""Added to the physical name of a vector column: the stored Euclidean norms, float32."""
+
+_TAME = (1e-15, 1e15)
+
+_OUTLIER = 64
+"""Times the median norm of a block."""
+
+_TINY = 1e-40
+_CONVERTED = 4096
+"""Rows turned to float64 at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """The vectors of one block.
+
+    Attributes:
+        matrix: Shape ``(rows, dimensions)``, as stored; a view of mapped memory.
+        norms: Euclidean norms, float32, shape ``(rows,)``.
+        valid: Rows that have a vector; ``None`` when all do.
+        odd: Positions whose norm is so large, small or not finite that float32 scores cannot be
+            trusted, or would spoil the error bound of the others.
+        reach: Largest norm of the others.
+    """
+
+    matrix: NDArray[Any]
+    norms: NDArray[np.float32]
+    valid: NDArray[np.bool_] | None
+    odd: NDArray[np.intp]
+    reach: float
+
+
+def is_vector(arrow_type: pa.DataType) -> bool:
+    """Return whether a column of this type can be searched."""
+    if not pa.types.is_fixed_size_list(arrow_type) or arrow_type.list_size == 0:
+        return False
+    value = arrow_type.value_type
+    return bool(pa.types.is_floating(value) or pa.types.is_integer(value))
+
+
+def make_vectors(array: pa.Array, norms: pa.Array | None) -> Vectors:
+    """Return the vectors of a column; norms are computed where none are stored."""
+    matrix = _matrix(array)
+    lengths = _norms(matrix) if norms is None else _flat(norms, np.dtype(np.float32))
+    plain = is_tame(lengths) | (lengths == 0)
+    if plain.any():
+        plain &= lengths <= _OUTLIER * max(float(np.median(lengths[plain])), _TAME[0])
+    reach = float(lengths[plain].max(initial=0))
+    return Vectors(matrix, lengths, _valid(array), np.flatnonzero(~plain), reach)
+
+
+def is_tame(norms: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which vectors neither overflow nor vanish when float32 numbers are squared."""
+    return (norms > _TAME[0]) & (norms < _TAME[1])
+
+
+def norm_array(array: pa.Array) -> pa.Array:
+    """Return the norms of a vector column, to be stored beside it."""
+    norms = _norms(_matrix(array))
+    return pa.Array.from_buffers(pa.float32(), len(norms), [None, pa.py_buffer(norms)])
+
+
+def mask_of(array: pa.Array) -> NDArray[np.bool_] | None:
+    """Return which entries are not null; ``None`` when all are."""
+    if not array.null_count:
+        return None
+    bits = np.frombuffer(array.buffers()[0], np.uint8)
+    stop = array.offset + len(array)
+    return np.unpackbits(bits, count=stop, bitorder="little")[array.offset :].view(np.bool_)
+
+
+def _matrix(array: pa.Array) -> NDArray[Any]:
+    size = array.type.list_size
+    values = array.values
+    dtype = np.dtype(array.type.value_type.to_pandas_dtype())
+    start = array.offset * size
+    flat = _flat(values, dtype)[start : start + len(array) * size]
+    return flat.reshape(len(array), size)
+
+
+def _flat(array: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
+    buffer = array.buffers()[-1]
+    if buffer is None:
+        return np.zeros(len(array), dtype)
+    return np.frombuffer(buffer, dtype)[array.offset : array.offset + len(array)]
+
+
+def _valid(array: pa.Array) -> NDArray[np.bool_] | None:
+    valid = mask_of(array)
+    size = array.type.list_size
+    elements = mask_of(array.values.slice(array.offset * size, len(array) * size))
+    if elements is None:
+        return valid
+    whole = np.asarray(elements.reshape(len(array), size).all(axis=1))
+    return whole if valid is None else valid & whole
+
+
+def _norms(matrix: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        if matrix.dtype != np.float32:
+            return _norms_float64(matrix)
+        squares = np.einsum("ij,ij->i", matrix, matrix)
+        norms: NDArray[np.float32] = np.sqrt(squares)
+        odd = np.flatnonzero(~is_tame(norms))
+        if len(odd):
+            norms[odd] = _norms_float64(matrix[odd])
+    return norms
+
+
+def _norms_float64(matrix: NDArray[Any]) -> NDArray[np.float32]:
+    norms = np.empty(len(matrix), np.float32)
+    for start in range(0, len(matrix), _CONVERTED):
+        wide = matrix[start : start + _CONVERTED].astype(np.float64)
+        exact = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+        # What is not zero must not become zero in float32: zero has a meaning of its own.
+        norms[start : start + _CONVERTED] = np.where(exact > 0, np.maximum(exact, _TINY), exact)
+    return norms

@@ -1,0 +1,251 @@
+"""The content-addressed cache of embeddings.
+
+A vector is found by its space (the function's full identity and the role) and the content
+hash of its input. Vectors are written in chunks, one for each provider response: a chunk is
+one row holding the digests and the float32 vectors of that response, and each input has one
+small index row that points into it. Index rows fall all over the index, so they are written for
+several chunks at a time; the newest chunks have none and are searched directly. Chunks not used
+for longest leave first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import time
+from collections import defaultdict
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embow.errors import ConfigurationError
+from embow.pipeline.cachefile import CacheFile
+
+if TYPE_CHECKING:
+    from embow.embeddings.base import EmbeddingFunction
+    from embow.embeddings.types import Role
+
+Vectors = NDArray[np.float32]
+
+DEFAULT_SIZE = 2 * 1024**3
+"""Bytes the cache may fill unless ``EMBOW_CACHE_SIZE`` says otherwise."""
+
+_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+_AT_ONCE = 1000  # bound parameters of one statement
+_DIGEST = 16
+_INDEX_EVERY = 16  # chunks
+_HOUR = 3600
+
+
+def cache_file(path: str | os.PathLike[str] | None) -> Path | None:
+    """Return the file of the cache: ``EMBOW_CACHE`` where set, else ``path``.
+
+    A folder stands for ``cache.sqlite`` in it.
+    """
+    chosen = os.environ.get("EMBOW_CACHE") or path
+    if chosen is None:
+        return None
+    file = Path(chosen).expanduser()
+    return file / "cache.sqlite" if file.is_dir() else file
+
+
+def cache_size() -> int:
+    """Return the bytes the cache may fill, from ``EMBOW_CACHE_SIZE`` (``512MB``, ``2GB``, 0).
+
+    Raises:
+        ConfigurationError: The variable is not a size.
+    """
+    text = os.environ.get("EMBOW_CACHE_SIZE", "").strip()
+    if not text:
+        return DEFAULT_SIZE
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text, re.IGNORECASE)
+    if match is None:
+        raise ConfigurationError(
+            f"EMBOW_CACHE_SIZE is {text!r}, not a size. Write bytes, or a number with KB, MB, "
+            "GB or TB, such as 512MB; 0 turns the cache off."
+        )
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def space_of(function: EmbeddingFunction, role: Role) -> bytes:
+    """Return the 16 bytes that keep the vectors of one identity and role apart from others."""
+    return blake2b(f"{function.fingerprint()}\0{role}".encode(), digest_size=16).digest()
+
+
+class EmbeddingCache:
+    """Vectors by content, in one SQLite file."""
+
+    def __init__(self, file: CacheFile, size: int = DEFAULT_SIZE) -> None:
+        self._file = file
+        self._size = size
+
+    def get(self, space: bytes, digests: list[bytes], ndims: int) -> tuple[list[int], Vectors]:
+        """Return which of the digests are known, and their vectors in the same order."""
+        nothing: tuple[list[int], Vectors] = ([], np.empty((0, ndims), dtype=np.float32))
+        if not digests or not self._size:
+            return nothing
+        stale: list[int] = []
+        found = self._file.run(lambda db: _get(db, space, digests, ndims, stale), nothing)
+        if stale:
+            self._file.run(lambda db: _touch(db, stale), None)
+        return found
+
+    def put(self, space: bytes, digests: list[bytes], vectors: Vectors) -> None:
+        """Keep vectors, shape ``(len(digests), ndims)``, as one chunk."""
+        if digests and vectors.nbytes < self._size:
+            self._file.run(lambda db: _put(db, space, digests, vectors, self._size), None)
+
+
+def _keys(space: bytes, digests: bytes) -> NDArray[np.int64]:
+    """Return an integer for each digest. Two may meet; the full digest in the chunk decides."""
+    halves = np.frombuffer(digests, dtype="<i8").reshape(-1, 2)[:, 0]
+    keys: NDArray[np.int64] = halves ^ np.frombuffer(space, dtype="<i8")[0]
+    return keys
+
+
+def _get(
+    db: sqlite3.Connection, space: bytes, digests: list[bytes], ndims: int, stale: list[int]
+) -> tuple[list[int], Vectors]:
+    """Read what is known. ``stale`` receives the chunks whose time of use is out of date."""
+    found: list[int] = []
+    blocks: list[Vectors] = [np.empty((0, ndims), dtype=np.float32)]
+    hour = int(time.time()) // _HOUR
+    for chunk, pairs in _locate(db, space, digests).items():
+        query = "SELECT space, used, digests FROM chunks WHERE id = ?"
+        owner, used, kept = db.execute(query, (chunk,)).fetchone() or (None, hour, b"")
+        good = _confirmed(sorted(pairs), kept, digests) if owner == space else []
+        vectors = _read_vectors(db, chunk, [slot for slot, _ in good], len(kept) // _DIGEST, ndims)
+        if vectors is not None:
+            found.extend(position for _, position in good)
+            blocks.append(vectors)
+        if used < hour:
+            stale.append(chunk)
+    return found, np.concatenate(blocks)
+
+
+def _locate(
+    db: sqlite3.Connection, space: bytes, digests: list[bytes]
+) -> dict[int, list[tuple[int, int]]]:
+    """Return chunks with the (slot, position) pairs where a digest may be found."""
+    wanted = _keys(space, b"".join(digests))
+    at = {key: position for position, key in enumerate(wanted.tolist())}
+    chunks: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for chunk, owner, raw in _waiting(db):
+        kept = _keys(owner, raw)
+        for slot in np.flatnonzero(np.isin(kept, wanted)).tolist():
+            if (position := at.pop(int(kept[slot]), None)) is not None:
+                chunks[chunk].append((slot, position))
+    keys = list(at)
+    for start in range(0, len(keys), _AT_ONCE):
+        part = keys[start : start + _AT_ONCE]
+        marks = ",".join("?" * len(part))
+        query = f"SELECT key, chunk, slot FROM entries WHERE key IN ({marks})"
+        for key, chunk, slot in db.execute(query, part):
+            chunks[chunk].append((slot, at[key]))
+    return chunks
+
+
+def _waiting(db: sqlite3.Connection) -> list[tuple[int, bytes, bytes]]:
+    """Return the newest chunks, those that have no index rows yet."""
+    (newest,) = db.execute("SELECT max(id) FROM chunks").fetchone()
+    indexed = (newest or 0) // _INDEX_EVERY * _INDEX_EVERY
+    return db.execute(
+        "SELECT id, space, digests FROM chunks WHERE id > ? ORDER BY id DESC", (indexed,)
+    ).fetchall()
+
+
+def _confirmed(
+    pairs: list[tuple[int, int]], kept: bytes, digests: list[bytes]
+) -> list[tuple[int, int]]:
+    """Return the (slot, position) pairs whose whole digest is the one asked for."""
+    return [
+        (slot, position)
+        for slot, position in pairs
+        if kept[slot * _DIGEST : (slot + 1) * _DIGEST] == digests[position]
+    ]
+
+
+def _read_vectors(
+    db: sqlite3.Connection, chunk: int, slots: list[int], count: int, ndims: int
+) -> Vectors | None:
+    if not slots:
+        return None
+    width = ndims * 4
+    if len(slots) * 4 < count:
+        with db.blobopen("chunks", "vectors", chunk, readonly=True) as blob:
+            if len(blob) != count * width:
+                return None
+            parts: list[bytes] = []
+            for slot in slots:
+                blob.seek(slot * width)
+                parts.append(blob.read(width))
+        return np.frombuffer(b"".join(parts), dtype="<f4").reshape(len(slots), ndims)
+    (raw,) = db.execute("SELECT vectors FROM chunks WHERE id = ?", (chunk,)).fetchone()
+    if len(raw) != count * width:
+        return None
+    whole = np.frombuffer(raw, dtype="<f4").reshape(count, ndims)
+    return whole if len(slots) == count else whole[slots]
+
+
+def _touch(db: sqlite3.Connection, chunks: list[int]) -> None:
+    # By the hour, so that reading a cache costs a write only now and then.
+    hour = int(time.time()) // _HOUR
+    db.executemany("UPDATE chunks SET used = ? WHERE id = ?", [(hour, chunk) for chunk in chunks])
+
+
+def _put(
+    db: sqlite3.Connection, space: bytes, digests: list[bytes], vectors: Vectors, size: int
+) -> None:
+    data = np.ascontiguousarray(vectors, dtype="<f4")
+    chunk = db.execute(
+        "INSERT INTO chunks(space, used, digests, vectors) VALUES (?, ?, ?, ?)",
+        (space, int(time.time()) // _HOUR, b"".join(digests), data.tobytes()),
+    ).lastrowid
+    assert chunk is not None
+    if chunk % _INDEX_EVERY == 0:
+        _index(db, chunk - _INDEX_EVERY)
+    _evict(db, size)
+
+
+def _index(db: sqlite3.Connection, after: int) -> None:
+    """Write the index rows of the chunks after one, sorted, so that neighbours share pages."""
+    query = "SELECT id, space, digests FROM chunks WHERE id > ?"
+    parts = [(chunk, _keys(space, raw)) for chunk, space, raw in db.execute(query, (after,))]
+    keys = np.concatenate([kept for _, kept in parts])
+    chunks = np.concatenate([np.full(len(kept), chunk) for chunk, kept in parts])
+    slots = np.concatenate([np.arange(len(kept)) for _, kept in parts])
+    order = np.argsort(keys, kind="stable")
+    columns = (keys[order].tolist(), chunks[order].tolist(), slots[order].tolist())
+    db.executemany(
+        "INSERT OR REPLACE INTO entries(key, chunk, slot) VALUES (?, ?, ?)",
+        zip(*columns, strict=True),
+    )
+
+
+def _evict(db: sqlite3.Connection, size: int) -> None:
+    """Delete the chunks not used for longest until a tenth of the size is free again."""
+    if _filled(db) <= size:
+        return
+    while _filled(db) > size * 0.9:
+        row = db.execute(
+            "SELECT id, space, digests FROM chunks ORDER BY used, id LIMIT 1"
+        ).fetchone()
+        if row is None:
+            return
+        chunk, space, raw = row
+        db.executemany(
+            "DELETE FROM entries WHERE key = ? AND chunk = ?",
+            [(key, chunk) for key in _keys(space, raw).tolist()],
+        )
+        db.execute("DELETE FROM chunks WHERE id = ?", (chunk,))
+
+
+def _filled(db: sqlite3.Connection) -> int:
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    (width,) = db.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * width)

@@ -1,0 +1,233 @@
+"""One provider call: through the gate, again where it may pass, its answer checked."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embow.embeddings.retry import CallFailedError, RetryPolicy, attempt_call, kind_name
+from embow.embeddings.types import CallRecord, Failure, FailureKind, set_current_call
+from embow.errors import BadOutputError
+from embow.pipeline.clock import Clock
+from embow.pipeline.limiter import Gate, gate_of
+from embow.pipeline.sharedlimits import SharedLimits
+from embow.pipeline.tally import Tally
+from embow.pipeline.types import RequestEvent
+
+if TYPE_CHECKING:
+    from embow.embeddings.base import EmbeddingFunction
+    from embow.embeddings.types import Role
+
+logger = logging.getLogger("embow")
+Vectors = NDArray[np.float32]
+Observer = Callable[[RequestEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all calls of one pipeline run share.
+
+    Attributes:
+        clock: Time and waiting.
+        cancelled: Set when no further call may start.
+        tally: Where requests and tokens are counted.
+        observers: Told of each request.
+        shared: Limits shared with other processes, where there is a cache file.
+        deadline: Seconds one call may keep retrying.
+    """
+
+    clock: Clock
+    cancelled: threading.Event
+    tally: Tally
+    observers: Sequence[Observer]
+    shared: SharedLimits | None
+    deadline: float
+
+
+class Caller:
+    """Calls one function in one role."""
+
+    def __init__(
+        self,
+        function: EmbeddingFunction,
+        role: Role,
+        ndims: int,
+        around: Surroundings,
+        at_once: int | None = None,
+    ) -> None:
+        self.function = function
+        self.role: Role = role
+        self.ndims = ndims
+        self.limits = function.limits()
+        self.gate: Gate = gate_of(function)
+        # Only calls that leave the machine have limits to share with other processes.
+        self.shared = around.shared if function.remote else None
+        self.at_once = self._concurrency(at_once)
+        self.around = around
+        # Vectors of another length are wrong for every input: no halving will find the one.
+        self.wrong_length = False
+        document = role == "document"
+        self._compute: Callable[[Any], Any] = (
+            function.compute_source_embeddings if document else function.compute_query_embeddings
+        )
+
+    def _concurrency(self, asked: int | None) -> int:
+        allowed = max(1, self.limits.max_concurrency)
+        return allowed if asked is None or allowed == 1 else max(1, asked)
+
+    def call(self, values: list[Any], tokens: int) -> Vectors:
+        """Return one vector for each value, shape ``(len(values), ndims)``.
+
+        Numbers may still be unusable; see :func:`unusable`.
+
+        Raises:
+            CallFailedError: The provider failed for good, or answered with the wrong shape.
+            BudgetExceededError: The call is not covered.
+            StopWork: The run was cancelled.
+        """
+        around = self.around
+        held = around.tally.hold(tokens)
+        one = _OneCall(self, values, tokens)
+        policy = RetryPolicy(
+            max_retries=self.function.max_retries,
+            deadline=around.deadline,
+            clock=around.clock.monotonic,
+            sleep=lambda seconds: around.clock.wait(seconds, around.cancelled),
+        )
+        try:
+            return attempt_call(self.function, one.attempt, policy, one.failed)
+        finally:
+            around.tally.release(held)
+
+    def checked(self, answer: Any, count: int) -> Vectors:
+        """Return an answer as float32 of shape ``(count, ndims)``.
+
+        Raises:
+            BadOutputError: It is not.
+        """
+        try:
+            vectors = np.asarray(answer, dtype=np.float32)
+        except (TypeError, ValueError) as exc:
+            raise BadOutputError(
+                f"The provider did not return an array of numbers for {count} inputs: {exc}"
+            ) from exc
+        if vectors.ndim == 2 and len(vectors) and vectors.shape[1] != self.ndims:
+            self.wrong_length = True
+            raise BadOutputError(
+                f"The provider returned vectors of {vectors.shape[1]} dimensions; "
+                f"the column holds {self.ndims}."
+            )
+        if vectors.shape != (count, self.ndims):
+            raise BadOutputError(
+                f"The provider returned {len(vectors) if vectors.ndim else 'no'} vectors for "
+                f"{count} inputs."
+            )
+        return vectors
+
+
+class _OneCall:
+    """The attempts of one call. One thread runs them."""
+
+    def __init__(self, caller: Caller, values: list[Any], tokens: int) -> None:
+        self._caller = caller
+        self._values = values
+        self._tokens = tokens
+        self._record = CallRecord()
+        self._seconds = 0.0
+        self._number = 0
+        self._sent = False
+
+    def attempt(self, number: int) -> Vectors:
+        caller, around = self._caller, self._caller.around
+        self._number, self._sent, self._record = number, False, CallRecord()
+        caller.gate.enter(caller.at_once, around.cancelled)
+        try:
+            caller.gate.admit(
+                self._tokens,
+                caller.limits,
+                around.clock,
+                around.cancelled,
+                around.deadline,
+                caller.shared,
+            )
+            vectors = self._send()
+            caller.gate.succeeded(self._record.rate, around.clock.time())
+        finally:
+            caller.gate.leave()
+        around.tally.spent(self._tokens, self._record.tokens)
+        self._tell("ok")
+        return vectors
+
+    def _send(self) -> Vectors:
+        caller, clock = self._caller, self._caller.around.clock
+        self._sent = True
+        started = clock.monotonic()
+        set_current_call(self._record)
+        try:
+            return caller.checked(caller._compute(self._values), len(self._values))
+        finally:
+            set_current_call(None)
+            self._seconds = clock.monotonic() - started
+            caller.around.tally.attempt(max(1, self._record.requests))
+
+    def failed(self, failure: Failure) -> None:
+        """Tell the gate and the observers of a failed attempt."""
+        if not self._sent:
+            return  # the wait for the gate was too long: nothing was asked of the provider
+        around = self._caller.around
+        self._caller.gate.failed(
+            failure, self._record.rate, around.clock.time(), self._caller.shared
+        )
+        self._tell(kind_name(failure.kind))
+
+    def _tell(self, outcome: str) -> None:
+        caller = self._caller
+        if not caller.around.observers:
+            return
+        reported = self._record.tokens
+        event = RequestEvent(
+            provider=caller.function.name_of_provider(),
+            model=caller.function.model_label(),
+            role=caller.role,
+            items=len(self._values),
+            tokens=self._tokens if reported is None else reported,
+            seconds=self._seconds,
+            attempt=self._number,
+            outcome=outcome,
+            ndims=caller.ndims,
+            server=_server(caller.function),
+        )
+        for observer in caller.around.observers:
+            try:
+                observer(event)
+            except Exception:
+                logger.exception("An observer of embedding requests failed; going on without it.")
+
+
+def _server(function: EmbeddingFunction) -> str | None:
+    """Return the host a function calls, where its settings name one."""
+    from urllib.parse import urlsplit
+
+    url = getattr(function, "base_url", None)
+    return urlsplit(url).hostname if isinstance(url, str) else None
+
+
+def unusable(vectors: Vectors) -> NDArray[np.intp]:
+    """Return the rows that hold NaN or infinity, or only zeros."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+    suspects = np.flatnonzero(~np.isfinite(squares) | (squares == 0))
+    # The square of a very large or very small number leaves float32 where the number does not.
+    bad = [at for at in suspects if not np.isfinite(vectors[at]).all() or not vectors[at].any()]
+    return np.array(bad, dtype=np.intp)
+
+
+def bad_output(message: str) -> CallFailedError:
+    """Return the failure of an answer whose numbers are unusable."""
+    return CallFailedError(Failure(FailureKind.BAD_OUTPUT), BadOutputError(message), 1)

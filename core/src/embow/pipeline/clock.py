@@ -1,0 +1,31 @@
+"""Time and waiting, in one place, so that tests can replace both."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+
+class StopWork(BaseException):
+    """Work was cancelled while it waited. Not an ``Exception``: nothing may retry it."""
+
+
+class Clock:
+    """The clock of the machine."""
+
+    def time(self) -> float:
+        """Return wall-clock seconds, comparable between processes."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards."""
+        return time.monotonic()
+
+    def wait(self, seconds: float, cancelled: threading.Event) -> None:
+        """Wait so many seconds.
+
+        Raises:
+            StopWork: ``cancelled`` is set, before or during the wait.
+        """
+        if cancelled.wait(max(0.0, seconds)):
+            raise StopWork

@@ -1,0 +1,93 @@
+"""What embedding some rows would take, found out without a provider call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from embow.pipeline.lane import estimate_tokens
+from embow.pipeline.requests import Queue, Request
+from embow.pipeline.settle import Settler
+from embow.pipeline.sources import Source
+from embow.pipeline.types import EmbedJob, Estimate
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from embow.pipeline.cache import EmbeddingCache
+    from embow.pipeline.run import Needs
+
+Plan = tuple[list[EmbedJob], Settler, "EmbeddingCache | None"]
+
+
+class _Count:
+    """Counts the inputs of one function."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.jobs, self._settler, self._cache = plan
+        self._seen: set[bytes] = set()
+        self._queue = Queue()
+        self.inputs = self.cached = self.tokens = self.requests = 0
+
+    @property
+    def distinct(self) -> int:
+        return len(self._seen)
+
+    def add(self, source: Source, needed: np.ndarray) -> None:
+        rows = np.flatnonzero(source.present & needed).tolist()
+        self.inputs += len(rows)
+        new = {source.digests[row]: row for row in rows if source.digests[row] not in self._seen}
+        self._seen.update(new)
+        digests = list(new)
+        known: set[int] = set()
+        if self._cache is not None:
+            found, _ = self._cache.get(self._settler.space, digests, self._settler.caller.ndims)
+            known = set(found)
+        self.cached += len(known)
+        self._send([row for at, row in enumerate(new.values()) if at not in known], source)
+
+    def _send(self, rows: list[int], source: Source) -> None:
+        """Pack inputs as they would be sent, without sending them."""
+        values = [source.values[row] for row in rows]
+        sizes = source.sizes[rows]
+        function, most = self._settler.caller.function, self._settler.longer.most
+        tokens = estimate_tokens(function, values, sizes, source.is_text)
+        if most is not None and self._settler.longer.policy == "truncate":
+            tokens = np.minimum(tokens, most)
+        self.tokens += int(tokens.sum())
+        self._queue.put(Request([None] * len(rows), [None] * len(rows), tokens, sizes, []))
+        caps = self._settler.caps()
+        while self._queue.fills(caps):
+            self._queue.take(caps)
+            self.requests += 1
+
+    def finish(self) -> None:
+        caps = self._settler.caps()
+        while len(self._queue):
+            self._queue.take(caps)
+            self.requests += 1
+
+
+def estimate_batches(
+    batches: Iterable[pa.RecordBatch], plans: Sequence[Plan], needs: Needs | None
+) -> Estimate:
+    """Return the totals over all batches and functions."""
+    counts = [_Count(plan) for plan in plans]
+    for batch in batches:
+        for count in counts:
+            for job in count.jobs:
+                needed = np.ones(batch.num_rows, dtype=np.bool_)
+                if needs is not None:
+                    needed = np.asarray(needs(batch, job), dtype=np.bool_)
+                count.add(Source(batch.column(job.source_column)), needed)
+    for count in counts:
+        count.finish()
+    return Estimate(
+        inputs=sum(count.inputs for count in counts),
+        distinct=sum(count.distinct for count in counts),
+        cached=sum(count.cached for count in counts),
+        tokens=sum(count.tokens for count in counts),
+        requests=sum(count.requests for count in counts),
+    )

@@ -1,0 +1,279 @@
+"""One gate for each provider account: how many calls at once, how many a minute, and when.
+
+All threads and event loops of the process share the gate of a (provider, model, account); processes
+that share a cache file share the part of it kept there.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from embow.embeddings.types import Failure, FailureKind, Limits, RateStatus
+from embow.errors import RateLimitError
+from embow.pipeline.clock import Clock, StopWork
+
+if TYPE_CHECKING:
+    from embow.embeddings.base import EmbeddingFunction
+    from embow.pipeline.sharedlimits import SharedLimits
+
+BURST = 0.1
+"""Part of a minute's allowance that may be used at once. The rest flows in evenly, so that no
+window of 60 seconds ever holds more than the allowance."""
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket: holds ``capacity``, fills by ``rate`` a second."""
+
+    capacity: float
+    rate: float
+    level: float
+    at: float
+
+    @classmethod
+    def per_minute(cls, allowance: float, now: float) -> Bucket:
+        """Return a full bucket that lets at most ``allowance`` through in any minute."""
+        burst = max(1.0, allowance * BURST)
+        return cls(burst, max(allowance - burst, allowance * 0.5) / 60, burst, now)
+
+    def wait_for(self, amount: float, now: float) -> float:
+        """Return the seconds until ``amount`` may pass, or for more than fits a full bucket."""
+        self.level = min(self.capacity, self.level + self.rate * max(0.0, now - self.at))
+        self.at = now
+        missing = min(amount, self.capacity) - self.level
+        # Rounding must not make a full bucket look short of the last drop.
+        return missing / self.rate if missing > 1e-9 * self.capacity else 0.0
+
+    def take(self, amount: float) -> None:
+        """Take ``amount``; the level may fall below zero and is then paid back by waiting."""
+        self.level -= amount
+
+
+class Gate:
+    """What is known of one provider account, shared by everyone who calls it.
+
+    Until one call has succeeded only one is let through, so that a wrong key costs one request.
+    After a refusal for rate the number of calls at once is halved, and grows again by one with
+    each success.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.max_items: int | None = None
+        self.max_bytes: int | None = None
+        self._condition = threading.Condition()
+        self._proved = False
+        self._running = 0
+        self._ceiling = math.inf
+        self._blocked_until = 0.0
+        self._declared: list[Bucket] | None = None
+        self._requests: Bucket | None = None
+        self._tokens: Bucket | None = None
+
+    @property
+    def knows_requests(self) -> bool:
+        """Whether a limit on requests is known from the provider's headers."""
+        return self._requests is not None
+
+    # -- calls at once ------------------------------------------------------------------
+
+    def await_turn(self, at_once: int, cancelled: threading.Event) -> None:
+        """Wait until a call could start.
+
+        Raises:
+            StopWork: ``cancelled`` is set.
+        """
+        with self._condition:
+            self._await(at_once, cancelled)
+
+    def enter(self, at_once: int, cancelled: threading.Event) -> None:
+        """Wait for a place among the running calls and take it.
+
+        Raises:
+            StopWork: ``cancelled`` is set.
+        """
+        with self._condition:
+            self._await(at_once, cancelled)
+            self._running += 1
+
+    def leave(self) -> None:
+        """Give the place back."""
+        with self._condition:
+            self._running -= 1
+            self._condition.notify_all()
+
+    def wake(self) -> None:
+        """Let everyone who waits look at ``cancelled`` again."""
+        with self._condition:
+            self._condition.notify_all()
+
+    def _await(self, at_once: int, cancelled: threading.Event) -> None:
+        while not cancelled.is_set():
+            allowed = min(at_once, self._ceiling) if self._proved else 1
+            if self._running < allowed:
+                return
+            self._condition.wait()
+        raise StopWork
+
+    # -- calls a minute -----------------------------------------------------------------
+
+    def admit(
+        self,
+        tokens: int,
+        limits: Limits,
+        clock: Clock,
+        cancelled: threading.Event,
+        patience: float,
+        shared: SharedLimits | None,
+    ) -> None:
+        """Wait until the account may be called with so many tokens, and count them.
+
+        Raises:
+            RateLimitError: The wait would be longer than ``patience`` seconds.
+            StopWork: ``cancelled`` is set.
+        """
+        until = clock.monotonic() + patience
+        while True:
+            wait = self._wait(tokens, limits, clock.time(), shared)
+            if wait <= 0:
+                return
+            if clock.monotonic() + wait > until:
+                raise RateLimitError(
+                    f"The account may be called again in {wait:.0f} s, past the deadline.",
+                    retry_after=wait,
+                )
+            clock.wait(wait, cancelled)
+
+    def _wait(self, tokens: int, limits: Limits, now: float, shared: SharedLimits | None) -> float:
+        """Count one request, or return the seconds to wait first."""
+        declared = bool(limits.requests_per_minute or limits.tokens_per_minute)
+        stored = None
+        if shared is not None:  # outside the lock: the file may be slow
+            blocked = shared.blocked_until(self.key, now) - now
+            if blocked > 0:
+                return blocked
+        with self._condition:
+            wait = max(self._blocked_until - now, self._learned_wait(tokens, now))
+        if wait <= 0 and declared and shared is not None:
+            stored = shared.take(self.key, limits, tokens, now)
+            wait = stored or 0.0
+        with self._condition:
+            if wait <= 0 and declared and stored is None:
+                self._declared = self._declared or declared_buckets(limits, now)
+                wait = take_all(self._declared, tokens, now)
+            if wait <= 0:
+                self._take_learned(tokens)
+        return wait
+
+    def _learned_wait(self, tokens: int, now: float) -> float:
+        requests = self._requests.wait_for(1, now) if self._requests else 0.0
+        return max(requests, self._tokens.wait_for(tokens, now) if self._tokens else 0.0)
+
+    def _take_learned(self, tokens: int) -> None:
+        if self._requests is not None:
+            self._requests.take(1)
+        if self._tokens is not None:
+            self._tokens.take(tokens)
+
+    # -- what the provider says ---------------------------------------------------------
+
+    def succeeded(self, rate: RateStatus | None, now: float) -> None:
+        """Note a call that was answered, with the rate headers of the answer."""
+        with self._condition:
+            self._proved = True
+            if self._ceiling < math.inf:
+                self._ceiling = self._ceiling + 1 if self._ceiling < 64 else math.inf
+            self._observe(rate, now)
+            self._condition.notify_all()
+
+    def failed(
+        self, failure: Failure, rate: RateStatus | None, now: float, shared: SharedLimits | None
+    ) -> None:
+        """Note a call that failed."""
+        with self._condition:
+            self._observe(rate, now)
+            if failure.kind is FailureKind.RATE_LIMITED:
+                self._slow_down(failure.retry_after, now, shared)
+            elif failure.kind in (FailureKind.AUTH, FailureKind.QUOTA):
+                self._proved = False
+            elif failure.kind not in (FailureKind.TRANSIENT, FailureKind.PERMANENT):
+                self._proved = True  # the provider judged the inputs, so it accepted the key
+            self._condition.notify_all()
+
+    def _slow_down(
+        self, retry_after: float | None, now: float, shared: SharedLimits | None
+    ) -> None:
+        if now >= self._blocked_until:  # one cut for all calls refused at the same time
+            self._ceiling = max(1, self._running // 2)
+        if retry_after:
+            self._blocked_until = max(self._blocked_until, now + retry_after)
+            if shared is not None:
+                shared.block(self.key, self._blocked_until)
+
+    def too_large(self, items: int, size: int) -> None:
+        """Note that a request of so many items and bytes was too large: send half from now on."""
+        with self._condition:
+            self.max_items = min(self.max_items or items, max(1, items // 2))
+            self.max_bytes = min(self.max_bytes or size, max(1, size // 2))
+
+    def _observe(self, rate: RateStatus | None, now: float) -> None:
+        if rate is None:
+            return
+        self._requests = _learn(
+            self._requests, rate.limit_requests, rate.remaining_requests, rate.reset_requests, now
+        )
+        self._tokens = _learn(
+            self._tokens, rate.limit_tokens, rate.remaining_tokens, rate.reset_tokens, now
+        )
+
+
+def _learn(
+    bucket: Bucket | None, limit: int | None, remaining: int | None, reset: float | None, now: float
+) -> Bucket | None:
+    """Return the bucket that rate headers describe. Without a reset the limit is taken a minute."""
+    if not limit or remaining is None:
+        return bucket
+    used = limit - remaining
+    rate = used / reset if reset and used > 0 else limit / 60
+    level = float(remaining)
+    if bucket is not None:
+        bucket.wait_for(0, now)
+        level = min(level, bucket.level)  # calls still on their way are not in the header
+    return Bucket(float(limit), rate, level, now)
+
+
+def declared_buckets(limits: Limits, now: float) -> list[Bucket]:
+    """Return full buckets for the declared requests and tokens a minute, in this order."""
+    return [
+        Bucket.per_minute(limits.requests_per_minute or math.inf, now)
+        if limits.requests_per_minute
+        else Bucket(math.inf, 1.0, math.inf, now),
+        Bucket.per_minute(limits.tokens_per_minute, now)
+        if limits.tokens_per_minute
+        else Bucket(math.inf, 1.0, math.inf, now),
+    ]
+
+
+def take_all(buckets: list[Bucket], tokens: int, now: float) -> float:
+    """Take one request and its tokens from both buckets, or return the seconds to wait."""
+    requests, volume = buckets
+    wait = max(requests.wait_for(1, now), volume.wait_for(tokens, now))
+    if wait <= 0:
+        requests.take(1)
+        volume.take(tokens)
+    return wait
+
+
+_gates: dict[str, Gate] = {}
+_gates_lock = threading.Lock()
+
+
+def gate_of(function: EmbeddingFunction) -> Gate:
+    """Return the one gate of this process for a function's provider, model and account."""
+    parts = (function.name_of_provider(), function.model_label() or "", function.account())
+    key = "/".join(parts)
+    with _gates_lock:
+        return _gates.setdefault(key, Gate(key))

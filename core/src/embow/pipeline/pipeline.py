@@ -1,0 +1,237 @@
+"""What a database embeds with: one pipeline, shared by its threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from embow.embeddings.base import EmbeddingFunction
+from embow.errors import BadInputError
+from embow.pipeline.cache import EmbeddingCache, cache_file, cache_size, space_of
+from embow.pipeline.cachefile import CacheFile
+from embow.pipeline.calls import Caller, Observer, Surroundings
+from embow.pipeline.clock import Clock
+from embow.pipeline.estimate import estimate_batches
+from embow.pipeline.lane import Lane
+from embow.pipeline.longer import LongInputs
+from embow.pipeline.progress import Progress
+from embow.pipeline.queries import embed_inputs
+from embow.pipeline.requests import Vectors
+from embow.pipeline.run import Needs, Run
+from embow.pipeline.settle import Settler
+from embow.pipeline.sharedlimits import SharedLimits
+from embow.pipeline.tally import Tally
+from embow.pipeline.types import (
+    AddReport,
+    EmbeddedBatch,
+    EmbedJob,
+    Estimate,
+    PipelineOptions,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from embow.embeddings.types import Role
+
+
+class Pipeline:
+    """Turns source columns into vectors: once for each distinct input, within every limit.
+
+    Safe to use from many threads and event loops at once; all of them share the limits of an
+    account, and with a cache file so do other processes on the machine.
+
+    Args:
+        cache_path: File of the cache, or ``None`` for none. ``EMBOW_CACHE`` takes precedence.
+        observers: Called with a :class:`RequestEvent` for each provider request, from any thread.
+        clock: Time and waiting; tests replace it.
+
+    Example:
+        >>> pipeline = Pipeline(None)
+        >>> report = AddReport()
+        >>> for out in pipeline.embed_batches(batches, jobs, PipelineOptions(), report):
+        ...     store(out.batch, out.vectors)
+    """
+
+    def __init__(
+        self,
+        cache_path: str | os.PathLike[str] | None = None,
+        observers: Sequence[Observer] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        path = cache_file(cache_path)
+        self._file = CacheFile(path) if path is not None else None
+        size = cache_size() if self._file is not None else 0
+        self._cache = EmbeddingCache(self._file, size) if self._file and size else None
+        self._shared = SharedLimits(self._file) if self._file is not None else None
+        self._observers = tuple(observers)
+        self._clock = clock or Clock()
+
+    def embed_batches(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        jobs: Sequence[EmbedJob],
+        options: PipelineOptions,
+        report: AddReport,
+        needs: Needs | None = None,
+        total: int | None = None,
+    ) -> Generator[EmbeddedBatch, None, None]:
+        """Yield the rows with the vectors of every job, in order.
+
+        Batches of more than 4,096 rows are cut. A row whose source is null, empty or only white
+        space has no vector, no hash and no failure. Closing the generator stops the work: what
+        is on its way is waited for and cached, nothing more is sent.
+
+        Args:
+            batches: Rows of any number; memory does not grow with it.
+            jobs: One for each vector column to fill.
+            options: How to embed.
+            report: Receives the counts.
+            needs: Returns which rows of a batch a job has to embed; the others keep
+                ``valid=False`` and their hash. All rows where it is ``None``.
+            total: Rows in all, for the progress bar.
+
+        Raises:
+            EmbeddingError: A call failed for good; or, with ``on_error="raise"``, one row did.
+                What had been paid for by then is in the cache.
+            BudgetExceededError: The next request would exceed ``options.budget``.
+        """
+        jobs = list(jobs)
+        cancelled = threading.Event()
+        run = Run(jobs, report, cancelled, Progress(options.progress, total), needs)
+        around = self._surroundings(options, report, cancelled)
+        policies = []
+        for group in _by_function(jobs):
+            settler = self._settler(group[0].function, group[0].ndims, "document", options, around)
+            cache = self._cache_for(group[0].function, options)
+            lane = Lane(settler, cache, run.condition, run.may_send_partial, run.fail)
+            run.assign(lane, group)
+            policies.append(settler.longer)
+        yield from run.stream(batches)
+        for policy in policies:
+            policy.warn()
+
+    def embed_queries(
+        self, function: EmbeddingFunction, inputs: Any, options: PipelineOptions | None = None
+    ) -> Vectors:
+        """Return the vectors of queries, shape ``(n, ndims)`` float32, in order.
+
+        Args:
+            function: What embeds.
+            inputs: One query or several: whatever the function takes.
+            options: How to embed; ``on_error`` is always ``raise``.
+
+        Raises:
+            BadInputError: A query is missing or empty.
+            EmbeddingError: The call failed for good.
+        """
+        values = function.sanitize_input(inputs)
+        for position, value in enumerate(values):
+            if value is None or (isinstance(value, str) and not value.strip()):
+                raise BadInputError(
+                    f"Query {position} is empty: there is nothing to search for.", row=position
+                )
+        return self._embed_few(function, values, "query", options)
+
+    def embed_documents(
+        self, function: EmbeddingFunction, inputs: Any, options: PipelineOptions | None = None
+    ) -> Vectors:
+        """Return the vectors of a few documents, shape ``(n, ndims)`` float32, in order.
+
+        Args:
+            function: What embeds.
+            inputs: Documents, none of them missing or empty.
+            options: How to embed; ``on_error`` is always ``raise``.
+
+        Raises:
+            EmbeddingError: The call failed for good.
+        """
+        return self._embed_few(function, function.sanitize_input(inputs), "document", options)
+
+    def _embed_few(
+        self,
+        function: EmbeddingFunction,
+        values: list[Any],
+        role: Role,
+        options: PipelineOptions | None,
+    ) -> Vectors:
+        options = replace(options or PipelineOptions(), on_error="raise")
+        around = self._surroundings(options, AddReport(), threading.Event())
+        settler = self._settler(function, function.ndims(), role, options, around)
+        vectors = embed_inputs(settler, values, self._cache_for(function, options))
+        settler.longer.warn()
+        return vectors
+
+    def estimate(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        jobs: Sequence[EmbedJob],
+        options: PipelineOptions | None = None,
+        needs: Needs | None = None,
+    ) -> Estimate:
+        """Return what embedding the rows would take, without calling a provider.
+
+        Remembers 16 bytes for each distinct input.
+        """
+        options = options or PipelineOptions()
+        around = self._surroundings(options, AddReport(), threading.Event())
+        plans = [
+            (
+                group,
+                self._settler(group[0].function, group[0].ndims, "document", options, around),
+                self._cache_for(group[0].function, options),
+            )
+            for group in _by_function(jobs)
+        ]
+        return estimate_batches(batches, plans, needs)
+
+    def close(self) -> None:
+        """Close the cache file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _surroundings(
+        self, options: PipelineOptions, report: AddReport, cancelled: threading.Event
+    ) -> Surroundings:
+        return Surroundings(
+            clock=self._clock,
+            cancelled=cancelled,
+            tally=Tally(report, options.budget),
+            observers=self._observers,
+            shared=self._shared,
+            deadline=options.deadline,
+        )
+
+    def _settler(
+        self,
+        function: EmbeddingFunction,
+        ndims: int,
+        role: Role,
+        options: PipelineOptions,
+        around: Surroundings,
+    ) -> Settler:
+        return Settler(
+            Caller(function, role, ndims, around, options.concurrency),
+            LongInputs(function, options.on_long),
+            self._cache_for(function, options),
+            space_of(function, role),
+            stop_at_failure=options.on_error == "raise",
+        )
+
+    def _cache_for(
+        self, function: EmbeddingFunction, options: PipelineOptions
+    ) -> EmbeddingCache | None:
+        wanted = function.remote if options.cache is None else options.cache
+        return self._cache if wanted else None
+
+
+def _by_function(jobs: Sequence[EmbedJob]) -> list[list[EmbedJob]]:
+    """Group the jobs whose functions make the same vectors through the same account."""
+    groups: dict[tuple[str, str, int], list[EmbedJob]] = {}
+    for job in jobs:
+        key = (job.function.fingerprint(), job.function.account(), job.ndims)
+        groups.setdefault(key, []).append(job)
+    return list(groups.values())

@@ -1,0 +1,244 @@
+"""One call that embeds batches: a bounded window of batches over the lanes that fill them."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embow.pipeline.clock import StopWork
+from embow.pipeline.lane import Lane
+from embow.pipeline.parts import Part
+from embow.pipeline.progress import Progress
+from embow.pipeline.requests import Queue
+from embow.pipeline.settle import RowFailedError
+from embow.pipeline.sources import Source
+from embow.pipeline.types import AddReport, EmbeddedBatch, EmbedJob, ProgressUpdate
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Needs = Callable[["pa.RecordBatch", EmbedJob], NDArray[np.bool_]]
+
+BATCH_ROWS = 4096
+"""Rows after which a batch is cut, so that a window of batches stays small."""
+BATCH_BYTES = 32 * 1024**2
+WINDOW_BYTES = 96 * 1024**2
+"""Bytes of rows and vectors that may be on their way at once."""
+WINDOW_ROWS = 4096
+"""Rows that may always be, so that there is something to pack."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A batch whose vectors are on their way."""
+
+    batch: pa.RecordBatch
+    first_row: int
+    parts: dict[str, Part] = field(default_factory=dict)
+    size: int = 0
+
+    @property
+    def done(self) -> bool:
+        return all(part.done for part in self.parts.values())
+
+    @property
+    def end(self) -> int:
+        return self.first_row + self.batch.num_rows
+
+
+class Run:
+    """Embeds the batches of one call, in order, several on their way at a time."""
+
+    def __init__(
+        self,
+        jobs: list[EmbedJob],
+        report: AddReport,
+        cancelled: threading.Event,
+        progress: Progress,
+        needs: Needs | None = None,
+    ) -> None:
+        self._jobs = jobs
+        self._report = report
+        self._cancelled = cancelled
+        self._progress = progress
+        self._needs = needs
+        self._condition = threading.Condition()
+        self._window: deque[_Pending] = deque()
+        self._lanes: list[Lane] = []
+        self._by_column: dict[str, Lane] = {}
+        self._errors: list[BaseException] = []
+        self._rows_out = 0
+        self._size = 0
+        self._waiting = False
+        self._ended = False
+
+    @property
+    def condition(self) -> threading.Condition:
+        """Guards the queues and says when a part is done."""
+        return self._condition
+
+    def assign(self, lane: Lane, jobs: list[EmbedJob]) -> None:
+        """Have a lane embed some of the jobs."""
+        self._lanes.append(lane)
+        self._by_column.update((job.vector_column, lane) for job in jobs)
+
+    def stream(self, batches: Iterable[pa.RecordBatch]) -> Generator[EmbeddedBatch, None, None]:
+        """Yield each batch with its vectors, in order.
+
+        Raises:
+            EmbowError: A call failed for good, or a row did and the policy is to stop.
+        """
+        try:
+            for first_row, batch in _cut(batches):
+                self._admit(first_row, batch)
+                while self._window and (self._window[0].done or self._full()):
+                    yield self._pop()
+            self._ended = True
+            while self._window:
+                yield self._pop()
+        except (StopWork, RowFailedError) as error:
+            self.fail(error)
+            self._stop()
+            self._raise_first()
+        finally:
+            self._stop()
+            self._progress.close(self._update())
+
+    # -- the window ---------------------------------------------------------------------
+
+    def _admit(self, first_row: int, batch: pa.RecordBatch) -> None:
+        if self._cancelled.is_set():
+            raise StopWork
+        pending = _Pending(batch, first_row, size=batch.nbytes)
+        sources: dict[str, Source] = {}
+        for job in self._jobs:
+            if job.source_column not in sources:
+                sources[job.source_column] = Source(batch.column(job.source_column))
+            needed = self._needed(batch, job)
+            part = Part(job, sources[job.source_column], needed, first_row, self._notify)
+            pending.parts[job.vector_column] = part
+            pending.size += part.vectors.nbytes
+        self._window.append(pending)
+        self._size += pending.size
+        for job in self._jobs:
+            self._by_column[job.vector_column].admit(pending.parts[job.vector_column])
+
+    def _needed(self, batch: pa.RecordBatch, job: EmbedJob) -> NDArray[np.bool_]:
+        if self._needs is None:
+            return np.ones(batch.num_rows, dtype=np.bool_)
+        return np.asarray(self._needs(batch, job), dtype=np.bool_)
+
+    def _full(self) -> bool:
+        rows = self._window[-1].end - self._window[0].first_row
+        wanted = max(WINDOW_ROWS, *(lane.appetite for lane in self._lanes))
+        return rows >= wanted or self._size >= WINDOW_BYTES
+
+    def _pop(self) -> EmbeddedBatch:
+        head = self._window[0]
+        with self._condition:
+            self._waiting = True
+            self._condition.notify_all()
+            while not head.done and not self._errors:
+                self._condition.wait(timeout=self._progress.interval)
+                self._progress.show(self._update())
+            self._waiting = False
+            if self._errors:
+                raise StopWork
+        self._window.popleft()
+        self._size -= head.size
+        out = self._finished(head)
+        self._rows_out += head.batch.num_rows
+        self._progress.show(self._update())
+        return out
+
+    def _finished(self, pending: _Pending) -> EmbeddedBatch:
+        for column, part in pending.parts.items():
+            part.finish()
+            self._by_column[column].forget(part)
+            self._report.embedded += part.embedded
+        parts = pending.parts
+        failed = {column: dict(sorted(part.failed.items())) for column, part in parts.items()}
+        self._report.failed += [row for rows in failed.values() for row in rows.values()]
+        return EmbeddedBatch(
+            batch=pending.batch,
+            first_row=pending.first_row,
+            vectors={column: part.vectors for column, part in parts.items()},
+            valid={column: part.valid for column, part in parts.items()},
+            hashes={column: part.hashes() for column, part in parts.items()},
+            failed=failed,
+            embedded=sum(part.embedded for part in parts.values()),
+        )
+
+    # -- called by lanes ----------------------------------------------------------------
+
+    def may_send_partial(self, queue: Queue) -> bool:
+        """Whether waiting for a fuller request would hold up the batch that is next."""
+        if self._ended:
+            return True
+        return self._waiting and queue.front_position() < self._window[0].end
+
+    def fail(self, error: BaseException) -> None:
+        """End the call because of an error. What is on its way still comes in."""
+        with self._condition:
+            if not isinstance(error, StopWork):
+                self._errors.append(error)
+            self._cancelled.set()
+            self._condition.notify_all()
+        for lane in self._lanes:
+            lane.wake()
+
+    def _notify(self) -> None:
+        with self._condition:
+            self._condition.notify_all()
+
+    # -- the end ------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        self._cancelled.set()
+        with self._condition:
+            self._condition.notify_all()
+        for lane in self._lanes:
+            lane.join()
+
+    def _raise_first(self) -> None:
+        """Raise what ended the call: of several failed rows, the first in the data."""
+        rows = [error for error in self._errors if isinstance(error, RowFailedError)]
+        others = [error for error in self._errors if not isinstance(error, RowFailedError)]
+        if others:
+            raise others[0]
+        if rows:
+            first = min(rows, key=lambda error: error.row)
+            raise first.error from first.cause
+        raise AssertionError("the call was cancelled without a reason")  # pragma: no cover
+
+    def _update(self) -> ProgressUpdate:
+        report = self._report
+        behind = [
+            pending.batch.num_rows - max((p.waiting for p in pending.parts.values()), default=0)
+            for pending in self._window
+        ]
+        return ProgressUpdate(
+            rows=self._rows_out + sum(behind),
+            total=self._progress.total,
+            cached=report.cached,
+            failed=len(report.failed),
+            tokens=report.tokens,
+        )
+
+
+def _cut(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield batches of bounded size with the position of their first row."""
+    position = 0
+    for batch in batches:
+        share = BATCH_BYTES * batch.num_rows // max(1, batch.nbytes)
+        step = max(1, min(BATCH_ROWS, share))
+        for start in range(0, batch.num_rows, step):
+            part = batch.slice(start, step)
+            yield position, part
+            position += part.num_rows

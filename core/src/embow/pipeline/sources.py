@@ -1,0 +1,120 @@
+"""Read the source column of a record batch: which rows hold something, and what it hashes to.
+
+The hash of a value is BLAKE2b with 16 bytes of output. Text is hashed as its UTF-8 bytes;
+binary values and everything else are hashed under a personalisation of their own, so that a
+text and the same bytes never meet. Stored hashes rely on this: it must not change.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+HASH_BYTES = 16
+_NOTHING = bytes(HASH_BYTES)
+
+
+class Source:
+    """The values of one source column of one batch.
+
+    A null, an empty text, a text of white space only, and empty bytes are nothing to embed:
+    ``present`` is false for them and they have no hash.
+
+    Attributes:
+        values: Every value as Python objects, ``None`` for nulls.
+        present: Which rows hold something to embed.
+        digests: The 16-byte hash of each row, zeros where nothing is present.
+        sizes: Bytes of each value (UTF-8 for text), 0 where unknown or missing.
+        is_text: Whether the values are strings.
+    """
+
+    __slots__ = ("digests", "is_text", "present", "sizes", "values")
+
+    def __init__(self, array: pa.Array) -> None:
+        array = _plain(array)
+        self.values: list[Any] = array.to_pylist()
+        self.is_text = pa.types.is_large_string(array.type) or pa.types.is_string(array.type)
+        binary = pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type)
+        if self.is_text:
+            present = [bool(text) and not text.isspace() for text in self.values]
+        elif binary:
+            present = [bool(raw) for raw in self.values]
+        else:
+            present = [value is not None for value in self.values]
+        self.present: NDArray[np.bool_] = np.array(present, dtype=np.bool_)
+        self.digests = self._hash(str(array.type), binary)
+        self.sizes = _lengths(array) if self.is_text or binary else _zeros(len(array))
+        self.sizes[~self.present] = 0
+
+    def _hash(self, type_name: str, binary: bool) -> list[bytes]:
+        values, size = self.values, HASH_BYTES
+        if not self.present.all():
+            return [
+                hash_value(value, type_name) if here else _NOTHING
+                for value, here in zip(values, self.present.tolist(), strict=True)
+            ]
+        if self.is_text:
+            return [blake2b(text.encode(), digest_size=size).digest() for text in values]
+        return [hash_value(value, type_name) for value in values]
+
+    def hashes(self) -> pa.Array:
+        """Return the hashes as ``fixed_size_binary(16)``, null where nothing is present."""
+        return to_hash_array(self.digests, self.present)
+
+
+def content_hashes(array: pa.Array) -> pa.Array:
+    """Return the ``fixed_size_binary(16)`` content hash of each value, as kept beside vectors.
+
+    Null where there is nothing to embed: null, empty, or white space only.
+    """
+    return Source(array).hashes()
+
+
+def hash_value(value: Any, type_name: str = "") -> bytes:
+    """Return the 16-byte content hash of one value."""
+    if isinstance(value, str):
+        return blake2b(value.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).digest()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return blake2b(value, digest_size=HASH_BYTES, person=b"embow-binary").digest()
+    text = f"{type_name}:{value!r}".encode()
+    return blake2b(text, digest_size=HASH_BYTES, person=b"embow-value").digest()
+
+
+def to_hash_array(digests: list[bytes], present: NDArray[np.bool_]) -> pa.Array:
+    """Return 16-byte digests as a ``fixed_size_binary(16)`` array with nulls where not present."""
+    validity = None
+    if not present.all():
+        validity = pa.py_buffer(np.packbits(present, bitorder="little").tobytes())
+    data = pa.py_buffer(b"".join(digests))
+    return pa.Array.from_buffers(pa.binary(HASH_BYTES), len(digests), [validity, data])
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    """Return an array of an ordinary layout: no extension, dictionary or view."""
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if isinstance(array, pa.DictionaryArray):
+        array = array.dictionary_decode()
+    if pa.types.is_string_view(array.type):
+        return array.cast(pa.large_string())
+    if pa.types.is_binary_view(array.type) or pa.types.is_fixed_size_binary(array.type):
+        return array.cast(pa.large_binary())
+    return array
+
+
+def _lengths(array: pa.Array) -> NDArray[np.int64]:
+    lengths = pc.binary_length(array)
+    dtype = np.int32 if lengths.type == pa.int32() else np.int64
+    data = np.frombuffer(lengths.buffers()[1], dtype=dtype) if len(lengths) else _zeros(0)
+    return data[lengths.offset : lengths.offset + len(lengths)].astype(np.int64)
+
+
+def _zeros(count: int) -> NDArray[np.int64]:
+    return np.zeros(count, dtype=np.int64)

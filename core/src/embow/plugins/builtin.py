@@ -1,0 +1,19 @@
+"""What the core itself plugs in, by the same hooks as everyone else."""
+
+from __future__ import annotations
+
+from embow.plugins.hookspecs import hookimpl
+from embow.plugins.specs import EngineSpec
+
+
+@hookimpl
+def embow_engines() -> list[EngineSpec]:
+    """Offer the embedded engine for plain paths and ``file:`` URIs."""
+    return [
+        EngineSpec(
+            id="local",
+            target="embow.engines.local:LocalEngine",
+            schemes=("", "file"),
+            summary="Tables in a folder: Arrow files and a SQLite catalog",
+        )
+    ]

@@ -1,0 +1,1 @@
+"""Databases, tables and queries: where providers and engines meet."""

@@ -1,0 +1,183 @@
+"""A table's columns and the functions bound to them, read from or declared for a schema.
+
+Called by ``Database`` and ``Table``. Refuses to go on with a function other than the one that wrote
+a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from embow.embeddings import Binding, EmbeddingFunctionConfig, get_registry, read_bindings
+from embow.embeddings.bindings import METADATA_KEY
+from embow.errors import ConfigurationError, SchemaError
+from embow.pipeline import EmbedJob, Pipeline, PipelineOptions
+from embow.table.canary import Canaries, read_canaries
+from embow.table.identity import checked_function, require_same_identity
+from embow.table.ingest import Ingest
+from embow.table.provenance import physical_schema, visible_schema
+from embow.table.quarantine import Quarantine
+from embow.table.vectors import BadVectorPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class TableSchema:
+    """The columns of a table as the user sees them, as they are stored, and their functions."""
+
+    visible: pa.Schema
+    physical: pa.Schema
+    bindings: tuple[Binding, ...]
+
+    @classmethod
+    def read(cls, physical: pa.Schema) -> TableSchema:
+        """Return what a stored schema says."""
+        return cls(visible_schema(physical), physical, tuple(read_bindings(physical).values()))
+
+    @classmethod
+    def declare(
+        cls,
+        name: str,
+        schema: Any,
+        functions: Sequence[EmbeddingFunctionConfig] | None,
+        batches: Iterable[pa.RecordBatch] | None,
+        data: Any,
+    ) -> tuple[TableSchema, Any]:
+        """Return the schema of a new table, and its data.
+
+        Where no schema is given it is read off the first batch, and the data returned is the
+        stream of all batches.
+        """
+        if schema is None:
+            visible, data = _inferred(name, batches)
+        else:
+            visible = as_arrow_schema(schema)
+        if functions:
+            visible = bind_schema(visible, functions)
+        bindings = tuple(read_bindings(visible).values())
+        for binding in bindings:
+            _require_columns(visible, binding)
+        physical = physical_schema(visible, [binding.vector_column for binding in bindings])
+        return cls(visible, physical, bindings), data
+
+    def binding(self, vector_column: str) -> Binding | None:
+        """Return the binding of a vector column, if it has one."""
+        return next((b for b in self.bindings if b.vector_column == vector_column), None)
+
+    def guard(self) -> dict[bytes, bytes | None]:
+        """Return the metadata that must not change while rows made under it are written."""
+        return {METADATA_KEY: (self.physical.metadata or {}).get(METADATA_KEY)}
+
+    def job(self, binding: Binding) -> EmbedJob:
+        """Return the embedding job of a binding; needs its provider installed."""
+        return job_of(binding)
+
+    def ingest(
+        self,
+        pipeline: Pipeline,
+        options: PipelineOptions,
+        policy: BadVectorPolicy,
+        quarantine: Quarantine,
+    ) -> Ingest:
+        """Return the write path for rows of this schema."""
+        canaries = Canaries(known=read_canaries(self.physical.metadata))
+        return Ingest(pipeline, self, options, policy, quarantine, canaries)
+
+    def require_same(self, other: TableSchema, name: str) -> None:
+        """Refuse a schema whose columns or functions are not this table's.
+
+        Raises:
+            IdentityMismatchError: A column is embedded by another model; both are named.
+            SchemaError: Columns differ; the first difference is named.
+        """
+        for declared in other.bindings:
+            stored = self.binding(declared.vector_column)
+            if stored is not None:
+                require_same_identity(stored, declared)
+        if self.visible.equals(other.visible, check_metadata=False):
+            return
+        raise SchemaError(f"Table {name!r} has another schema: {_difference(self, other)}.")
+
+
+def job_of(binding: Binding) -> EmbedJob:
+    """Return the embedding job of a binding; needs its provider installed."""
+    function = checked_function(binding)
+    ndims = binding.ndims or function.ndims()
+    return EmbedJob(function, binding.source_column, binding.vector_column, ndims)
+
+
+def bind_schema(schema: pa.Schema, functions: Sequence[EmbeddingFunctionConfig]) -> pa.Schema:
+    """Return an Arrow schema with functions bound to its columns.
+
+    A vector column the schema does not have is added, float32 and nullable.
+    """
+    for config in functions:
+        if config.vector_column not in schema.names:
+            vector_type = pa.list_(pa.float32(), config.function.ndims())
+            schema = schema.append(pa.field(config.vector_column, vector_type))
+    metadata = dict(schema.metadata or {})
+    metadata.update(
+        {
+            key.encode() if isinstance(key, str) else key: value
+            for key, value in (get_registry().get_table_metadata(functions) or {}).items()
+        }
+    )
+    return schema.with_metadata(metadata or None)
+
+
+def as_arrow_schema(schema: Any) -> pa.Schema:
+    """Return a model class or Arrow schema as an Arrow schema."""
+    if isinstance(schema, pa.Schema):
+        return schema
+    if hasattr(schema, "to_arrow_schema"):
+        return schema.to_arrow_schema()
+    raise ConfigurationError(
+        f"schema must be a class derived from embow.Model or a pyarrow.Schema, not {schema!r:.80}."
+    )
+
+
+def _inferred(
+    name: str, batches: Iterable[pa.RecordBatch] | None
+) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
+    iterator = iter(batches or ())
+    first = next(iterator, None)
+    if first is None:
+        raise SchemaError(
+            f"Table {name!r} needs a schema or at least one row: create_table({name!r}, "
+            "schema=MyModel)."
+        )
+
+    def replay() -> Iterable[pa.RecordBatch]:
+        yield first
+        yield from iterator
+
+    return first.schema, replay()
+
+
+def _require_columns(schema: pa.Schema, binding: Binding) -> None:
+    for column in (binding.source_column, binding.vector_column):
+        if column not in schema.names:
+            raise SchemaError(
+                f"The embedding function of {binding.vector_column!r} names column {column!r}, "
+                f"which the schema does not have. Its columns: {', '.join(schema.names)}."
+            )
+
+
+def _difference(mine: TableSchema, other: TableSchema) -> str:
+    for field in other.visible:
+        if field.name not in mine.visible.names:
+            return f"it has no column {field.name!r}"
+        if mine.visible.field(field.name) != field:
+            stored = mine.visible.field(field.name)
+            return f"column {field.name!r} is {_shown(stored)}, and {_shown(field)} was given"
+    missing = [n for n in mine.visible.names if n not in other.visible.names]
+    if missing:
+        return f"it also has column {missing[0]!r}"
+    return "its columns come in another order"
+
+
+def _shown(field: pa.Field) -> str:
+    return f"{field.type}{'' if field.nullable else ' not null'}"

@@ -1,0 +1,73 @@
+"""Whether a function is the one that wrote a column, field by field.
+
+Called wherever a stored column meets a function: opening with a schema, adding, searching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from embow.embeddings import Binding, EmbeddingFunction
+from embow.errors import IdentityMismatchError
+
+
+def checked_function(binding: Binding) -> EmbeddingFunction:
+    """Return the function of a stored binding, sure that it makes the same vectors.
+
+    Raises:
+        IdentityMismatchError: A variable or another version of the provider changes the vectors.
+        PluginError: The provider is not installed; the message says what to install.
+    """
+    function = binding.function()
+    if binding.fingerprint is not None and function.fingerprint() != binding.fingerprint:
+        changed = _changes(binding.identity or {}, function.identity())
+        raise IdentityMismatchError(
+            f"Column {binding.vector_column!r} was written by {describe(binding.identity or {})}; "
+            f"here the same settings give {describe(function.identity())}. Different: {changed}. "
+            "Restore the variable or provider version that differs, or re-embed the column with "
+            f"table.migrate({binding.vector_column!r}, function)."
+        )
+    return function
+
+
+def require_same_identity(stored: Binding, declared: Binding) -> None:
+    """Refuse a declared binding that would fill a stored column with other vectors.
+
+    Raises:
+        IdentityMismatchError: The message names both models and every field that differs.
+    """
+    same = stored.fingerprint is None or stored.fingerprint == declared.fingerprint
+    if same and stored.source_column == declared.source_column:
+        return
+    if same:
+        raise IdentityMismatchError(
+            f"Column {stored.vector_column!r} is embedded from {stored.source_column!r}; the schema "
+            f"given embeds it from {declared.source_column!r}."
+        )
+    mine, other = stored.identity or {}, declared.identity or {}
+    raise IdentityMismatchError(
+        f"Column {stored.vector_column!r} was written by {describe(mine)}; the schema given embeds "
+        f"it with {describe(other)}. Different: {_changes(mine, other)}. "
+        "Use table.migrate(...) or open without a schema."
+    )
+
+
+def describe(identity: Mapping[str, Any]) -> str:
+    """Return ``provider/model`` for messages."""
+    provider = identity.get("provider", "an unknown provider")
+    model = identity.get("name") or identity.get("model") or identity.get("model_name")
+    return f"{provider}/{model}" if model else str(provider)
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    names = [*before, *(name for name in after if name not in before)]
+    return "; ".join(
+        f"{name} was {_value(before, name)}, is {_value(after, name)}"
+        for name in names
+        if _value(before, name) != _value(after, name)
+    )
+
+
+def _value(identity: Mapping[str, Any], name: str) -> str:
+    return f"{identity[name]!r:.80}" if name in identity else "not set"

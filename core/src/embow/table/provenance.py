@@ -1,0 +1,44 @@
+"""The hidden columns and metadata that say where a vector came from.
+
+Beside each vector column ``v`` that a function fills, the engine stores ``_embow_hash_v``: the
+content hash of the source value the vector was made from, null where there was nothing to embed or
+where the user brought the vector. The user never sees these columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+
+HIDDEN_PREFIX = "_embow"
+HASH_TYPE = pa.binary(16)
+
+
+def hash_column(vector_column: str) -> str:
+    """Return the name of the hidden column beside a vector column."""
+    return f"{HIDDEN_PREFIX}_hash_{vector_column}"
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a column or table belongs to embow and not to the user."""
+    return name.startswith(HIDDEN_PREFIX)
+
+
+def physical_schema(schema: pa.Schema, vector_columns: Iterable[str]) -> pa.Schema:
+    """Return the schema as stored: the user's columns, then the hidden ones."""
+    for name in vector_columns:
+        if hash_column(name) not in schema.names:
+            schema = schema.append(pa.field(hash_column(name), HASH_TYPE))
+    return schema
+
+
+def visible_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the schema as the user sees it."""
+    fields = [field for field in schema if not is_hidden(field.name)]
+    return pa.schema(fields, metadata=_visible_metadata(schema.metadata))
+
+
+def _visible_metadata(metadata: Mapping[bytes, bytes] | None) -> dict[bytes, bytes] | None:
+    kept = {k: v for k, v in (metadata or {}).items() if not k.startswith(b"_embow")}
+    return kept or None

@@ -1,0 +1,236 @@
+"""The ``cohere`` provider."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64decode
+from collections.abc import Sequence
+from operator import methodcaller
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field, SecretStr, model_validator
+
+from embow.embeddings import (
+    Failure,
+    Limits,
+    TextEmbeddingFunction,
+    Usage,
+    Vectors,
+    as_vectors,
+    load_once,
+    load_sdk,
+    operational,
+    record_request,
+    record_usage,
+    require_texts,
+    secret_value,
+)
+from embow.embeddings.remote import client_once, split_to_limits
+from embow.errors import BadOutputError
+from embow_cohere import failures, images
+from embow_cohere.models import MAX_ITEMS, MODELS
+
+InputType = Literal["search_document", "search_query", "classification", "clustering"]
+
+
+class CohereEmbeddingFunction(TextEmbeddingFunction):
+    """Embed text, and images where the model can, with Cohere's API.
+
+    ```python
+    from embow.embeddings import get_registry
+
+    cohere = get_registry().get("cohere").create(name="embed-v4.0", output_dimension=512)
+    ```
+
+    Strings are text. Images are bytes, path objects, PIL images or data URIs; with
+    ``source_modality="image"`` the strings of the source column are paths, too.
+    """
+
+    provider_id: ClassVar[str | None] = "cohere"
+    remote: ClassVar[bool] = True
+
+    name: str = Field(default="embed-english-v3.0", description="Model.")
+    source_input_type: InputType = Field(
+        default="search_document", description="What documents are embedded for."
+    )
+    query_input_type: InputType = Field(
+        default="search_query", description="What queries are embedded for."
+    )
+    source_modality: Literal["text", "image"] = Field(
+        default="text", description="What strings in the source column are."
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="Key. Default: COHERE_API_KEY, CO_API_KEY."
+    )
+    truncation: Literal["NONE", "START", "END"] | None = Field(
+        default=None,
+        alias="truncate",  # the attribute of that name is the method every function has
+        description="Which end of a too long text Cohere drops, or NONE to refuse it. "
+        "Default: the table's on_long decides.",
+    )
+    output_dimension: int | None = Field(
+        default=None, gt=0, description="Length of the vectors, from embed-v4.0 on."
+    )
+    base_url: Annotated[str | None, operational] = Field(
+        default=None, description="Address of a private deployment. Default: CO_API_URL, Cohere's."
+    )
+    timeout: Annotated[float, operational] = Field(
+        default=120.0, gt=0, description="Seconds one request may take."
+    )
+    requests_per_minute: Annotated[float | None, operational] = Field(
+        default=None, gt=0, description="Limit of your account, which Cohere does not report."
+    )
+    tokens_per_minute: Annotated[float | None, operational] = Field(
+        default=None, gt=0, description="Limit of your account, which Cohere does not report."
+    )
+
+    @model_validator(mode="after")
+    def _check_dimension(self) -> Self:
+        model, wanted = MODELS.get(self.name), self.output_dimension
+        if model is None or wanted is None or wanted == model.ndims:
+            return self
+        if not model.flexible:
+            raise ValueError(
+                f"{self.name} always has {model.ndims} dimensions; leave output_dimension out, "
+                "or use name='embed-v4.0'"
+            )
+        if wanted > model.ndims:
+            raise ValueError(f"{self.name} has at most {model.ndims} dimensions, not {wanted}")
+        return self
+
+    def ndims(self) -> int:
+        """Return the length of the vectors: free for known models, else asked once a process."""
+        key = ("embow-cohere", "ndims", self.name, self.base_url)
+        return self._free_ndims() or load_once(key, self._ask_ndims)
+
+    def generate_embeddings(self, texts: list[str]) -> Vectors:
+        """Embed texts as documents, in as many requests as their number needs."""
+        return self._embed(texts, self.source_input_type)
+
+    def compute_source_embeddings(self, inputs: Any, *args: Any, **kwargs: Any) -> Vectors:
+        """Embed documents: texts, images, or both."""
+        values = self.sanitize_input(inputs)
+        if self.source_modality == "image":
+            values = [images.data_uri(value) for value in values]
+        return self._embed(values, self.source_input_type)
+
+    def compute_query_embeddings(self, query: Any, *args: Any, **kwargs: Any) -> Vectors:
+        """Embed queries: texts, images, or both. Strings are text."""
+        return self._embed(self.sanitize_input(query), self.query_input_type)
+
+    def limits(self) -> Limits:
+        """Return Cohere's limits. Where Cohere is told to cut texts, their length has none."""
+        model = MODELS.get(self.name)
+        cut_there = self.truncation in ("START", "END")
+        return Limits(
+            max_items=MAX_ITEMS,
+            max_tokens_per_item=model.max_tokens if model and not cut_there else None,
+            max_concurrency=8,
+            requests_per_minute=self.requests_per_minute,
+            tokens_per_minute=self.tokens_per_minute,
+        )
+
+    def classify(self, error: BaseException) -> Failure:
+        """Read the SDK's errors; everything else as usual."""
+        return failures.classify(error) or super().classify(error)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes the vectors; a known model's own length counts as given."""
+        model = MODELS.get(self.name)
+        native = model.ndims if model else None
+        return {**super().identity(), "output_dimension": self.output_dimension or native}
+
+    # -- requests -------------------------------------------------------------------------
+
+    def _embed(self, values: Sequence[Any], input_type: InputType) -> Vectors:
+        if not values:
+            return np.empty((0, self.ndims()), dtype=np.float32)
+        if any(images.is_image(value) for value in values):
+            return self._embed_mixed(values, input_type)
+        texts = require_texts(list(values))
+        parts = split_to_limits(texts, self.limits(), self.count_tokens)
+        return np.concatenate([self._request(input_type, texts=list(part)) for part in parts])
+
+    def _embed_mixed(self, values: Sequence[Any], input_type: InputType) -> Vectors:
+        self._require_images()
+        model = MODELS.get(self.name)
+        if model is None or model.flexible:
+            inputs = [_content(value) for value in values]
+            parts = split_to_limits(inputs, self.limits(), self.count_tokens)
+            return np.concatenate([self._request(input_type, inputs=list(p)) for p in parts])
+        rows = np.empty((len(values), self.ndims()), dtype=np.float32)
+        texts = [i for i, value in enumerate(values) if not images.is_image(value)]
+        if texts:
+            rows[texts] = self._embed([values[i] for i in texts], input_type)
+        for i in set(range(len(values))) - set(texts):  # these models take one image a request
+            rows[i] = self._request("image", images=[images.data_uri(values[i])])[0]
+        return rows
+
+    def _require_images(self) -> None:
+        model = MODELS.get(self.name)
+        if model is not None and not model.images:
+            raise TypeError(f"{self.name} embeds text only; use name='embed-v4.0' for images.")
+
+    def _request(self, input_type: str, **inputs: list[Any]) -> Vectors:
+        model = MODELS.get(self.name)
+        arguments: dict[str, Any] = {
+            "model": self.name,
+            "input_type": input_type,
+            "embedding_types": ["base64" if model is None or model.base64 else "float"],
+            "request_options": {"max_retries": 0},  # the caller retries, and honours Retry-After
+            **inputs,
+        }
+        if self.truncation is not None:
+            arguments["truncate"] = self.truncation
+        if self.output_dimension is not None and (model is None or model.flexible):
+            arguments["output_dimension"] = self.output_dimension
+        record_request()
+        answer = self._client().embed(**arguments)
+        record_usage(Usage(tokens=_tokens(answer)))
+        (sent,) = inputs.values()
+        return as_vectors(_vectors(answer.embeddings), len(sent), self._width(answer))
+
+    def _width(self, answer: Any) -> int:
+        return self._free_ndims() or _vectors(answer.embeddings).shape[1]
+
+    def _free_ndims(self) -> int | None:
+        model = MODELS.get(self.name)
+        return self.output_dimension or (model.ndims if model else self.known_ndims())
+
+    def _ask_ndims(self) -> int:
+        return int(self._request(self.source_input_type, texts=["length"]).shape[1])
+
+    def _client(self) -> Any:
+        key = secret_value(self, "api_key", env=("COHERE_API_KEY", "CO_API_KEY"))
+        base_url = self.base_url or os.environ.get("CO_API_URL")
+
+        def make() -> Any:
+            client = load_sdk(self, "cohere").ClientV2
+            return client(api_key=key, base_url=base_url, timeout=self.timeout)
+
+        # The client has no close(), only a context manager.
+        leave = methodcaller("__exit__", None, None, None)
+        return client_once(("cohere", base_url, self.timeout), [key], make, leave)
+
+
+def _content(value: Any) -> dict[str, Any]:
+    if images.is_image(value):
+        return {"content": [{"type": "image_url", "image_url": {"url": images.data_uri(value)}}]}
+    return {"content": [{"type": "text", "text": require_texts([value])[0]}]}
+
+
+def _vectors(embeddings: Any) -> Vectors:
+    """Return vectors sent as base64 of float32, or as numbers."""
+    encoded = getattr(embeddings, "base64", None)
+    if not encoded:
+        return np.asarray(embeddings.float_ or [], dtype=np.float32)
+    parts = [b64decode(text) for text in encoded]
+    if len({len(part) for part in parts}) > 1 or len(parts[0]) % 4:
+        raise BadOutputError("Cohere returned vectors of different lengths.")
+    return np.frombuffer(bytearray().join(parts), dtype="<f4").reshape(len(parts), -1)
+
+
+def _tokens(answer: Any) -> int:
+    billed = getattr(answer.meta, "billed_units", None)
+    return int(getattr(billed, "input_tokens", None) or 0)

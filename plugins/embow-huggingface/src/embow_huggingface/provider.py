@@ -1,0 +1,190 @@
+"""The embedding function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from embow.embeddings import Limits, Role, TextEmbeddingFunction, operational, require_texts
+from embow.embeddings.local_models import model_reference
+from embow.errors import UnsupportedOperationError
+from embow_huggingface.catalog import width_of
+from embow_huggingface.encoder import Encoder
+from embow_huggingface.loading import PROVIDER, LoadSettings, loaded_encoder
+from embow_huggingface.pooling import Pooling
+
+
+class TransformersEmbeddingFunction(TextEmbeddingFunction):
+    """Embed text with an encoder of the transformers library, on this machine.
+
+    The model is loaded by the first call that needs it, once a process.
+
+    Example:
+        ```python
+        from embow import get_registry
+
+        func = get_registry().get("huggingface").create(name="google-bert/bert-base-uncased")
+        func.ndims()  # 768, told without loading the model
+        ```
+    """
+
+    provider_id: ClassVar[str | None] = PROVIDER
+
+    name: str = Field(
+        default="colbert-ir/colbertv2.0",
+        description="Model on the Hugging Face hub, or a local folder.",
+    )
+    device: Annotated[str, operational] = Field(
+        default="cpu", description='"cpu", "gpu", "cuda", "cuda:1", "mps" or "auto".'
+    )
+    pooling: Pooling = Field(
+        default="mean",
+        description='How token vectors become one: "mean" or "max" over the tokens, the first '
+        'one ("cls") or the "last".',
+    )
+    batch_size: Annotated[int, operational] = Field(
+        default=32, ge=1, description="Texts that go through the model together."
+    )
+    normalize: bool = Field(default=False, description="Scale each vector to length 1.")
+    max_length: int | None = Field(
+        default=None, ge=4, description="Tokens read of each text; the model's own limit if None."
+    )
+    multivector: bool = Field(
+        default=False,
+        description="Return a vector for each token, for late interaction, instead of one a text.",
+    )
+    dtype: Literal["float32", "float16", "bfloat16"] = Field(
+        default="float32", description="Precision the model computes in."
+    )
+    revision: str | None = Field(
+        default=None, description="Branch, tag or commit of the model on the hub."
+    )
+    trust_remote_code: Annotated[bool, operational] = Field(
+        default=False, description="Run Python code that comes with the model."
+    )
+    cache_folder: Annotated[str | None, operational] = Field(
+        default=None, description="Where downloaded models are kept."
+    )
+    local_files_only: Annotated[bool, operational] = Field(
+        default=False, description="Never ask the hub."
+    )
+
+    # -- contract -----------------------------------------------------------------------
+
+    def ndims(self) -> int:
+        """Return the length of a vector, without loading the model where it is known."""
+        known = width_of(self.name, multivector=self.multivector)
+        return known if known is not None else self._encoder().width
+
+    def generate_embeddings(self, texts: list[str]) -> Any:
+        """Embed documents, in order.
+
+        Returns:
+            ``(len(texts), ndims())`` float32; with ``multivector`` a list of arrays
+            ``(tokens, ndims())`` float32, vectors of length 1.
+        """
+        return self._embed(texts, "document")
+
+    def compute_source_embeddings(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Embed documents, as :meth:`generate_embeddings` does, from inputs of any kind."""
+        return self._embed(self.sanitize_input(inputs), "document")
+
+    def compute_query_embeddings(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        """Embed queries: like documents, but for ColBERT's own treatment with ``multivector``."""
+        return self._embed(self.sanitize_input(query), "query")
+
+    def limits(self) -> Limits:
+        """Return the longest input in tokens. Calls run one at a time: one fills the machine."""
+        return Limits(max_tokens_per_item=self._max_tokens(), max_concurrency=1)
+
+    def count_tokens(self, inputs: Sequence[Any]) -> list[int]:
+        """Count the tokens of each text with the model's tokenizer, special ones included."""
+        texts = require_texts(list(inputs))
+        counter = self._encoder().counter
+        return super().count_tokens(texts) if counter is None else counter.count(texts)
+
+    def truncate(self, value: Any, max_tokens: int) -> Any:
+        """Cut a text after ``max_tokens`` tokens, where the model would stop reading."""
+        counter = self._encoder().counter
+        if counter is None or not isinstance(value, str):
+            return super().truncate(value, max_tokens)
+        return counter.cut(value, max_tokens)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes the vectors; a local folder counts by its content, not its path."""
+        return {**super().identity(), "name": model_reference(self.name)}
+
+    # -- many vectors a text have no column yet -----------------------------------------
+
+    def VectorField(self, *, source: str | None = None, **kwargs: Any) -> Any:  # noqa: N802
+        """Mark a model field as filled by this function.
+
+        Raises:
+            UnsupportedOperationError: With ``multivector``: a column holds one vector a row.
+        """
+        if self.multivector:
+            self._refuse_column()
+        return super().VectorField(source=source, **kwargs)
+
+    def to_binding(self, source_column: str, vector_column: str) -> dict[str, Any]:
+        """Return the record kept in a table's schema metadata.
+
+        Raises:
+            UnsupportedOperationError: With ``multivector``: a column holds one vector a row.
+        """
+        if self.multivector:
+            self._refuse_column()
+        return super().to_binding(source_column, vector_column)
+
+    def _refuse_column(self) -> NoReturn:
+        raise UnsupportedOperationError(
+            f"huggingface({self.name!r}, multivector=True) gives a vector for each token, and a "
+            "vector column of this release holds one vector a row. Leave multivector out to store "
+            "pooled vectors, and rank what a search finds with embow_huggingface.maxsim."
+        )
+
+    # -- in here ------------------------------------------------------------------------
+
+    def _embed(self, values: list[Any], role: Role) -> Any:
+        texts = require_texts(values)
+        if self.multivector:
+            return self._embed_tokens(texts, role)
+        if not texts:
+            return np.empty((0, self.ndims()), dtype=np.float32)
+        return self._encoder().embed(
+            texts,
+            pooling=self.pooling,
+            batch_size=self.batch_size,
+            max_length=self.max_length,
+            normalize=self.normalize,
+        )
+
+    def _embed_tokens(self, texts: list[str], role: Role) -> list[NDArray[np.float32]]:
+        if not texts:
+            return []
+        return self._encoder().embed_tokens(
+            texts, role, batch_size=self.batch_size, max_length=self.max_length
+        )
+
+    def _encoder(self) -> Encoder:
+        return loaded_encoder(
+            self,
+            LoadSettings(
+                name=self.name,
+                device=self.device,
+                dtype=self.dtype,
+                revision=self.revision,
+                trust_remote_code=self.trust_remote_code,
+                cache_folder=self.cache_folder,
+                local_files_only=self.local_files_only,
+                multivector=self.multivector,
+            ),
+        )
+
+    def _max_tokens(self) -> int | None:
+        limits = [n for n in (self.max_length, self._encoder().max_tokens) if n is not None]
+        return min(limits, default=None)

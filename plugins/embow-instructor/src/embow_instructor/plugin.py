@@ -1,0 +1,19 @@
+"""Tells embow that this provider exists, without importing it."""
+
+from __future__ import annotations
+
+from embow.plugins.hookspecs import hookimpl
+from embow.plugins.specs import ProviderSpec, Sdk
+
+
+@hookimpl
+def embow_providers() -> list[ProviderSpec]:
+    """Return the one provider of this distribution."""
+    return [
+        ProviderSpec(
+            id="instructor",
+            target="embow_instructor.provider:InstructorEmbeddingFunction",
+            summary="Instructor text models, told by an instruction what the vectors are for.",
+            sdk=(Sdk("sentence_transformers", "sentence-transformers>=5.1"),),
+        )
+    ]

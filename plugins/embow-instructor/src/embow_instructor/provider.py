@@ -1,0 +1,143 @@
+"""The embedding function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from embow.embeddings import Limits, TextEmbeddingFunction, operational, require_texts
+from embow.embeddings.local_models import local_folder, model_reference
+from embow_instructor.runtime import (
+    MAX_TOKENS,
+    PROVIDER,
+    LoadedModel,
+    LoadSettings,
+    loaded_model,
+)
+
+_NDIMS = {"hkunlp/instructor-base": 768, "hkunlp/instructor-large": 768, "hkunlp/instructor-xl": 768}
+
+
+class InstructorEmbeddingFunction(TextEmbeddingFunction):
+    """Embed text with an Instructor model, told by an instruction what the vectors are for.
+
+    The default instructions are misspelt as they are in LanceDB's documentation: another
+    spelling gives other vectors. The model is loaded by the first call that needs it, once a
+    process.
+
+    Example:
+        ```python
+        from embow import get_registry
+
+        func = get_registry().get("instructor").create(
+            source_instruction="represent the science paragraph for retrieval",
+            query_instruction="represent the science question for retrieving paragraphs",
+        )
+        func.ndims()  # 768, told without loading the model
+        ```
+    """
+
+    provider_id: ClassVar[str | None] = PROVIDER
+
+    name: str = Field(
+        default="hkunlp/instructor-base",
+        description="Model on the Hugging Face hub, or a local folder.",
+    )
+    batch_size: Annotated[int, operational] = Field(
+        default=32, ge=1, description="Texts that go through the model together."
+    )
+    device: Annotated[str, operational] = Field(
+        default="cpu", description='"cpu", "gpu", "cuda", "cuda:1", "mps" or "auto".'
+    )
+    show_progress_bar: Annotated[bool, operational] = Field(
+        default=True, description="Show the library's own bar for each call."
+    )
+    normalize_embeddings: bool = Field(
+        default=True, description="Scale each vector to length 1."
+    )
+    quantize: bool = Field(
+        default=False,
+        description="Compute linear layers in 8 bits: faster on a CPU, and other vectors.",
+    )
+    source_instruction: str = Field(
+        default="represent the docuement for retreival",
+        description="Instruction for documents. Part of what the vectors are.",
+    )
+    query_instruction: str = Field(
+        default="represent the document for retreiving the most similar documents",
+        description="Instruction for queries. Part of what the vectors are.",
+    )
+    revision: str | None = Field(
+        default=None, description="Branch, tag or commit of the model on the hub."
+    )
+    cache_folder: Annotated[str | None, operational] = Field(
+        default=None, description="Where downloaded models are kept."
+    )
+    local_files_only: Annotated[bool, operational] = Field(
+        default=False, description="Never ask the hub."
+    )
+
+    # -- contract -----------------------------------------------------------------------
+
+    def ndims(self) -> int:
+        """Return the length of the vectors; the published models' without loading them."""
+        known = None if local_folder(self.name) else _NDIMS.get(self.name)
+        return known if known is not None else self._model().ndims
+
+    def generate_embeddings(self, texts: list[str]) -> NDArray[np.float32]:
+        """Embed documents. Returns ``(len(texts), ndims())`` float32, in order."""
+        return self._embed(texts, self.source_instruction)
+
+    def compute_query_embeddings(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        """Embed queries, with the instruction for queries."""
+        return self._embed(self.sanitize_input(query), self.query_instruction)
+
+    def limits(self) -> Limits:
+        """Return what the longer instruction leaves of the 512 tokens. One call at a time."""
+        model = self._model()
+        taken = max(map(model.length_of, (self.source_instruction, self.query_instruction)))
+        return Limits(max_tokens_per_item=max(1, MAX_TOKENS - taken), max_concurrency=1)
+
+    def count_tokens(self, inputs: Sequence[Any]) -> list[int]:
+        """Count the tokens of each text with the model's tokenizer, the final one included."""
+        return self._model().counter.count(require_texts(list(inputs)))
+
+    def truncate(self, value: Any, max_tokens: int) -> Any:
+        """Cut a text after ``max_tokens`` tokens, where the model would stop reading."""
+        return self._model().counter.cut(value, max_tokens)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes the vectors; a local folder counts by its content, not its path."""
+        return {**super().identity(), "name": model_reference(self.name)}
+
+    # -- in here ------------------------------------------------------------------------
+
+    def _embed(self, values: list[Any], instruction: str) -> NDArray[np.float32]:
+        texts = require_texts(values)
+        if not texts:
+            return np.empty((0, self.ndims()), dtype=np.float32)
+        return self._model().encode(
+            instruction,
+            texts,
+            batch_size=self.batch_size,
+            show_progress_bar=self.show_progress_bar,
+            normalize_embeddings=self.normalize_embeddings,
+            convert_to_numpy=True,
+        )
+
+    def _model(self) -> LoadedModel:
+        return loaded_model(
+            self,
+            LoadSettings(
+                name=self.name,
+                device=self.device,
+                quantize=self.quantize,
+                revision=self.revision,
+                cache_folder=self.cache_folder,
+                local_files_only=self.local_files_only,
+            ),
+        )

@@ -1,0 +1,152 @@
+"""The command ``embow demo``, with the real model on part of the library."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import embow
+from embow.cli import demo, main
+from embow.cli.stdlib_docs import Docstring, collect
+
+QUESTION = "run a shell command and capture its output"
+MODULES = ("csv", "os", "shutil", "subprocess", "webbrowser")
+
+
+@pytest.fixture(scope="module")
+def docs() -> list[Docstring]:
+    """The docstrings of a few modules: enough to have wrong answers among them."""
+    return [doc for doc in collect() if doc.name.split(".")[0] in MODULES]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, docs: Sequence[Docstring]) -> Path:
+    """A folder in which the demo has been run once."""
+    path = tmp_path_factory.mktemp("demo")
+    demo.open_or_build(path, docs)
+    return path
+
+
+def test_the_answer_is_among_the_first(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The question of the README finds the functions that answer it."""
+    assert main(["demo", QUESTION, "--db", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "subprocess.run" in shown or "subprocess.check_output" in shown
+
+
+def test_a_second_run_embeds_no_document(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The stored table is opened again and not written to."""
+    version = demo.open_or_build(folder).version
+    assert main(["demo", QUESTION, "--db", str(folder)]) == 0
+    assert "Embedding" not in capsys.readouterr().err
+    assert demo.open_or_build(folder).version == version
+
+
+def test_without_a_question_three_are_answered(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo shows sample questions where none is given."""
+    assert demo.run(Namespace(question=None, db=folder, limit=3)) == 0
+    shown = capsys.readouterr().out
+    assert all(question in shown for question in demo.SAMPLE_QUESTIONS)
+
+
+def test_limit_says_how_many(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--limit 2`` shows two answers."""
+    assert main(["demo", QUESTION, "--db", str(folder), "--limit", "2"]) == 0
+    ranks = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert [rank for rank in ranks if rank in "123"] == ["1", "2"]
+
+
+def test_a_table_of_another_python_is_replaced(
+    tmp_path: Path, docs: Sequence[Docstring], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an upgrade of Python the new library is read and the old table dropped."""
+    with monkeypatch.context() as older:
+        older.setattr("platform.python_version", lambda: "3.11.0")
+        demo.open_or_build(tmp_path, docs[:2])
+    monkeypatch.setattr("platform.python_version", lambda: "3.13.0")
+    table = demo.open_or_build(tmp_path, docs[:3])
+    assert table.count_rows() == 3
+    assert embow.connect(tmp_path).table_names() == ["stdlib-3.13.0"]
+
+
+def test_an_interrupted_build_is_made_again(tmp_path: Path, docs: Sequence[Docstring]) -> None:
+    """A table left empty by an interrupt is filled by the next run."""
+    demo.open_or_build(tmp_path, docs[:1])
+    table = embow.connect(tmp_path).open_table(demo.table_name())
+    table.delete("name IS NOT NULL")
+    assert demo.open_or_build(tmp_path, docs[:2]).count_rows() == 2
+
+
+def test_without_the_plugin_the_demo_says_how_to_install_it(tmp_path: Path) -> None:
+    """Where onnx cannot be used, the command fails with what to do, and no traceback."""
+    result = subprocess.run(
+        [sys.executable, "-m", "embow.cli", "demo", QUESTION, "--db", str(tmp_path)],
+        env={**os.environ, "EMBOW_DISABLE_PLUGINS": "embow-onnx"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "onnx" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def row(name: str, summary: str, distance: float) -> dict[str, Any]:
+    """Return one answer as a search gives it."""
+    return {"name": name, "summary": summary, "_distance": distance}
+
+
+LONG = [row("package.module.Class.a_method_with_a_long_name", "word " * 60, 0.25)]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_the_table_keeps_to_the_width(width: int) -> None:
+    """No line is wider than asked, whatever the names and texts."""
+    assert max(map(len, demo.render(LONG, width).splitlines())) <= width
+
+
+def test_the_table_reads_as_expected() -> None:
+    """Rank, name, text over at most two lines, and similarity to two places."""
+    rows = [
+        row("shutil.rmtree", "Recursively delete a directory tree.", 0.4),
+        row("os.rmdir", "Remove a directory.", 0.5),
+    ]
+    assert demo.render(rows, 60).splitlines() == [
+        " #  name           what it does                   similarity",
+        "─" * 60,
+        " 1  shutil.rmtree  Recursively delete a directory       0.60",
+        "                   tree.",
+        " 2  os.rmdir       Remove a directory.                  0.50",
+    ]
+
+
+def test_no_answer_gives_a_table_without_rows() -> None:
+    """An empty result is laid out too."""
+    assert len(demo.render([], 80).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("system", "variable", "value", "tail"),
+    [
+        ("linux", "XDG_DATA_HOME", "/data", "/data"),
+        ("linux", "XDG_DATA_HOME", "", ".local/share"),
+        ("darwin", "XDG_DATA_HOME", "/data", "Library/Application Support"),
+        ("win32", "LOCALAPPDATA", "/local", "/local"),
+    ],
+)
+def test_the_table_is_kept_with_the_users_data(
+    monkeypatch: pytest.MonkeyPatch, system: str, variable: str, value: str, tail: str
+) -> None:
+    """Each system has its own folder for the data of programs."""
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setenv(variable, value)
+    assert demo.user_data_folder().as_posix().endswith(tail)

@@ -1,0 +1,83 @@
+"""A database in a temporary folder, and embedding functions whose calls can be counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+import embow
+from embow.embeddings import TextEmbeddingFunction, register
+
+
+@register("letters")
+class Letters(TextEmbeddingFunction):
+    """Counts the letters of a text: equal texts agree, anagrams too."""
+
+    name: str = "letters-1"
+    scale: float = 1.0
+    sent: ClassVar[list[str]] = []
+    refuse: ClassVar[set[str]] = set()
+
+    def ndims(self) -> int:
+        """Return 26."""
+        return 26
+
+    def generate_embeddings(self, texts: list[str]) -> Any:
+        """Count letters; a refused text is a bad input."""
+        from embow.errors import BadInputError
+
+        for text in texts:
+            if text in self.refuse:
+                raise BadInputError(f"refused {text!r}")
+        Letters.sent.extend(texts)
+        vectors = np.zeros((len(texts), 26), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for letter in text.lower():
+                if "a" <= letter <= "z":
+                    vectors[row, ord(letter) - 97] += self.scale
+        return vectors
+
+
+@pytest.fixture(autouse=True)
+def fresh_letters() -> Iterator[None]:
+    """Forget what earlier tests sent and refused."""
+    Letters.sent.clear()
+    Letters.refuse.clear()
+    yield
+
+
+@pytest.fixture
+def letters() -> type[Letters]:
+    """The class, to read ``sent`` and set ``refuse``."""
+    return Letters
+
+
+@pytest.fixture
+def db(tmp_path: Any) -> Iterator[embow.Database]:
+    """An empty database."""
+    with embow.connect(tmp_path / "db") as database:
+        yield database
+
+
+@pytest.fixture
+def words(db: embow.Database) -> embow.Table:
+    """A table whose ``text`` is embedded into ``vector``."""
+    function = Letters.create()
+
+    class Words(embow.Model):
+        text: str = function.SourceField()
+        vector: embow.Vector = function.VectorField()
+        tag: str | None = None
+
+    return db.create_table("words", schema=Words)
+
+
+@pytest.fixture
+def rows_sent(letters: type[Letters]) -> Any:
+    """Texts sent to the function so far, the fixed text of the canary left out."""
+    from embow.table.canary import CANARY_TEXT
+
+    return lambda: [text for text in letters.sent if text != CANARY_TEXT]

@@ -1,0 +1,201 @@
+"""Adding rows in every form they may come in, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import embow
+from embow.errors import (
+    BadVectorError,
+    ConfigurationError,
+    DataError,
+    MissingColumnError,
+    UnknownColumnError,
+)
+
+ROWS = [{"text": "apple"}, {"text": "pear"}]
+VECTOR = [1.0] * 26
+
+
+def _generator() -> Any:
+    yield from ROWS
+
+
+FORMS: dict[str, Callable[[], Any]] = {
+    "dicts": lambda: ROWS,
+    "columns": lambda: {"text": ["apple", "pear"]},
+    "one dict of lists": lambda: [{"text": ["apple", "pear"]}],
+    "pandas": lambda: pd.DataFrame(ROWS),
+    "polars": lambda: pl.DataFrame(ROWS),
+    "polars lazy": lambda: pl.LazyFrame(ROWS),
+    "arrow table": lambda: pa.table({"text": ["apple", "pear"]}),
+    "arrow batch": lambda: pa.record_batch({"text": ["apple", "pear"]}),
+    "arrow reader": lambda: pa.table({"text": ["apple", "pear"]}).to_reader(),
+    "batches": lambda: pa.table({"text": ["apple", "pear"]}).to_batches(max_chunksize=1),
+    "generator": _generator,
+    "generator of frames": lambda: (pd.DataFrame([row]) for row in ROWS),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_rows_is_stored_and_embedded(words: embow.Table, form: str) -> None:
+    """Each accepted form gives the same rows, with vectors."""
+    report = words.add(FORMS[form]())
+    assert report.rows == 2
+    stored = words.to_arrow().to_pylist()
+    assert [row["text"] for row in stored] == ["apple", "pear"]
+    assert all(len(row["vector"]) == 26 for row in stored)
+
+
+def test_model_objects_are_stored(db: embow.Database) -> None:
+    """Objects of the schema's class go in and come out."""
+
+    class Fruit(embow.Model):
+        name: str
+        weight: float
+
+    table = db.create_table("fruit", schema=Fruit)
+    table.add([Fruit(name="apple", weight=0.2)])
+    assert table.search().to_pydantic(Fruit) == [Fruit(name="apple", weight=0.2)]
+
+
+@pytest.mark.parametrize("data", [[], (), iter(()), pa.table({"text": pa.array([], pa.string())})])
+def test_no_rows_are_no_error_and_no_call(words: embow.Table, data: Any, rows_sent: Any) -> None:
+    """Adding nothing stores nothing and embeds nothing."""
+    assert words.add(data).rows == 0
+    assert words.count_rows() == 0
+    assert rows_sent() == []
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "says"),
+    [
+        ({"text": "apple"}, DataError, "For one row pass a list"),
+        ("apple", DataError, "cannot be added"),
+        (5, DataError, "cannot be added"),
+        (["apple"], DataError, "cannot be added"),
+        (pd.Series(["apple"]), DataError, "DataFrame"),
+        ([{"tag": "x"}], MissingColumnError, "'text' is missing"),
+        ([{"txt": "apple"}], UnknownColumnError, "Did you mean 'text'"),
+        ([{"text": 5}], DataError, "Row 0, column 'text'"),
+        ([{"text": "a"}, {"text": None}], DataError, "Row 1"),
+        ([{"text": "a"}, 5], DataError, "Row 1 is int"),
+        ({"text": ["a"], "tag": ["b", "c"]}, DataError, "different lengths"),
+    ],
+)
+def test_bad_rows_are_refused_and_nothing_is_stored(
+    words: embow.Table, data: Any, error: type[Exception], says: str, rows_sent: Any
+) -> None:
+    """Each kind of bad input gives its error, and the table is as before."""
+    words.add(ROWS)
+    before = words.version
+    with pytest.raises(error, match=says):
+        words.add(data)
+    assert (words.version, words.count_rows()) == (before, 2)
+    assert len(rows_sent()) == 2
+
+
+@pytest.mark.parametrize(
+    ("vector", "says"),
+    [
+        ([1.0] * 25, "25"),
+        ([float("nan")] + [1.0] * 25, "NaN"),
+        ([float("inf")] + [1.0] * 25, "NaN or infinity"),
+    ],
+)
+def test_a_bad_vector_is_refused_by_row_and_column(
+    words: embow.Table, vector: list[float], says: str
+) -> None:
+    """Wrong length and unusable numbers are found before anything is stored."""
+    with pytest.raises(BadVectorError, match=f"Row 1, column 'vector'.*{says}"):
+        words.add([{"text": "a", "vector": VECTOR}, {"text": "b", "vector": vector}])
+    assert words.count_rows() == 0
+
+
+def test_bad_vectors_can_be_dropped_filled_or_nulled(db: embow.Database) -> None:
+    """Each policy does to the bad row what it says, and leaves the good one alone."""
+    schema = pa.schema([("id", pa.int64()), ("vector", pa.list_(pa.float32(), 2))])
+    data = [{"id": 0, "vector": [1, 2]}, {"id": 1, "vector": [3]}, {"id": 2, "vector": [4, np.nan]}]
+    expected = {
+        "drop": [[1, 2]],
+        "fill": [[1, 2], [3, 9], [4, 9]],
+        "null": [[1, 2], None, None],
+    }
+    for policy, vectors in expected.items():
+        table = db.create_table(policy, schema=schema)
+        table.add(data, on_bad_vectors=policy, fill_value=9.0)  # type: ignore[arg-type]
+        assert table.to_arrow()["vector"].to_pylist() == vectors
+
+
+def test_an_unknown_policy_is_refused_before_any_row_is_read(words: embow.Table) -> None:
+    """A misspelt policy is an error even where no vector is bad."""
+    with pytest.raises(ConfigurationError, match="on_bad_vectors"):
+        words.add(ROWS, on_bad_vectors="ignore")  # type: ignore[arg-type]
+
+
+def test_a_vector_the_user_brings_is_kept_and_not_paid_for(
+    words: embow.Table, rows_sent: Any
+) -> None:
+    """Only rows without a vector are embedded."""
+    words.add([{"text": "apple", "vector": VECTOR}, {"text": "pear"}])
+    assert rows_sent() == ["pear"]
+    assert words.to_arrow()["vector"].to_pylist()[0] == VECTOR
+
+
+@pytest.mark.parametrize("empty", ["", "  \n", None])
+def test_nothing_to_embed_gives_no_vector_and_no_call(
+    db: embow.Database, letters: Any, empty: str | None
+) -> None:
+    """Null and empty text store the row with a null vector."""
+    function = letters.create()
+
+    class Note(embow.Model):
+        text: str | None = function.SourceField()
+        vector: embow.Vector = function.VectorField()
+
+    table = db.create_table("notes", schema=Note)
+    report = table.add([{"text": empty}])
+    assert (report.rows, report.requests, letters.sent) == (1, 0, [])
+    assert table.to_arrow()["vector"].to_pylist() == [None]
+
+
+def test_overwrite_keeps_columns_and_functions(words: embow.Table, rows_sent: Any) -> None:
+    """Rows are replaced; the table still embeds."""
+    words.add(ROWS)
+    words.add([{"text": "plum"}], mode="overwrite")
+    assert [row["text"] for row in words.search("plum").to_list()] == ["plum"]
+    assert rows_sent() == ["apple", "pear", "plum", "plum"]
+
+
+def test_a_generator_that_fails_stores_nothing(words: embow.Table) -> None:
+    """The user's own exception comes through, and no row is kept."""
+
+    def rows() -> Any:
+        yield {"text": "apple"}
+        raise RuntimeError("source went away")
+
+    with pytest.raises(RuntimeError, match="source went away"):
+        words.add(rows())
+    assert words.count_rows() == 0
+
+
+def test_equal_texts_of_one_call_are_sent_once(words: embow.Table, rows_sent: Any) -> None:
+    """Deduplication shows in the report and in what is sent."""
+    report = words.add([{"text": "apple"}] * 3 + [{"text": "pear"}])
+    assert rows_sent() == ["apple", "pear"]
+    assert (report.rows, report.embedded, report.deduplicated) == (4, 2, 2)
+
+
+def test_real_rows_with_lists_are_not_taken_apart(db: embow.Database) -> None:
+    """One dict whose columns are list columns is one row."""
+    schema = pa.schema([("tags", pa.list_(pa.string()))])
+    table = db.create_table("t", schema=schema)
+    table.add([{"tags": ["a", "b"]}])
+    assert table.to_arrow().to_pylist() == [{"tags": ["a", "b"]}]

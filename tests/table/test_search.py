@@ -1,0 +1,175 @@
+"""Searching: what is embedded, which column is taken, what comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import embow
+from embow.errors import (
+    BadVectorError,
+    ConfigurationError,
+    DataError,
+    PredicateError,
+    UnknownColumnError,
+)
+
+FRUIT = ["apple", "pear", "plum", "cherry", "fig"]
+
+
+@pytest.fixture
+def fruit(words: embow.Table) -> embow.Table:
+    """Five words, each with a tag."""
+    words.add([{"text": text, "tag": f"t{n}"} for n, text in enumerate(FRUIT)])
+    return words
+
+
+def test_text_is_embedded_and_the_nearest_row_comes_first(fruit: embow.Table) -> None:
+    """The same word is at distance zero, and distances grow."""
+    rows = fruit.search("plum").limit(3).to_list()
+    assert rows[0]["text"] == "plum"
+    assert rows[0]["_distance"] == 0.0
+    assert len(rows) == 3
+    assert [r["_distance"] for r in rows] == sorted(r["_distance"] for r in rows)
+
+
+def test_a_vector_is_searched_as_it_is(fruit: embow.Table, letters: Any) -> None:
+    """No call is made for a vector query, list or array."""
+    vector = fruit.to_arrow()["vector"].to_pylist()[1]
+    letters.sent.clear()
+    for query in (vector, np.asarray(vector), pa.array(vector)):
+        assert fruit.search(query).limit(1).to_list()[0]["text"] == "pear"
+    assert letters.sent == []
+
+
+def test_several_vectors_are_searched_in_one_call(fruit: embow.Table) -> None:
+    """Each query gets its own rows, told apart by query_index."""
+    vectors = fruit.to_arrow()["vector"].to_pylist()[:2]
+    rows = fruit.search(vectors).limit(1).to_list()
+    assert [(row["query_index"], row["text"]) for row in rows] == [(0, "apple"), (1, "pear")]
+
+
+def test_where_filters_before_searching(fruit: embow.Table) -> None:
+    """A filter does not cost places among the nearest."""
+    rows = fruit.search("apple").where("tag in ('t3', 't4')").limit(2).to_list()
+    assert {row["text"] for row in rows} == {"cherry", "fig"}
+
+
+def test_a_late_filter_sees_the_distance(fruit: embow.Table) -> None:
+    """Without prefilter the nearest rows are filtered, and may come out fewer."""
+    rows = fruit.search("apple").where("_distance > 0", prefilter=False).limit(2).to_list()
+    assert len(rows) == 1
+    assert rows[0]["text"] != "apple"
+
+
+def test_conditions_add_up(fruit: embow.Table) -> None:
+    """Two calls of where are joined by AND."""
+    rows = fruit.search().where("text > 'b'").where("tag != 't1'").to_list()
+    assert [row["text"] for row in rows] == ["plum", "cherry", "fig"]
+
+
+def test_select_limits_the_columns(fruit: embow.Table) -> None:
+    """Only the chosen columns and the distance come back."""
+    row = fruit.search("fig").select(["tag"]).limit(1).to_list()[0]
+    assert row == {"tag": "t4", "_distance": 0.0}
+
+
+def test_offset_skips_the_nearest(fruit: embow.Table) -> None:
+    """The second page continues the first."""
+    both = fruit.search("apple").limit(4).to_list()
+    page = fruit.search("apple").limit(2).offset(2).to_list()
+    assert [row["text"] for row in page] == [row["text"] for row in both[2:]]
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine", "dot"])
+def test_every_metric_agrees_with_numpy(fruit: embow.Table, metric: Any, letters: Any) -> None:
+    """Distances are those of the definition."""
+    query = letters.create().generate_embeddings(["grape"])[0].astype(float)
+    stored = {r["text"]: np.array(r["vector"]) for r in fruit.to_arrow().to_pylist()}
+    definition = {
+        "l2": lambda v: float(((v - query) ** 2).sum()),
+        "cosine": lambda v: 1 - float(v @ query) / float(np.linalg.norm(v) * np.linalg.norm(query)),
+        "dot": lambda v: 1 - float(v @ query),
+    }[metric]
+    for row in fruit.search("grape").metric(metric).to_list():
+        assert row["_distance"] == pytest.approx(definition(stored[row["text"]]), abs=1e-5)
+
+
+def test_distance_range_keeps_the_lower_bound_and_not_the_upper(fruit: embow.Table) -> None:
+    """The range is half open."""
+    nearest = [row["_distance"] for row in fruit.search("apple").to_list()]
+    rows = fruit.search("apple").distance_range(nearest[0], nearest[1]).to_list()
+    assert [row["_distance"] for row in rows] == nearest[:1]
+
+
+def test_without_a_query_rows_are_read(fruit: embow.Table) -> None:
+    """search() is a plain scan without limit and without distance."""
+    rows = fruit.search().to_list()
+    assert [row["text"] for row in rows] == FRUIT
+    assert "_distance" not in rows[0]
+
+
+def test_results_come_in_every_form(fruit: embow.Table) -> None:
+    """Arrow, pandas, polars, dicts and objects hold the same row."""
+
+    class Hit(embow.Model):
+        text: str
+        tag: str | None
+
+    query = fruit.search("fig").limit(1)
+    assert query.to_arrow()["text"].to_pylist() == ["fig"]
+    assert query.to_pandas()["text"].tolist() == ["fig"]
+    assert query.to_polars()["text"].to_list() == ["fig"]
+    assert query.to_pydantic(Hit) == [Hit(text="fig", tag="t4")]
+    assert isinstance(query.to_pandas()["vector"][0], np.ndarray)
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "says"),
+    [
+        (lambda t: t.search("a").where("txt = 'a'").to_list(), PredicateError, "text"),
+        (lambda t: t.search("a").where("text = ").to_list(), PredicateError, "does not parse"),
+        (lambda t: t.search("a").where("text = 5").to_list(), PredicateError, "text"),
+        (lambda t: t.search("a").limit(0), ConfigurationError, "at least 1"),
+        (lambda t: t.search("a").limit(-1), ConfigurationError, "at least 1"),
+        (lambda t: t.search("a").limit(None), ConfigurationError, "needs a limit"),
+        (lambda t: t.search("a").metric("euclid"), ConfigurationError, "cosine"),
+        (lambda t: t.search("a").select(["txt"]).to_list(), UnknownColumnError, "'text'"),
+        (lambda t: t.search("a").select("text"), ConfigurationError, "list"),
+        (lambda t: t.search([1.0, 2.0]), BadVectorError, "2 dimensions.*26"),
+        (lambda t: t.search([float("nan")] * 26), BadVectorError, "NaN"),
+        (lambda t: t.search("a", vector_column_name="tag"), DataError, "no embedding function"),
+        (lambda t: t.search("a", vector_column_name="vec"), UnknownColumnError, "'vector'"),
+        (lambda t: t.search("a", query_type="fts"), ConfigurationError, "query_type"),
+        (lambda t: t.search(5).to_list(), Exception, "not text"),
+    ],
+)
+def test_bad_queries_are_refused(
+    fruit: embow.Table, build: Any, error: type[Exception], says: str
+) -> None:
+    """Each mistake has its error, which names the way out."""
+    with pytest.raises(error, match=says):
+        build(fruit)
+
+
+def test_text_on_a_table_without_function_says_what_to_do(db: embow.Database) -> None:
+    """The error names add_embedding."""
+    table = db.create_table("plain", [{"vector": [1.0, 2.0]}])
+    assert table.search([1.0, 2.0]).limit(1).to_list()[0]["_distance"] == 0.0
+    with pytest.raises(DataError, match="add_embedding"):
+        table.search("text")
+
+
+def test_an_empty_table_gives_no_rows(words: embow.Table) -> None:
+    """Searching before the first row is no error."""
+    assert words.search("apple").to_list() == []
+    assert words.search("apple").to_arrow().schema.names == ["text", "vector", "tag", "_distance"]
+
+
+def test_late_filters_keep_the_chosen_columns(fruit: embow.Table) -> None:
+    """A late filter may use a column that is not returned."""
+    rows = fruit.search("apple").where("tag = 't0'", prefilter=False).select(["text"]).to_list()
+    assert rows == [{"text": "apple", "_distance": 0.0}]
