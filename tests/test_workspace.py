@@ -65,7 +65,7 @@ def tracked_files() -> list[Path]:
 
 def test_every_plugin_folder_has_a_project() -> None:
     """A folder below ``plugins`` without a pyproject.toml would be left out silently."""
-    folders = {p.name for p in (ROOT / "plugins").iterdir() if p.is_dir()}
+    folders = {p.name for p in (ROOT / "plugins").iterdir() if p.is_dir() and p.name[0] != "."}
     assert folders == set(PLUGINS)
 
 
@@ -171,7 +171,8 @@ def test_a_member_carries_its_papers(member: str) -> None:
     assert project["requires-python"] == WORKSPACE["project"]["requires-python"]
     assert (folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert (folder / project["readme"]).is_file()
-    assert f"## {project['version']}" in (folder / "CHANGELOG.md").read_text(encoding="utf-8")
+    changelog = (folder / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"^## \[?(Unreleased|{project['version']})", changelog, re.MULTILINE)
 
 
 def test_the_top_level_holds_what_was_agreed() -> None:
@@ -255,3 +256,12 @@ def test_the_requirements_for_pip_follow_the_lock() -> None:
         if "==" in line:
             name, _, version = line.partition(";")[0].strip().partition("==")
             assert (canonicalize_name(name), version) in locked
+
+
+@pytest.mark.parametrize("name", ["demo", "tests"])
+def test_the_readme_has_the_command_that_ci_runs(name: str) -> None:
+    """``.ci/run`` takes each command from the one line below its mark."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(rf"^<!-- command: {name} -->\n```sh\n(.*)\n```$", readme, re.MULTILINE)
+    assert len(commands) == 1
+    assert commands[0].startswith("python3 -m venv .venv && .venv/bin/pip install ")

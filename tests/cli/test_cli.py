@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from distributions import PROVIDER, evaluate, install, install_provider, listed, run
 
 import embow
+from distributions import PROVIDER, evaluate, install, install_provider, listed, run
 from embow.cli import COMMANDS, main
 from embow.cli.providers import render
 from embow.plugins.listing import Listed
@@ -100,12 +101,18 @@ def test_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_reader_that_goes_away_is_no_error() -> None:
     """Output piped into ``head`` ends without a traceback."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WRITER], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", WRITER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
     )
+    assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.readline()
     process.stdout.close()
+    process.stdin.close()
     error = process.stderr.read()
     process.stderr.close()
     assert (process.wait(60), error) == (0, b"")
@@ -117,8 +124,9 @@ import embow.cli.providers as providers
 from embow.cli import main
 
 def run(args):
-    for _ in range(100_000):
-        print("a line that nobody reads")
+    print("a line that is read", flush=True)
+    sys.stdin.read()
+    print("a line that nobody reads")
     return 0
 
 providers.run = run

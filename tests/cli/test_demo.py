@@ -123,8 +123,8 @@ def test_the_table_reads_as_expected() -> None:
     assert demo.render(rows, 60).splitlines() == [
         " #  name           what it does                   similarity",
         "─" * 60,
-        " 1  shutil.rmtree  Recursively delete a directory       0.60",
-        "                   tree.",
+        " 1  shutil.rmtree  Recursively delete a                 0.60",
+        "                   directory tree.",
         " 2  os.rmdir       Remove a directory.                  0.50",
     ]
 

@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from distributions import install, listed, run
 
+from distributions import install, listed, run
 from embow.cli import main
 from embow.cli.new_plugin import render
 from embow.errors import ConfigurationError

@@ -31,7 +31,6 @@ from embow.errors import (
     ProviderNotInstalledError,
     SchemaError,
 )
-
 from embow.plugins import discovery, loader
 
 
@@ -204,7 +203,13 @@ def test_lancedb_record_is_read() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "{}", "[1]", '[{"name": "a"}]', '[{"name": 1, "source_column": "", "vector_column": ""}]'],
+    [
+        "{",
+        "{}",
+        "[1]",
+        '[{"name": "a"}]',
+        '[{"name": 1, "source_column": "", "vector_column": ""}]',
+    ],
 )
 def test_damaged_metadata_is_refused(text: str) -> None:
     """Metadata that cannot be understood is an error, not a table without embeddings."""

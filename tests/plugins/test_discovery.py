@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from distributions import PROVIDER, evaluate, install, install_provider, listed
 
 RAISES = "raise RuntimeError('boom while importing')"
@@ -207,7 +208,7 @@ def test_local_engine_cannot_be_disabled(site: Path) -> None:
 
 
 def test_plugin_for_another_core_is_not_imported(site: Path) -> None:
-    """A declared range that excludes this core makes a plugin incompatible, before it is imported."""
+    """A declared range that excludes this core is noticed before the plugin is imported."""
     modules = {"old_plugin": RAISES}
     install(site, "embow-old", modules, {"old": "old_plugin"}, requires=["embow>=7,<8"])
     old = listed(site)["old"]
@@ -310,10 +311,12 @@ def test_plugin_installed_later_is_found(tmp_path: Path) -> None:
 
 
 def test_plugin_may_ask_the_registry_while_it_is_imported(site: Path) -> None:
-    """A plugin module that registers a class of its own neither loops nor breaks."""
+    """A plugin that registers a class while it is imported sees no half of the catalog."""
     module = """
         from embow.embeddings import TextEmbeddingFunction, register
-        from embow.plugins import hookimpl
+        from embow.plugins import discovery, hookimpl
+
+        SEEN = len(discovery.catalog().plugins)
 
         @register("eager")
         class Eager(TextEmbeddingFunction):
@@ -327,4 +330,10 @@ def test_plugin_may_ask_the_registry_while_it_is_imported(site: Path) -> None:
             return []
     """
     install(site, "embow-eager", {"eager_plugin": module}, {"eager": "eager_plugin"})
-    assert evaluate(site, ERROR_OF.format(name="good")) == "Provider"
+    code = """
+        from embow.embeddings import get_registry
+        classes = [get_registry().get(name).__name__ for name in ("good", "eager")]
+        import eager_plugin
+        answer = [*classes, eager_plugin.SEEN]
+    """
+    assert evaluate(site, code) == ["Provider", "Eager", 0]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from distributions import evaluate, install
 
+from distributions import evaluate, install
 from embow.plugins.engines import engine_for, scheme_of
 
 ENGINE = """

@@ -131,7 +131,8 @@ def test_two_markers_on_one_field(func: Any, make_function: Any, second: str) ->
         text: str = func.SourceField()
         vector: Annotated[list[float], func.VectorField()] = getattr(other, second)()
 
-    with pytest.raises(AmbiguousBindingError, match=r"'vector'.*several markers"):
+    # pydantic before 2.12 keeps the last of two vector markers: then the source is left over.
+    with pytest.raises(AmbiguousBindingError, match=r"'vector'.*several markers|'text' has no"):
         Row.to_arrow_schema()
 
 

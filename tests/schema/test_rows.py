@@ -169,6 +169,13 @@ def test_null_in_a_list_without_nulls() -> None:
         rows_to_batch([{"v": ["a"]}, {"v": [None]}], schema)
 
 
+def test_null_fixed_list_without_null_items() -> None:
+    """A missing list of fixed size is a null, though its items cannot be."""
+    kind = pa.list_(pa.field("item", pa.utf8(), nullable=False), 2)
+    batch = rows_to_batch([{"v": None}, {"v": ["a", "b"]}], pa.schema([("v", kind)]))
+    assert batch["v"].to_pylist() == [None, ["a", "b"]]
+
+
 SCHEMA = pa.schema(
     [
         pa.field("text", pa.utf8(), nullable=False),

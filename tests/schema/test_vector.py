@@ -60,6 +60,11 @@ def test_bad_values(value: Any, message: str) -> None:
         check(Vector(3), value)
 
 
+def test_numpy_integers() -> None:
+    """A list of numpy integers is an integer vector."""
+    assert check(Vector(2, "uint8"), list(np.array([0, 255], dtype=np.uint8))) == [0, 255]
+
+
 def test_none_follows_nullable() -> None:
     """A vector may be missing unless it says otherwise."""
     assert check(Vector(3), None) is None

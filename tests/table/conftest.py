@@ -42,11 +42,10 @@ class Letters(TextEmbeddingFunction):
 
 
 @pytest.fixture(autouse=True)
-def fresh_letters() -> Iterator[None]:
+def fresh_letters() -> None:
     """Forget what earlier tests sent and refused."""
     Letters.sent.clear()
     Letters.refuse.clear()
-    yield
 
 
 @pytest.fixture

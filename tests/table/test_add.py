@@ -114,7 +114,7 @@ def test_a_bad_vector_is_refused_by_row_and_column(
     words: embow.Table, vector: list[float], says: str
 ) -> None:
     """Wrong length and unusable numbers are found before anything is stored."""
-    with pytest.raises(BadVectorError, match=f"Row 1, column 'vector'.*{says}"):
+    with pytest.raises(BadVectorError, match=rf"Row 1, column 'vector'.*{says}"):
         words.add([{"text": "a", "vector": VECTOR}, {"text": "b", "vector": vector}])
     assert words.count_rows() == 0
 

@@ -59,9 +59,7 @@ def test_update_without_matches_changes_nothing(stocked: embow.Table) -> None:
     assert stocked.version == before
 
 
-def test_update_that_cannot_be_embedded_changes_nothing(
-    stocked: embow.Table, letters: Any
-) -> None:
+def test_update_that_cannot_be_embedded_changes_nothing(stocked: embow.Table, letters: Any) -> None:
     """The row keeps its text and vector."""
     letters.refuse.add("bad")
     with pytest.raises(EmbeddingError, match="bad"):

@@ -92,7 +92,7 @@ def test_a_missing_table_is_named_with_those_that_are_there(db: embow.Database) 
     """Opening and dropping say what there is."""
     db.create_table("fruit", schema=Fruit)
     for call in (db.open_table, db.drop_table):
-        with pytest.raises(TableNotFoundError, match="'fuit' was not found.*fruit"):
+        with pytest.raises(TableNotFoundError, match=r"'fuit' was not found.*fruit"):
             call("fuit")
     db.drop_table("fuit", ignore_missing=True)
 
@@ -226,8 +226,11 @@ class Vowels(embow.TextEmbeddingFunction):
 
 def _run(code: str, folder: Path, tmp_path: Path) -> str:
     script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(code).format(letters=LETTERS) if "{letters}" in code
-                      else textwrap.dedent(code))
+    script.write_text(
+        textwrap.dedent(code).format(letters=LETTERS)
+        if "{letters}" in code
+        else textwrap.dedent(code)
+    )
     done = subprocess.run(
         [sys.executable, str(script), str(folder)], capture_output=True, text=True, check=False
     )

@@ -98,7 +98,9 @@ def test_a_policy_kept_with_the_table_applies_to_every_add(
         words.add([{"text": "pear"}], on_error="raise")
 
 
-@pytest.mark.parametrize("setting", [{"on_error": "ignore"}, {"on_long": "cut"}, {"on_eror": "null"}])
+@pytest.mark.parametrize(
+    "setting", [{"on_error": "ignore"}, {"on_long": "cut"}, {"on_eror": "null"}]
+)
 def test_unknown_settings_are_refused(words: embow.Table, setting: dict[str, Any]) -> None:
     """A misspelt policy must not silently be the default."""
     with pytest.raises(ConfigurationError):
@@ -218,7 +220,7 @@ def test_a_variable_that_changes_the_model_is_found_at_use(
     table = db.create_table("t", schema=_schema(letters.create(name="$var:letters_name")))
     table.add([{"text": "apple"}])
     registry.set_var("letters_name", "two")
-    with pytest.raises(IdentityMismatchError, match="'one'.*'two'"):
+    with pytest.raises(IdentityMismatchError, match=r"'one'.*'two'"):
         db.open_table("t").search("apple").to_list()
     with pytest.raises(IdentityMismatchError):
         db.open_table("t").add([{"text": "pear"}])
@@ -358,3 +360,25 @@ def test_bad_changes_of_model_are_refused(stocked: embow.Table, letters: Any, ca
     with pytest.raises((ConfigurationError, SchemaError, DataError)):
         call(stocked, letters)
     assert stocked.version == before
+
+
+def test_retrying_is_one_commit_for_table_and_quarantine(
+    words: embow.Table, letters: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure between the two leaves the row in quarantine, and not in the table."""
+    from embow.table.quarantine import Quarantine
+
+    letters.refuse.add("pear")
+    words.add([{"text": "pear"}], on_error="quarantine")
+    letters.refuse.clear()
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Quarantine, "settle", broken)
+        with pytest.raises(RuntimeError, match="cut"):
+            words.retry_failed()
+    assert (words.count_rows(), len(words.failed_rows())) == (0, 1)
+    assert words.retry_failed().rows == 1
+    assert (words.count_rows(), len(words.failed_rows())) == (1, 0)

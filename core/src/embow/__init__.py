@@ -38,7 +38,7 @@ _HOME = {
     "register": "embow.embeddings.registry",
 }
 
-__all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605 - the table above is the list
+__all__ = sorted([*_HOME, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

@@ -47,7 +47,7 @@ def test_pil_images_are_sent_as_png():
 @pytest.mark.parametrize("value", [b"not an image", "https://example.com/a.png"])
 def test_what_cannot_be_sent_is_refused(value):
     """Other bytes and web addresses are an error that says so."""
-    with pytest.raises(ValueError, match="Web addresses|Cohere takes PNG"):
+    with pytest.raises(ValueError, match=r"Web addresses|Cohere takes PNG"):
         data_uri(value)
 
 

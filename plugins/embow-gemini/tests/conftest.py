@@ -66,7 +66,8 @@ class GeminiProtocol(Protocol):
             contents = [request.payload["content"]]
         else:
             return None
-        return [part["text"] for content in contents for part in content["parts"]]
+        # One vector a content, however many parts it has.
+        return ["+".join(part["text"] for part in content["parts"]) for content in contents]
 
     def settings(self, request: HttpRequest) -> Mapping[str, Any]:
         """Return task type, title and length, wherever this method keeps them."""

@@ -14,10 +14,11 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-WORDS = (
+_TEXT = (
     "the cat sat on a mat , while dogs ran ; through green fields and birds sang . about rain "
     "query passage stock market river bank money open file ! write read command shell output"
-).split()
+)
+WORDS = _TEXT.split()
 
 MakeModel = Callable[..., str]
 

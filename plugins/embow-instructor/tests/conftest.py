@@ -25,16 +25,23 @@ def numbers() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory, numbers: dict[str, Any]) -> str:
-    """Return the small model, the same to the bit as the one the numbers were made with."""
+def folders(tmp_path_factory: pytest.TempPathFactory, numbers: dict[str, Any]) -> dict[str, str]:
+    """Return the small model by tokenizer, the same to the bit as the reference was given."""
     spec = importlib.util.spec_from_file_location("small_model", REFERENCE / "small_model.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    path = tmp_path_factory.mktemp("instructor")
-    assert module.make_model(path) == numbers["weights"]
-    return str(path)
+    made = {name: tmp_path_factory.mktemp(name) for name in ("split", "unsplit")}
+    for name, path in made.items():
+        assert module.make_model(path, split=name == "split") == numbers["weights"]
+    return {name: str(path) for name, path in made.items()}
+
+
+@pytest.fixture(scope="session")
+def folder(folders: dict[str, str]) -> str:
+    """Return the small model with a tokenizer like T5's own."""
+    return folders["split"]
 
 
 @pytest.fixture

@@ -55,7 +55,8 @@ def test_instructions_are_part_of_the_identity(provider: Any, folder: str) -> No
     for role in ("source", "query"):
         other = Provider(name=folder, **{f"{role}_instruction": "represent the document"})
         assert other.fingerprint() != provider.fingerprint()
-    assert Provider(name=folder, device="cuda", batch_size=1).fingerprint() == provider.fingerprint()
+    elsewhere = Provider(name=folder, device="cuda", batch_size=1)
+    assert elsewhere.fingerprint() == provider.fingerprint()
 
 
 def test_published_models_tell_their_dimension_unloaded(folder: str) -> None:
@@ -77,17 +78,21 @@ def test_one_vector_a_text_in_order(provider: Any, count: int) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_the_limit_leaves_room_for_the_longer_instruction(provider: Any) -> None:
-    """A text at the limit is read whole behind either instruction, one token more is not."""
+def test_cutting_at_the_limit_changes_no_vector(provider: Any) -> None:
+    """The limit counts the instruction: the model reads a cut text whole, and nothing behind it."""
     limit = provider.limits().max_tokens_per_item
     words = "cells use oxygen to turn sugar into energy " * 80
-    assert limit == 512 - provider._model().length_of(provider.query_instruction)
-    cut = provider.truncate(words, limit)
-    assert provider.count_tokens([cut]) == [limit]
-    inside = provider.compute_query_embeddings([cut, provider.truncate(words, limit - 1)])
-    outside = provider.compute_query_embeddings([cut + " house", cut])
-    assert np.abs(inside[0] - inside[1]).max() > 1e-5
-    np.testing.assert_allclose(outside[0], outside[1], atol=1e-6)
+    cut, shorter = provider.truncate(words, limit), provider.truncate(words, limit - 1)
+    assert provider.count_tokens([words, cut, shorter])[1:] == [512, 511]
+    assert words.startswith(cut)
+    whole, same, other = provider.compute_source_embeddings([words, cut, shorter])
+    np.testing.assert_allclose(whole, same, atol=1e-6)
+    assert np.abs(same - other).max() > 1e-6
+
+
+def test_a_text_that_fits_is_not_cut(provider: Any) -> None:
+    """Nothing but the white space around a text is lost, as it is when the text is embedded."""
+    assert provider.truncate(" cells use oxygen\n", 512) == "cells use oxygen"
 
 
 def test_quantized_vectors_are_near_and_another_identity(folder: str, provider: Any) -> None:
@@ -95,7 +100,7 @@ def test_quantized_vectors_are_near_and_another_identity(folder: str, provider: 
     quantized = Provider(name=folder, show_progress_bar=False, quantize=True)
     vectors = quantized.compute_source_embeddings(TEXTS)
     whole = provider.compute_source_embeddings(TEXTS)
-    assert 1e-6 < np.abs(vectors - whole).max()
+    assert np.abs(vectors - whole).max() > 1e-6
     assert (vectors * whole).sum(axis=1).min() > 0.9
     assert quantized.fingerprint() != provider.fingerprint()
 

@@ -13,10 +13,11 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-WORDS = (
+_TEXT = (
     "the cat sat on a mat while dogs ran through green fields and birds sang about rain "
     "query passage stock market river bank money open file write read command shell output"
-).split()
+)
+WORDS = _TEXT.split()
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +84,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
         pooling: Any = "mean",
         dense: int | None = None,
         prompts: dict[str, str] | None = None,
-        max_seq_length: int = 16,
+        max_seq_length: int = 96,
     ) -> str:
         import torch
         from sentence_transformers import SentenceTransformer
@@ -132,7 +133,7 @@ def _tiny_bert(folder: Path, seed: int) -> str:
         cls_token="[CLS]",
         sep_token="[SEP]",
         mask_token="[MASK]",
-        model_max_length=64,
+        model_max_length=128,
         model_input_names=["input_ids", "attention_mask"],
     ).save_pretrained(str(folder))
     torch.manual_seed(seed)
@@ -142,7 +143,7 @@ def _tiny_bert(folder: Path, seed: int) -> str:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=64,
+        max_position_embeddings=128,
         initializer_range=0.5,
     )
     BertModel(config).save_pretrained(str(folder))

@@ -31,7 +31,8 @@ def test_the_models_own_prompts_follow_the_role(with_prompts: str, plain: Any) -
     """A query is embedded as "query ..." and a document as "passage ..."."""
     provider = Provider(name=with_prompts)
     np.testing.assert_array_equal(
-        provider.compute_query_embeddings(TEXT), plain.compute_query_embeddings(["query " + TEXT[0]])
+        provider.compute_query_embeddings(TEXT),
+        plain.compute_query_embeddings([f"query {TEXT[0]}"]),
     )
     np.testing.assert_array_equal(
         provider.compute_source_embeddings(TEXT),
@@ -43,7 +44,8 @@ def test_prompts_given_replace_the_models_own(with_prompts: str, plain: Any) -> 
     """Text given for a role wins, and the other role keeps the model's prompt."""
     provider = Provider(name=with_prompts, prompts={"query": "river "})
     np.testing.assert_array_equal(
-        provider.compute_query_embeddings(TEXT), plain.compute_query_embeddings(["river " + TEXT[0]])
+        provider.compute_query_embeddings(TEXT),
+        plain.compute_query_embeddings([f"river {TEXT[0]}"]),
     )
     np.testing.assert_array_equal(
         provider.compute_source_embeddings(TEXT),

@@ -46,9 +46,7 @@ def test_short_lists_stay_in_this_process(
     assert provider.compute_source_embeddings(texts[:63]).shape == (63, 32)
 
 
-def test_a_dead_worker_is_an_error_and_the_next_call_works(
-    pooled: Any, texts: list[str]
-) -> None:
+def test_a_dead_worker_is_an_error_and_the_next_call_works(pooled: Any, texts: list[str]) -> None:
     """When a worker is killed the call fails instead of waiting, and new workers are started."""
     expected = pooled.generate_embeddings(texts)
     pool = workers.worker_pool(pooled, pooled._settings(), 2)

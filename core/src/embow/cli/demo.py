@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         elapsed = time.perf_counter() - started
         print(f"\n{question}\n")
         print(render(answers))
-        print(f"\n{table.count_rows():,} docstrings searched in {1000 * elapsed:.0f} ms.")
+        print(f"\nAnswered from {table.count_rows():,} docstrings in {1000 * elapsed:.0f} ms.")
     if not args.question:
         print('\nAsk your own: embow demo "sort a list"')
     return 0
@@ -92,10 +92,7 @@ def build(db: Any, name: str, docs: Sequence[stdlib_docs.Docstring]) -> Any:
         file=sys.stderr,
     )
     table = db.create_table(name, schema=Entry, mode="overwrite")
-    table.add(
-        [{"name": d.name, "summary": d.text, "text": f"{d.name}: {d.text}"} for d in docs],
-        progress=True,
-    )
+    table.add([{"name": d.name, "summary": d.text, "text": f"{d.name}: {d.text}"} for d in docs])
     return table
 
 

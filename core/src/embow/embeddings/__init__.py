@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from embow.embeddings.loading import load_sdk as load_sdk
     from embow.embeddings.loading import resolve_device as resolve_device
     from embow.embeddings.loading import unload as unload
+    from embow.embeddings.local_models import explain_load_failure as explain_load_failure
+    from embow.embeddings.local_models import local_folder as local_folder
+    from embow.embeddings.local_models import model_reference as model_reference
+    from embow.embeddings.local_models import usable_device as usable_device
     from embow.embeddings.registry import EmbeddingFunctionRegistry as EmbeddingFunctionRegistry
     from embow.embeddings.registry import get_registry as get_registry
     from embow.embeddings.registry import register as register
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from embow.embeddings.secrets import secret_mapping as secret_mapping
     from embow.embeddings.secrets import secret_value as secret_value
     from embow.embeddings.secrets import secrets_of as secrets_of
+    from embow.embeddings.tokens import TokenCounter as TokenCounter
     from embow.embeddings.types import Failure as Failure
     from embow.embeddings.types import FailureKind as FailureKind
     from embow.embeddings.types import Limits as Limits
@@ -51,12 +56,16 @@ _HOME = {
     "RateStatus": "types",
     "Role": "types",
     "TextEmbeddingFunction": "base",
+    "TokenCounter": "tokens",
     "Usage": "types",
     "Vectors": "base",
     "as_vectors": "base",
+    "explain_load_failure": "local_models",
     "get_registry": "registry",
     "load_once": "loading",
     "load_sdk": "loading",
+    "local_folder": "local_models",
+    "model_reference": "local_models",
     "operational": "types",
     "read_bindings": "bindings",
     "record_rate": "types",
@@ -71,6 +80,7 @@ _HOME = {
     "secret_value": "secrets",
     "secrets_of": "secrets",
     "unload": "loading",
+    "usable_device": "local_models",
 }
 
 __all__ = sorted(_HOME)

@@ -117,7 +117,7 @@ def account_digest(function: EmbeddingFunction) -> str:
     credentials = discovery.credentials_of(provider)
     digest = hashlib.sha256(_ACCOUNT_SALT)
     for part in (provider, function.model_label() or "", *secrets_of(function, credentials)):
-        digest.update(hashlib.sha256(part.encode()).digest())
+        digest.update(hashlib.sha256(part.encode(errors="surrogatepass")).digest())
     return digest.hexdigest()[:16]
 
 

@@ -89,16 +89,13 @@ def attempt_call(
     function: EmbeddingFunction,
     attempt: Callable[[int], T],
     policy: RetryPolicy,
-    on_failure: Callable[[Failure], None] | None = None,
 ) -> T:
     """Run ``attempt(number)`` until it succeeds, fails for good, or time or attempts run out.
-
-    ``on_failure`` is told of each classified failure, before any wait.
 
     Raises:
         CallFailedError: With the last error and its class.
     """
-    state = _Attempts(function, policy, on_failure)
+    state = _Attempts(function, policy)
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(state.note),
         wait=state.wait,
@@ -123,7 +120,6 @@ def attempt_call(
 class _Attempts:
     function: EmbeddingFunction
     policy: RetryPolicy
-    on_failure: Callable[[Failure], None] | None
     number: int = 1
     error: BaseException | None = None
     failure: Failure = field(default_factory=lambda: Failure(FailureKind.TRANSIENT))
@@ -137,8 +133,6 @@ class _Attempts:
         if not isinstance(error, Exception) or isinstance(error, CallFailedError):
             return False
         self.error, self.failure = error, self.function.classify(error)
-        if self.on_failure is not None:
-            self.on_failure(self.failure)
         return self.failure.kind.retryable
 
     def wait(self, state: tenacity.RetryCallState) -> float:

@@ -196,7 +196,7 @@ def _userinfo(match: re.Match[str]) -> list[str]:
 
 
 def _forms(secret: str) -> set[str]:
-    return {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
+    return {secret, quote(secret, safe="", errors="replace"), json.dumps(secret)[1:-1]}
 
 
 def _missing(

@@ -115,7 +115,10 @@ class EngineTable(ABC):
 
     @abstractmethod
     def append(
-        self, batches: Iterable[pa.RecordBatch], *, guard: Mapping[bytes, bytes | None] | None = None
+        self,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        guard: Mapping[bytes, bytes | None] | None = None,
     ) -> Commit:
         """Add all batches in one commit, durable when this returns.
 
@@ -260,7 +263,7 @@ class Engine(ABC):
         """Give a table another name."""
 
     def atomic(self) -> AbstractContextManager[None]:
-        """Return a context in which commits of this thread take effect together.
+        """Return a context in which commits of this thread, each to another table, are one.
 
         The default gives each commit its own effect, for engines without such transactions.
         """

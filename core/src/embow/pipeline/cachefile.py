@@ -22,7 +22,7 @@ VERSION = 1
 _SCHEMA = """
 CREATE TABLE chunks(
     id INTEGER PRIMARY KEY, space BLOB NOT NULL, used INTEGER NOT NULL,
-    digests BLOB NOT NULL, vectors BLOB NOT NULL);
+    digests BLOB NOT NULL, sums BLOB NOT NULL, vectors BLOB NOT NULL);
 CREATE INDEX chunks_by_use ON chunks(used, id);
 CREATE TABLE entries(
     key INTEGER PRIMARY KEY, chunk INTEGER NOT NULL, slot INTEGER NOT NULL);
@@ -60,6 +60,8 @@ class CacheFile:
                     return work(connection)
             except sqlite3.Error as error:
                 self._recover(error)
+            except (ValueError, TypeError, IndexError) as error:  # damage that SQLite did not see
+                self._set_aside(error)
             except OSError as error:
                 self._give_up(error)
             return default
@@ -165,10 +167,6 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        # A log left behind by a deleted file would be replayed into the new one.
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
     connection = sqlite3.connect(
         path, timeout=10, isolation_level=None, check_same_thread=False, cached_statements=256
     )

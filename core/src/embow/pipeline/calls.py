@@ -101,7 +101,7 @@ class Caller:
             sleep=lambda seconds: around.clock.wait(seconds, around.cancelled),
         )
         try:
-            return attempt_call(self.function, one.attempt, policy, one.failed)
+            return attempt_call(self.function, one.attempt, policy)
         finally:
             around.tally.release(held)
 
@@ -158,6 +158,9 @@ class _OneCall:
             )
             vectors = self._send()
             caller.gate.succeeded(self._record.rate, around.clock.time())
+        except Exception as error:
+            self._failed(caller.function.classify(error))
+            raise
         finally:
             caller.gate.leave()
         around.tally.spent(self._tokens, self._record.tokens)
@@ -176,14 +179,14 @@ class _OneCall:
             self._seconds = clock.monotonic() - started
             caller.around.tally.attempt(max(1, self._record.requests))
 
-    def failed(self, failure: Failure) -> None:
-        """Tell the gate and the observers of a failed attempt."""
+    def _failed(self, failure: Failure) -> None:
+        """Tell the gate and the observers of a failed attempt, while the place is still held."""
         if not self._sent:
             return  # the wait for the gate was too long: nothing was asked of the provider
-        around = self._caller.around
-        self._caller.gate.failed(
-            failure, self._record.rate, around.clock.time(), self._caller.shared
-        )
+        caller, around = self._caller, self._caller.around
+        if failure.kind.fatal or caller.wrong_length:
+            around.cancelled.set()  # before the next in line is let in to fail in the same way
+        caller.gate.failed(failure, self._record.rate, around.clock.time(), caller.shared)
         self._tell(kind_name(failure.kind))
 
     def _tell(self, outcome: str) -> None:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Lane:
     """Takes parts in, asks the cache, and embeds the rest on threads of its own.
 
-    ``condition`` is the one of the whole call; ``partial(queue)`` says whether a request that
+    ``condition`` is the one of the whole call; ``stopping`` is set when no further request may be
+    packed; ``partial(queue)`` says whether a request that
     is not full may be sent now; ``on_error`` receives what ends the call.
     """
 
@@ -33,6 +34,7 @@ class Lane:
         settler: Settler,
         cache: EmbeddingCache | None,
         condition: threading.Condition,
+        stopping: threading.Event,
         partial: Callable[[Queue], bool],
         on_error: Callable[[BaseException], None],
     ) -> None:
@@ -42,6 +44,7 @@ class Lane:
         self._tally = settler.caller.around.tally
         self._cancelled = settler.caller.around.cancelled
         self._condition = condition
+        self._stopping = stopping
         self._partial = partial
         self._on_error = on_error
         self._queue = Queue()
@@ -170,7 +173,7 @@ class Lane:
 
     def _start(self) -> None:
         """Start one more thread if there is work for it. The condition is held."""
-        wanted = -(-len(self._queue) // self.settler.caps().items)
+        wanted = self._queue.requests(self.settler.caps())
         while self._idle < wanted and len(self._threads) < self.settler.caller.at_once:
             context = contextvars.copy_context()
             thread = threading.Thread(
@@ -193,7 +196,7 @@ class Lane:
 
     def _take(self) -> Request | None:
         with self._condition:
-            while not self._cancelled.is_set():
+            while not (self._stopping.is_set() or self._cancelled.is_set()):
                 if len(self._queue):
                     caps = self.settler.caps()
                     if self._queue.fills(caps) or self._partial(self._queue):
@@ -207,7 +210,7 @@ class Lane:
         self.settler.caller.gate.wake()
 
     def join(self) -> None:
-        """Wait for the threads. ``cancelled`` must be set, or they never end."""
+        """Wait for the threads. They end once ``stopping`` or ``cancelled`` is set."""
         self.wake()
         for thread in self._threads:
             thread.join()

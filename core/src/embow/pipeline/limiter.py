@@ -74,9 +74,10 @@ class Gate:
         self._tokens: Bucket | None = None
 
     @property
-    def knows_requests(self) -> bool:
-        """Whether a limit on requests is known from the provider's headers."""
-        return self._requests is not None
+    def requests_run_short(self) -> bool:
+        """Whether the provider's headers say that few requests are left for now."""
+        bucket = self._requests
+        return bucket is not None and bucket.level < 0.5 * bucket.capacity
 
     # -- calls at once ------------------------------------------------------------------
 

@@ -45,7 +45,6 @@ class LongInputs:
         self.most = function.limits().max_tokens_per_item
         self._lock = threading.Lock()
         self._cut = 0
-        self._warned = False
 
     def fitted(
         self, request: Request, refuse: Refuse, exact: bool, known: Known | None = None
@@ -111,16 +110,14 @@ class LongInputs:
         return cut(request, most)
 
     def warn(self) -> None:
-        """Warn once, with the number of inputs cut so far."""
-        with self._lock:
-            if not self._cut or self._warned:
-                return
-            self._warned = True
-            count = self._cut
+        """Warn of the inputs cut so far, if any. Called once, when all are through."""
+        if not self._cut:
+            return
+        limit = f" ({self.most} tokens)" if self.most else ""
         warnings.warn(
-            f"{label(self.function)}: {count} input(s) were longer than the model accepts"
-            f"{f' ({self.most} tokens)' if self.most else ''} and were cut. Pass on_long='split' "
-            "to embed all of a long text, or on_long='error' to be told instead.",
+            f"{label(self.function)}: {self._cut} input(s) were longer than the model accepts"
+            f"{limit} and were cut. Pass on_long='split' to embed all of a long text, or "
+            "on_long='error' to be told instead.",
             InputTruncatedWarning,
             stacklevel=4,
         )

@@ -107,7 +107,7 @@ class Pipeline:
         for group in _by_function(jobs):
             settler = self._settler(group[0].function, group[0].ndims, "document", options, around)
             cache = self._cache_for(group[0].function, options)
-            lane = Lane(settler, cache, run.condition, run.may_send_partial, run.fail)
+            lane = Lane(settler, cache, run.condition, run.stopping, run.may_send_partial, run.fail)
             run.assign(lane, group)
             policies.append(settler.longer)
         yield from run.stream(batches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -167,6 +168,13 @@ class Queue:
             or (caps.tokens is not None and self.tokens >= caps.tokens)
             or (caps.size is not None and self.size >= caps.size)
         )
+
+    def requests(self, caps: Caps) -> int:
+        """Return about how many requests the waiting inputs make."""
+        by_items = self.items / caps.items
+        by_tokens = self.tokens / caps.tokens if caps.tokens else 0
+        by_size = self.size / caps.size if caps.size else 0
+        return math.ceil(max(by_items, by_tokens, by_size))
 
     def front_position(self) -> int:
         """Return where the first waiting input stands in the data given to the call."""

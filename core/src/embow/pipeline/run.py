@@ -49,7 +49,7 @@ class _Pending:
 
     @property
     def end(self) -> int:
-        return self.first_row + self.batch.num_rows
+        return self.first_row + int(self.batch.num_rows)
 
 
 class Run:
@@ -66,6 +66,7 @@ class Run:
         self._jobs = jobs
         self._report = report
         self._cancelled = cancelled
+        self._stopping = threading.Event()
         self._progress = progress
         self._needs = needs
         self._condition = threading.Condition()
@@ -82,6 +83,11 @@ class Run:
     def condition(self) -> threading.Condition:
         """Guards the queues and says when a part is done."""
         return self._condition
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set when no further request is to be packed."""
+        return self._stopping
 
     def assign(self, lane: Lane, jobs: list[EmbedJob]) -> None:
         """Have a lane embed some of the jobs."""
@@ -104,7 +110,7 @@ class Run:
                 yield self._pop()
         except (StopWork, RowFailedError) as error:
             self.fail(error)
-            self._stop()
+            self._join()
             self._raise_first()
         finally:
             self._stop()
@@ -113,7 +119,7 @@ class Run:
     # -- the window ---------------------------------------------------------------------
 
     def _admit(self, first_row: int, batch: pa.RecordBatch) -> None:
-        if self._cancelled.is_set():
+        if self._stopping.is_set() or self._cancelled.is_set():
             raise StopWork
         pending = _Pending(batch, first_row, size=batch.nbytes)
         sources: dict[str, Source] = {}
@@ -141,21 +147,28 @@ class Run:
 
     def _pop(self) -> EmbeddedBatch:
         head = self._window[0]
-        with self._condition:
-            self._waiting = True
-            self._condition.notify_all()
-            while not head.done and not self._errors:
-                self._condition.wait(timeout=self._progress.interval)
-                self._progress.show(self._update())
-            self._waiting = False
-            if self._errors:
-                raise StopWork
+        self._await(head)
         self._window.popleft()
         self._size -= head.size
         out = self._finished(head)
         self._rows_out += head.batch.num_rows
         self._progress.show(self._update())
         return out
+
+    def _await(self, head: _Pending) -> None:
+        """Wait until a batch is done, letting requests that are not full go out."""
+        with self._condition:
+            self._waiting = True
+            self._condition.notify_all()
+        while True:
+            with self._condition:
+                if head.done or self._errors:
+                    self._waiting = False
+                    break
+                self._condition.wait(timeout=self._progress.interval)
+            self._progress.show(self._update())
+        if self._errors:
+            raise StopWork
 
     def _finished(self, pending: _Pending) -> EmbeddedBatch:
         for column, part in pending.parts.items():
@@ -184,11 +197,17 @@ class Run:
         return self._waiting and queue.front_position() < self._window[0].end
 
     def fail(self, error: BaseException) -> None:
-        """End the call because of an error. What is on its way still comes in."""
+        """End the call because of an error.
+
+        After a failed row, requests on their way are still brought to their end: what they
+        cost is paid, and one of them may hold an earlier row that fails as well.
+        """
         with self._condition:
             if not isinstance(error, StopWork):
                 self._errors.append(error)
-            self._cancelled.set()
+            self._stopping.set()
+            if not isinstance(error, (StopWork, RowFailedError)):
+                self._cancelled.set()
             self._condition.notify_all()
         for lane in self._lanes:
             lane.wake()
@@ -201,6 +220,10 @@ class Run:
 
     def _stop(self) -> None:
         self._cancelled.set()
+        self._stopping.set()
+        self._join()
+
+    def _join(self) -> None:
         with self._condition:
             self._condition.notify_all()
         for lane in self._lanes:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REFUSED_IN_A_ROW = 64
 """Inputs refused one after another, with none accepted ever, before the settings are blamed."""
-REQUEST_ITEMS = 256
+REQUEST_ITEMS = 128
 """Inputs in one of several requests at once. A provider may take more, but then one long answer
 is waited for where several short ones could come in together."""
 LOCAL_ITEMS = 512
@@ -79,7 +79,7 @@ class Settler:
         caller = self.caller
         if not caller.function.remote and caller.at_once == 1:
             return self._local_items
-        scarce = caller.limits.requests_per_minute or caller.gate.knows_requests
+        scarce = caller.limits.requests_per_minute or caller.gate.requests_run_short
         return LOCAL_ITEMS_MOST if scarce or caller.at_once == 1 else REQUEST_ITEMS
 
     def settle(self, request: Request, guilty: CallFailedError | None = None) -> bool:

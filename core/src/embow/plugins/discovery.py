@@ -170,4 +170,5 @@ def _unusable(name: str, listed: ListedProvider | None) -> PluginError:
     }
     kind = kinds.get(listed.state, PluginBrokenError)
     state = "in conflict" if listed.state is State.CONFLICT else listed.state
-    return kind(f"Provider {name!r} is {state}. {listed.reason} {listed.hint}")
+    sentences = (f"Provider {name!r} is {state}.", listed.reason, listed.hint)
+    return kind(" ".join(sentence for sentence in sentences if sentence))

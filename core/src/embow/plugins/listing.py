@@ -142,7 +142,6 @@ def missing_providers(listed: Iterable[ListedProvider]) -> Iterator[ListedProvid
                 State.NOT_INSTALLED,
                 known.summary,
                 known.distribution,
-                reason=f"{known.distribution} is not installed.",
                 hint=hints.install_hint(known),
             )
 

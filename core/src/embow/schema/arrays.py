@@ -169,7 +169,7 @@ def _concatenated(cells: Sequence[Any], arrow: pa.DataType) -> pa.Array | None:
         parts = [np.asarray(cell) for cell in cells]
     except ValueError:
         return None  # nested or ragged: the general way names the row
-    exact = "fi" if np.dtype(dtype).kind == "f" else ""
+    exact = "fiu" if np.dtype(dtype).kind == "f" else ""
     if not all(p.ndim == 1 and (p.dtype == dtype or p.dtype.kind in exact) for p in parts):
         return None
     joined = narrow(np.concatenate(parts), dtype)

@@ -123,8 +123,6 @@ def enum_type(cls: type[enum.Enum]) -> tuple[pa.DataType, bool]:
     Members are stored by value where all values are text, numbers or bytes of one type, and by
     name otherwise. Plain text, not dictionary: every engine filters and stores it alike.
     """
-    if issubclass(cls, enum.Flag):
-        return pa.int64(), False
     arrow = common_type(member.value for member in cls)
     return (pa.utf8(), True) if arrow is None else (arrow, False)
 

@@ -33,7 +33,9 @@ class AsyncDatabase:
     def __init__(self, database: Database) -> None:
         self.sync = database
 
-    async def table_names(self, page_token: str | None = None, limit: int | None = None) -> list[str]:
+    async def table_names(
+        self, page_token: str | None = None, limit: int | None = None
+    ) -> list[str]:
         """Return the names of the tables, sorted."""
         return await self.sync._in_thread(self.sync.table_names, page_token, limit)
 

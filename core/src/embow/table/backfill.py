@@ -56,7 +56,9 @@ class Backfill:
         vector = self.job.vector_column
         if vector not in stored.schema().names:
             vector_field = pa.field(vector, pa.list_(pa.float32(), self.job.ndims))
-            stored.add_column(vector_field, self._vectors(self._scan([self.job.source_column]), report))
+            stored.add_column(
+                vector_field, self._vectors(self._scan([self.job.source_column]), report)
+            )
         if self.hashes not in stored.schema().names:
             stored.add_column(pa.field(self.hashes, HASH_TYPE), self._source_hashes())
 

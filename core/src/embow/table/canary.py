@@ -1,5 +1,4 @@
-"""One fixed text a vector column, embedded with the first write, so that a model that changes
-behind its name is found out.
+"""One fixed text a vector column, embedded with the first write, to find out a changed model.
 
 The text rides along in the last request of the first write; its vector is kept in the schema
 metadata. ``verify(remote=True)`` embeds it again and compares.

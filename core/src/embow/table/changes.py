@@ -1,13 +1,13 @@
 """Writes to a table that has rows: add, update, delete, and retrying failed rows.
 
-Called by ``Table``. Each is one commit; when another writer changed the same rows first, the work is
-done again on what is there then.
+Called by ``Table``. Each is one commit; when another writer changed the same rows first, the work
+is done again on what is there then.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -63,7 +63,7 @@ def add(
     return finish(table, report, commit, started)
 
 
-def append_guarded(table: Table, batches: Iterator[pa.RecordBatch]) -> Commit:
+def append_guarded(table: Table, batches: Iterable[pa.RecordBatch]) -> Commit:
     """Append, unless the table's functions changed since the rows were embedded."""
     guard = table._columns().guard()
     try:
@@ -166,7 +166,7 @@ def retry_failed(table: Table, options: PipelineOptions) -> AddReport:
     columns = table._columns()
     writing = columns.ingest(table._database._pipeline, options, BadVectorPolicy(), quarantine)
     writing.flush_rejects = False
-    batches = writing.batches(rows, report)
+    batches = list(writing.batches(rows, report))
     with table._database._engine.atomic():
         commit = append_guarded(table, batches)
         quarantine.settle(row_ids)

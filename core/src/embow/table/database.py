@@ -41,7 +41,9 @@ _TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _THREADS = 32
 
 
-def connect(uri: str | os.PathLike[str], *, storage_options: dict[str, Any] | None = None) -> Database:
+def connect(
+    uri: str | os.PathLike[str], *, storage_options: dict[str, Any] | None = None
+) -> Database:
     """Open a database, creating its folder where it is a path that does not exist.
 
     Args:

@@ -42,8 +42,8 @@ def require_same_identity(stored: Binding, declared: Binding) -> None:
         return
     if same:
         raise IdentityMismatchError(
-            f"Column {stored.vector_column!r} is embedded from {stored.source_column!r}; the schema "
-            f"given embeds it from {declared.source_column!r}."
+            f"Column {stored.vector_column!r} is embedded from {stored.source_column!r}; the "
+            f"schema given embeds it from {declared.source_column!r}."
         )
     mine, other = stored.identity or {}, declared.identity or {}
     raise IdentityMismatchError(

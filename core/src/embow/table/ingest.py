@@ -119,20 +119,21 @@ class Ingest:
         kept = sorted(set(range(stored.num_rows)).difference(failed))
         return take_rows(stored, kept)
 
-
     def _refuse_missing_vectors(self, out: EmbeddedBatch, stored: pa.RecordBatch) -> None:
         """Refuse a row without a vector where the vector column may not be null."""
         for binding in self.columns.bindings:
-            column = stored.column(binding.vector_column)
-            if self.columns.physical.field(binding.vector_column).nullable or not column.null_count:
+            vector = binding.vector_column
+            column = stored.column(vector)
+            if self.columns.physical.field(vector).nullable or not column.null_count:
                 continue
-            left_out = {} if self.options.on_error == "null" else out.failed.get(binding.vector_column, {})
+            left_out = {} if self.options.on_error == "null" else out.failed.get(vector, {})
             empty = set(np.flatnonzero(~validity(column)).tolist()).difference(left_out)
             if empty:
+                row = out.first_row + min(empty)
                 raise DataError(
-                    f"Row {out.first_row + min(empty)}, column {binding.source_column!r}: there is nothing "
-                    f"to embed, and {binding.vector_column!r} may not be null. Leave the row out, or "
-                    "declare the vector nullable."
+                    f"Row {row}, column {binding.source_column!r}: there is nothing to embed, and "
+                    f"{vector!r} may not be null. Leave the row out, or declare the vector "
+                    "nullable."
                 )
 
 

@@ -179,8 +179,12 @@ def _as_list(values: Any) -> Any:
 
 def _unreadable(data: Any) -> str:
     kind = type(data).__name__
-    hint = "Use a list: add([row])." if hasattr(data, "model_dump") else (
-        "Pass a list of dicts or model objects, a dict of columns, a pandas or polars frame, "
-        "an Arrow table or reader, or a generator of these."
+    hint = (
+        "Use a list: add([row])."
+        if hasattr(data, "model_dump")
+        else (
+            "Pass a list of dicts or model objects, a dict of columns, a pandas or polars frame, "
+            "an Arrow table or reader, or a generator of these."
+        )
     )
     return f"Data of type {kind} cannot be added. {hint}"

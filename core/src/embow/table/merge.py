@@ -1,7 +1,7 @@
 """Merging rows into a table by key: update what is there, insert what is not.
 
-``Table.merge_insert`` begins one. Only rows that end up in the table are embedded, and of those only
-the ones whose source changed.
+``Table.merge_insert`` begins one. Only rows that end up in the table are embedded, and of those
+only the ones whose source changed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class MergeInsert:
     def __init__(self, table: Table, on: Sequence[str]) -> None:
         check_columns(on, table.schema.names)
         if not on:
-            raise ConfigurationError('merge_insert needs at least one key column: merge_insert("id").')
+            raise ConfigurationError(
+                'merge_insert needs at least one key column: merge_insert("id").'
+            )
         self._table = table
         self._on = list(on)
         self._update = False

@@ -1,9 +1,9 @@
 """Giving a table another model: a new vector column, a change of model, and the way back.
 
 Called by ``Table``. New vectors are written to a hidden column beside the old ones; one commit then
-renames the columns and changes the binding, so that no reader sees a half-changed table. A call that
-was interrupted is made again: columns already written are taken up, and the cache holds what was
-embedded.
+renames the columns and changes the binding, so that no reader sees a half-changed table. A call
+that was interrupted is made again: columns already written are taken up, and the cache holds what
+was embedded.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def add_embedding(
     *,
     dry_run: bool = False,
     **options: Any,
-) -> Any:
+) -> AddReport | Estimate:
     """Add a vector column and fill it. See ``Table.add_embedding``."""
     check_columns([source], table.schema.names)
     if vector in table.schema.names or vector.startswith(HIDDEN_PREFIX):
@@ -213,9 +213,7 @@ def _fill_and_switch(
     )
 
 
-def _switch(
-    table: Table, change: _Change, canaries: Canaries, version: int, drop_old: bool
-) -> Any:
+def _switch(table: Table, change: _Change, canaries: Canaries, version: int, drop_old: bool) -> Any:
     """Put the new column in the place of the old one, in one commit."""
     schema = table._engine_table.schema()
     hashes = hash_column
@@ -234,10 +232,10 @@ def _switch(
     if drop_old:
         previous.pop(change.vector, None)
     metadata[PREVIOUS_KEY] = json.dumps(previous).encode()
-    made = {change.vector: v for v in canaries.vectors.values()}
-    if made:
+    made = canaries.vectors.get(change.shadow)
+    if made is not None:
         fingerprints = {change.vector: change.function.fingerprint()}
-        metadata = write_canaries(metadata, made, fingerprints)
+        metadata = write_canaries(metadata, {change.vector: made}, fingerprints)
     return table._engine_table.alter_columns(
         rename=rename, drop=drop, metadata=metadata, expected_version=version
     )

@@ -19,8 +19,6 @@ from embow.table.conform import check_columns
 from embow.table.results import Results
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from embow.table.table import Table
 
 DEFAULT_LIMIT = 10
@@ -241,7 +239,9 @@ def _checked_columns(columns: Sequence[str]) -> list[str]:
 
 def _whole_number(name: str, value: Any, *, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ConfigurationError(f"{name} must be a whole number of at least {least}, not {value!r}.")
+        raise ConfigurationError(
+            f"{name} must be a whole number of at least {least}, not {value!r}."
+        )
     return int(value)
 
 

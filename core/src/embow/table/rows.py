@@ -1,7 +1,7 @@
 """Rows of Python values as record batches, with or without a schema to follow.
 
-Called by ``inputs`` and ``changes``. Vectors come out as lists of any length; whether they fit their
-column is ``conform``'s to say.
+Called by ``inputs`` and ``changes``. Vectors come out as lists of any length; whether they fit
+their column is ``conform``'s to say.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from embow.embeddings import EmbeddingFunction, EmbeddingFunctionConfig
 from embow.engines.base import EngineTable
 from embow.engines.predicate import Predicate, evaluate, parse_predicate
 from embow.errors import CommitConflictError, ConfigurationError
-from embow.pipeline import AddReport, PipelineOptions
+from embow.pipeline import AddReport, Estimate, PipelineOptions
 from embow.table import changes, migration, verification
 from embow.table.bindings import TableSchema, job_of
 from embow.table.canary import Canaries, write_canaries
@@ -27,6 +27,7 @@ from embow.table.query import Query
 from embow.table.results import Results
 from embow.table.searching import plan_search
 from embow.table.settings import TableSettings, pipeline_options
+from embow.table.twins import AsyncTwins
 from embow.table.vectors import BadVectorPolicy, OnBadVectors
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 _METADATA_TRIES = 5
 
 
-class Table(Results):
+class Table(Results, AsyncTwins):
     """Rows of one schema, with vectors that embed themselves.
 
     Made by ``Database.create_table`` and ``Database.open_table``. Safe to use from several threads;
@@ -100,19 +101,19 @@ class Table(Results):
     ) -> AddReport:
         """Add rows, embedding what has no vector yet, in one commit.
 
-        A row whose source is null or empty text gets no vector. A vector column given by the user is
-        kept where it is not null.
+        A row whose source is null or empty text gets no vector. A vector column given by the user
+        is kept where it is not null.
 
         Args:
-            data: A list or generator of dicts or model objects, a dict of columns, a pandas or polars
-                frame, an Arrow table, batch or reader. Streams are read in bounded memory.
+            data: A list or generator of dicts or model objects, a dict of columns, a pandas or
+                polars frame, an Arrow table, batch or reader. Streams are read in bounded memory.
             mode: ``"overwrite"`` replaces all rows; columns and functions stay.
             on_bad_vectors: For vectors in the data of wrong length or with NaN or infinity:
                 ``"error"``, ``"drop"`` the row, ``"fill"`` with ``fill_value``, or ``"null"``.
             fill_value: See ``on_bad_vectors``.
             **options: ``on_error`` (``"raise"``, ``"skip"``, ``"null"``, ``"quarantine"``),
-                ``on_long`` (``"truncate"``, ``"error"``, ``"split"``), ``concurrency``, ``deadline``
-                in seconds, ``cache``, ``budget`` in tokens, ``progress``.
+                ``on_long`` (``"truncate"``, ``"error"``, ``"split"``), ``concurrency``,
+                ``deadline`` in seconds, ``cache``, ``budget`` in tokens, ``progress``.
 
         Returns:
             What was done: rows, calls, tokens, failed rows.
@@ -226,7 +227,7 @@ class Table(Results):
 
     def add_embedding(
         self, vector: str, source: str, function: EmbeddingFunction, **options: Any
-    ) -> AddReport:
+    ) -> AddReport | Estimate:
         """Add a vector column and fill it for all rows.
 
         Can be called again after an interruption: what was embedded is not paid for twice.
@@ -234,7 +235,9 @@ class Table(Results):
         """
         return migration.add_embedding(self, vector, source, function, **options)
 
-    def migrate(self, vector: str, function: EmbeddingFunction, **options: Any) -> Any:
+    def migrate(
+        self, vector: str, function: EmbeddingFunction, **options: Any
+    ) -> AddReport | Estimate:
         """Re-embed a vector column with another function, and switch in one commit.
 
         The new vectors are written beside the old ones; counts and a sample are checked before the
@@ -272,24 +275,6 @@ class Table(Results):
     def optimize(self) -> dict[str, Any]:
         """Merge small pieces, drop deleted rows and unused files; return what was done."""
         return self._engine_table.optimize()
-
-    # -- asynchronous twins -----------------------------------------------------------------
-
-    async def aadd(self, data: Any, *args: Any, **options: Any) -> AddReport:
-        """Add rows without blocking the event loop; see :meth:`add`."""
-        return await self._database._in_thread(self.add, data, *args, **options)
-
-    async def aupdate(self, *args: Any, **options: Any) -> UpdateResult:
-        """Change rows without blocking the event loop; see :meth:`update`."""
-        return await self._database._in_thread(self.update, *args, **options)
-
-    async def adelete(self, where: str) -> changes.DeleteResult:
-        """Remove rows without blocking the event loop; see :meth:`delete`."""
-        return await self._database._in_thread(self.delete, where)
-
-    async def acount_rows(self, filter: str | None = None) -> int:
-        """Count rows without blocking the event loop; see :meth:`count_rows`."""
-        return await self._database._in_thread(self.count_rows, filter)
 
     # -- used by the modules of this package --------------------------------------------------
 
@@ -329,9 +314,7 @@ class Table(Results):
         """Store the vectors of the fixed texts a write made."""
         if not canaries.vectors:
             return
-        fingerprints = {
-            b.vector_column: b.fingerprint or "" for b in self._columns().bindings
-        }
+        fingerprints = {b.vector_column: b.fingerprint or "" for b in self._columns().bindings}
         self._set_metadata(
             lambda schema: write_canaries(schema.metadata, canaries.vectors, fingerprints)
         )

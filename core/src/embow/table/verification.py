@@ -1,4 +1,4 @@
-"""Whether every stored vector still belongs to its source and its model, and mending those that do not.
+"""Whether every stored vector still belongs to its source and its model; mending those that do not.
 
 Called by ``Table.verify`` and ``Table.repair``. Verifying reads hashes and calls no provider unless
 asked to.

@@ -82,6 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer one request."""
         length = int(self.headers.get("content-length") or 0)
         body = self.rfile.read(length)
+        if len(body) < length:  # the client died while it was sending
+            self.close_connection = True
+            return
         request = HttpRequest(
             method=self.command,
             path=unquote(self.path),

@@ -223,7 +223,12 @@ class GeminiText(TextEmbeddingFunction):
             os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"),
         )
         settings = (*account.items(), *options.items(), *environment)
-        return client_once(("gemini", settings), [key], make, lambda client: client.close())
+        return client_once(("gemini", settings), [key], make, _close)
+
+
+def _close(client: Any) -> None:
+    if hasattr(client, "close"):  # the first versions of the SDK have no way to
+        client.close()
 
 
 def _tokens(embedding: Any) -> int:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings.tokens import TokenCounter
-from embow.embeddings.types import Role
+from embow.embeddings import Role, TokenCounter
 from embow_huggingface.colbert import Colbert
 from embow_huggingface.pooling import Pooling, pool
 
@@ -83,7 +82,7 @@ class Encoder:
     def embed_tokens(
         self, texts: list[str], role: Role, *, batch_size: int, max_length: int | None
     ) -> list[NDArray[np.float32]]:
-        """Return a vector of length 1 for each token, shape ``(tokens, width)`` a text, in order."""
+        """Return for each text, in order, its tokens' vectors of length 1: ``(tokens, width)``."""
         import torch
 
         rows = self._rows_for_late_interaction(texts, role, max_length)
@@ -121,7 +120,9 @@ class Encoder:
         if colbert is None:
             return self._tokenize(texts, max_length)
         settings = colbert.settings
-        length = settings.query_tokens if role == "query" else max_length or settings.document_tokens
+        length = max_length or settings.document_tokens
+        if role == "query":
+            length = settings.query_tokens
         length = min(length, self.max_tokens or length)
         mark = colbert.query_mark if role == "query" else colbert.document_mark
         rows = [_marked(row, mark) for row in self._tokenize(texts, length - 1)]

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embow.embeddings.loading import load_once, load_sdk
-from embow.embeddings.local_models import (
+from embow.embeddings import (
+    TokenCounter,
     explain_load_failure,
+    load_once,
+    load_sdk,
     local_folder,
     model_reference,
     usable_device,
 )
-from embow.embeddings.tokens import TokenCounter
 from embow.errors import ConfigurationError
 from embow_huggingface.colbert import Colbert, make_colbert, read_head, read_settings
 from embow_huggingface.encoder import Encoder

@@ -9,8 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from embow.embeddings import Limits, Role, TextEmbeddingFunction, operational, require_texts
-from embow.embeddings.local_models import model_reference
+from embow.embeddings import (
+    Limits,
+    Role,
+    TextEmbeddingFunction,
+    model_reference,
+    operational,
+    require_texts,
+)
 from embow.errors import UnsupportedOperationError
 from embow_huggingface.catalog import width_of
 from embow_huggingface.encoder import Encoder
@@ -77,8 +83,8 @@ class TransformersEmbeddingFunction(TextEmbeddingFunction):
 
     def ndims(self) -> int:
         """Return the length of a vector, without loading the model where it is known."""
-        known = width_of(self.name, multivector=self.multivector)
-        return known if known is not None else self._encoder().width
+        known = width_of(self.name, multivector=self.multivector) or self.known_ndims()
+        return known or self._encoder().width
 
     def generate_embeddings(self, texts: list[str]) -> Any:
         """Embed documents, in order.

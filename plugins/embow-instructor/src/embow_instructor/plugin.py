@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from embow.plugins.hookspecs import hookimpl
-from embow.plugins.specs import ProviderSpec, Sdk
+from embow.plugins import ProviderSpec, Sdk, hookimpl
 
 
 @hookimpl
@@ -13,7 +12,7 @@ def embow_providers() -> list[ProviderSpec]:
         ProviderSpec(
             id="instructor",
             target="embow_instructor.provider:InstructorEmbeddingFunction",
-            summary="Instructor text models, told by an instruction what the vectors are for.",
+            summary="Instructor text models: an instruction says what vectors are for.",
             sdk=(Sdk("sentence_transformers", "sentence-transformers>=5.1"),),
         )
     ]

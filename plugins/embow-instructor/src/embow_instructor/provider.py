@@ -9,17 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from embow.embeddings import Limits, TextEmbeddingFunction, operational, require_texts
-from embow.embeddings.local_models import local_folder, model_reference
+from embow.embeddings import (
+    Limits,
+    TextEmbeddingFunction,
+    local_folder,
+    model_reference,
+    operational,
+    require_texts,
+)
 from embow_instructor.runtime import (
     MAX_TOKENS,
     PROVIDER,
     LoadedModel,
     LoadSettings,
     loaded_model,
+    split_instruction,
 )
 
-_NDIMS = {"hkunlp/instructor-base": 768, "hkunlp/instructor-large": 768, "hkunlp/instructor-xl": 768}
+_NDIMS = {f"hkunlp/instructor-{size}": 768 for size in ("base", "large", "xl")}
 
 
 class InstructorEmbeddingFunction(TextEmbeddingFunction):
@@ -56,9 +63,7 @@ class InstructorEmbeddingFunction(TextEmbeddingFunction):
     show_progress_bar: Annotated[bool, operational] = Field(
         default=True, description="Show the library's own bar for each call."
     )
-    normalize_embeddings: bool = Field(
-        default=True, description="Scale each vector to length 1."
-    )
+    normalize_embeddings: bool = Field(default=True, description="Scale each vector to length 1.")
     quantize: bool = Field(
         default=False,
         description="Compute linear layers in 8 bits: faster on a CPU, and other vectors.",
@@ -86,7 +91,7 @@ class InstructorEmbeddingFunction(TextEmbeddingFunction):
     def ndims(self) -> int:
         """Return the length of the vectors; the published models' without loading them."""
         known = None if local_folder(self.name) else _NDIMS.get(self.name)
-        return known if known is not None else self._model().ndims
+        return known or self.known_ndims() or self._model().ndims
 
     def generate_embeddings(self, texts: list[str]) -> NDArray[np.float32]:
         """Embed documents. Returns ``(len(texts), ndims())`` float32, in order."""
@@ -97,24 +102,29 @@ class InstructorEmbeddingFunction(TextEmbeddingFunction):
         return self._embed(self.sanitize_input(query), self.query_instruction)
 
     def limits(self) -> Limits:
-        """Return what the longer instruction leaves of the 512 tokens. One call at a time."""
-        model = self._model()
-        taken = max(map(model.length_of, (self.source_instruction, self.query_instruction)))
-        return Limits(max_tokens_per_item=max(1, MAX_TOKENS - taken), max_concurrency=1)
+        """Return the 512 tokens read of instruction and text together. One call at a time."""
+        return Limits(max_tokens_per_item=MAX_TOKENS, max_concurrency=1)
 
     def count_tokens(self, inputs: Sequence[Any]) -> list[int]:
-        """Count the tokens of each text with the model's tokenizer, the final one included."""
-        return self._model().counter.count(require_texts(list(inputs)))
+        """Count the tokens of each document as the model sees it: with its instruction."""
+        before = self._before_text()
+        texts = [before + text.strip() for text in require_texts(list(inputs))]
+        return self._model().counter.count(texts)
 
     def truncate(self, value: Any, max_tokens: int) -> Any:
-        """Cut a text after ``max_tokens`` tokens, where the model would stop reading."""
-        return self._model().counter.cut(value, max_tokens)
+        """Cut a document where the model would stop reading it behind its instruction."""
+        before = self._before_text()
+        cut = self._model().counter.cut(before + value.strip(), max_tokens)
+        return cut[len(before) :]
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the vectors; a local folder counts by its content, not its path."""
         return {**super().identity(), "name": model_reference(self.name)}
 
     # -- in here ------------------------------------------------------------------------
+
+    def _before_text(self) -> str:
+        return "".join(split_instruction(self.source_instruction))
 
     def _embed(self, values: list[Any], instruction: str) -> NDArray[np.float32]:
         texts = require_texts(values)

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings.loading import load_once, load_sdk
-from embow.embeddings.local_models import (
+from embow.embeddings import (
+    TokenCounter,
     explain_load_failure,
+    load_once,
+    load_sdk,
     local_folder,
     model_reference,
     usable_device,
 )
-from embow.embeddings.tokens import TokenCounter
 from embow.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -55,27 +56,26 @@ class LoadedModel:
         # The first call sets up the tokenizer's padding; later ones may then run side by side.
         self.ndims: int = int(np.asarray(model.encode(["a"], show_progress_bar=False)).shape[1])
 
-    def encode(
-        self, instruction: str, texts: list[str], **options: Any
-    ) -> NDArray[np.float32]:
+    def encode(self, instruction: str, texts: list[str], **options: Any) -> NDArray[np.float32]:
         """Return vectors of shape ``(len(texts), ndims)`` float32, in order.
 
         The original strips the text, puts the instruction straight before it, and leaves as many
         tokens out of the mean as the stripped instruction has alone; none if that is one or
-        less. White space at the instruction's end therefore belongs to the text.
+        less. White space at the instruction's end therefore belongs to the text, if there is one.
         """
-        prompt = instruction.strip()
-        gap = instruction[len(instruction.rstrip()) :] if prompt else ""
-        inputs = [gap + text.strip() for text in texts]
-        if self.length_of(instruction) <= 1:
+        prompt, gap = split_instruction(instruction)
+        inputs = [(gap + text.strip()).rstrip() for text in texts]
+        if self.counter.count([prompt], special=False)[0] <= 1:
             vectors = self._model.encode([prompt + text for text in inputs], **options)
         else:
             vectors = self._model.encode(inputs, prompt=prompt, **options)
         return np.ascontiguousarray(vectors, dtype=np.float32)
 
-    def length_of(self, instruction: str) -> int:
-        """Return the tokens of an instruction, without the one that ends a text."""
-        return self.counter.count([instruction.strip()], special=False)[0]
+
+def split_instruction(instruction: str) -> tuple[str, str]:
+    """Return the stripped instruction, and the white space between it and the text."""
+    prompt = instruction.strip()
+    return prompt, instruction[len(instruction.rstrip()) :] if prompt else ""
 
 
 def loaded_model(function: EmbeddingFunction, settings: LoadSettings) -> LoadedModel:
@@ -139,6 +139,7 @@ def _quantized(model: SentenceTransformer, device: str) -> SentenceTransformer:
     with warnings.catch_warnings():
         # torch announces that this will move to another package; nothing for a user to do yet.
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", message="torch.quantize_per_tensor", category=UserWarning)
         quantized: SentenceTransformer = torch.ao.quantization.quantize_dynamic(
             model, {torch.nn.Linear}, dtype=torch.qint8
         )

@@ -14,19 +14,24 @@ from typing import Any
 import numpy as np
 
 WIDTH, INNER, OUT, HEADS, LAYERS = 32, 64, 16, 2, 2
-WORDS = (
+_TEXT = (
     "represent the docuement document for retreival retrieval retreiving retrieving most similar "
     "documents science paragraph question supporting cells use oxygen to turn sugar into energy "
     "capitalism has been dominant in western world since end of feudalism but feel that disparate "
     "impact theory is especially controversial under fair housing act because how do get s"
-).split()
+)
+WORDS = _TEXT.split()
 
 
-def make_model(folder: Path) -> str:
-    """Write the model into a folder and return the SHA-256 of its weights."""
+def make_model(folder: Path, *, split: bool) -> str:
+    """Write the model into a folder and return the SHA-256 of its weights.
+
+    With ``split`` the tokenizer splits at white space first, as T5's own does; without it every
+    space is a token of its own or part of one, as in other conversions of such models.
+    """
     for name in ("1_Pooling", "2_Dense", "3_Normalize"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    size = _write_tokenizer(folder)
+    size = _write_tokenizer(folder, split=split)
     weights = _draw(_shapes(size))
     dense = {"linear.weight": weights.pop("dense")}
     _write_configuration(folder, size)
@@ -72,7 +77,7 @@ def _write_weights(path: Path, weights: dict[str, Any]) -> None:
     torch.save({name: torch.from_numpy(values) for name, values in weights.items()}, path)
 
 
-def _write_tokenizer(folder: Path) -> int:
+def _write_tokenizer(folder: Path, *, split: bool) -> int:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0)]
@@ -80,9 +85,8 @@ def _write_tokenizer(folder: Path) -> int:
     pieces += [(letter, -9.0 - 0.01 * n) for n, letter in enumerate("abcdefghijklmnopqrstuvwxyz")]
     pieces += [(sign, -9.5 - 0.01 * n) for n, sign in enumerate("ABCDEFGHIJKLMNOPRSTW.,:;?![]'-")]
     tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
-    )
+    spaces = [pre_tokenizers.WhitespaceSplit()] if split else []
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*spaces, pre_tokenizers.Metaspace()])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A </s>", special_tokens=[("</s>", 1)]
     )
@@ -134,7 +138,7 @@ def _write_configuration(folder: Path, vocabulary: int) -> None:
     )
     _write_json(
         folder / "config_sentence_transformers.json",
-        {"__version__": {"sentence_transformers": "2.2.2", "transformers": "4.48.3", "pytorch": ""}},
+        {"__version__": {"sentence_transformers": "2.2.2"}},
     )
     _write_json(
         folder / "1_Pooling" / "config.json",

@@ -186,7 +186,7 @@ class OpenAIEmbeddings(TextEmbeddingFunction):
         return self.dim or models.NATIVE_DIMS.get(self.name) or self.known_ndims()
 
     def _ask_ndims(self) -> int:
-        return int(self._request(["length"]).shape[1])
+        return int(self.compute_source_embeddings_with_retry(["length"]).shape[1])
 
     def _server_key(self) -> tuple[Any, ...]:
         return ("embow-openai", "ndims", self._model(), self.base_url, self.azure_endpoint)

@@ -14,10 +14,11 @@ from embow.embeddings import (
     Limits,
     Role,
     TextEmbeddingFunction,
+    local_folder,
+    model_reference,
     operational,
     require_texts,
 )
-from embow.embeddings.local_models import local_folder, model_reference
 from embow.errors import ConfigurationError
 from embow_sentence_transformers.catalog import facts_of, hub_name
 from embow_sentence_transformers.runtime import (
@@ -120,15 +121,8 @@ class SentenceTransformerEmbeddings(TextEmbeddingFunction):
         """
         whole = facts_of(self.name).ndims
         if whole is None:
-            whole = self._model().ndims
-        if self.truncate_dim is None:
-            return whole
-        if self.truncate_dim > whole:
-            raise ConfigurationError(
-                f"truncate_dim={self.truncate_dim} is more than the {whole} dimensions of "
-                f"{self.name!r}."
-            )
-        return self.truncate_dim
+            return self.known_ndims() or self._kept_of(self._model().ndims)
+        return self._kept_of(whole)
 
     def generate_embeddings(self, texts: list[str]) -> NDArray[np.float32]:
         """Embed documents. Returns ``(len(texts), ndims())`` float32, in order."""
@@ -165,13 +159,23 @@ class SentenceTransformerEmbeddings(TextEmbeddingFunction):
 
     def _embed(self, values: list[Any], role: Role) -> NDArray[np.float32]:
         texts = require_texts(values)
-        ndims = self.ndims()
         if not texts:
-            return np.empty((0, ndims), dtype=np.float32)
+            return np.empty((0, self.ndims()), dtype=np.float32)
         vectors = self._encode(texts, role)
-        if ndims < vectors.shape[1]:
-            vectors = _shorten(vectors, ndims, self.normalize)
-        return vectors
+        if self.truncate_dim is None:
+            return vectors
+        return _shorten(vectors, self._kept_of(vectors.shape[1]), self.normalize)
+
+    def _kept_of(self, whole: int) -> int:
+        """Return how many of the model's dimensions are kept."""
+        if self.truncate_dim is None:
+            return whole
+        if self.truncate_dim > whole:
+            raise ConfigurationError(
+                f"truncate_dim={self.truncate_dim} is more than the {whole} dimensions of "
+                f"{self.name!r}."
+            )
+        return self.truncate_dim
 
     def _encode(self, texts: list[str], role: Role) -> NDArray[np.float32]:
         how = self._how(role)
@@ -220,9 +224,7 @@ class SentenceTransformerEmbeddings(TextEmbeddingFunction):
         )
 
 
-def _shorten(
-    vectors: NDArray[np.float32], ndims: int, normalize: bool
-) -> NDArray[np.float32]:
+def _shorten(vectors: NDArray[np.float32], ndims: int, normalize: bool) -> NDArray[np.float32]:
     """Return the leading dimensions, scaled to length 1 again where asked for."""
     kept = np.ascontiguousarray(vectors[:, :ndims])
     if normalize:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings.local_models import (
+from embow.embeddings import (
+    Role,
+    TokenCounter,
     explain_load_failure,
+    load_once,
+    load_sdk,
     local_folder,
     model_reference,
     usable_device,
 )
-from embow.embeddings.loading import load_once, load_sdk
-from embow.embeddings.tokens import TokenCounter
-from embow.embeddings.types import Role
 from embow.errors import ConfigurationError
 from embow_sentence_transformers.catalog import hub_name
 
@@ -142,7 +143,7 @@ def loaded_model(function: EmbeddingFunction, settings: LoadSettings) -> LoadedM
 def _load(sdk: Any, settings: LoadSettings, device: str) -> SentenceTransformer:
     folder = local_folder(settings.name)
     try:
-        model = sdk.SentenceTransformer(
+        model: SentenceTransformer = sdk.SentenceTransformer(
             str(folder) if folder else settings.name,
             device=device,
             backend=settings.backend,
@@ -156,7 +157,7 @@ def _load(sdk: Any, settings: LoadSettings, device: str) -> SentenceTransformer:
         raise _explain(settings, exc) from exc
     if settings.max_seq_length is not None:
         model.max_seq_length = settings.max_seq_length
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _explain(settings: LoadSettings, error: Exception) -> ConfigurationError:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings.loading import load_once
-from embow.embeddings.types import Role
+from embow.embeddings import Role, load_once, usable_device
 from embow_sentence_transformers.runtime import (
     EncodeSettings,
     LoadedModel,
@@ -71,8 +70,6 @@ def worker_pool(function: EmbeddingFunction, settings: LoadSettings, processes: 
 
 def _devices(name: str, processes: int) -> list[str]:
     """Return the device of each worker: CUDA devices in turn, any other one for all."""
-    from embow.embeddings.local_models import usable_device
-
     device = usable_device(name)
     if device != "cuda":
         return [device] * processes

@@ -110,11 +110,18 @@ class Catalog:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """Hold the only write transaction; durable once this has been left without an error."""
-        with self._writing, storing(self.path, "write"), self._transaction("BEGIN IMMEDIATE"):
-            faults.reach("transaction.begun")
-            yield self._writer
-            faults.reach("transaction.changed")
+        """Hold the only write transaction; durable once this has been left without an error.
+
+        Within another one of the same thread, its changes take effect with the outer one's.
+        """
+        with self._writing:
+            if self._writer.in_transaction:
+                yield self._writer
+                return
+            with storing(self.path, "write"), self._transaction("BEGIN IMMEDIATE"):
+                faults.reach("transaction.begun")
+                yield self._writer
+                faults.reach("transaction.changed")
         faults.reach("transaction.committed")
 
     @contextmanager

@@ -19,6 +19,9 @@ from embow.engines.local.vectors import Vectors, is_tame
 _ROWS = 4096
 """Rows turned to another number type at a time."""
 
+_COPIED = 128
+"""Rows copied out of a block at a time."""
+
 _SLACK = 32
 """Roundings beside those of the product: of norms, of the distance, of the answer."""
 
@@ -64,44 +67,74 @@ def prepare(vectors: NDArray[np.float32], metric: Metric, column: np.dtype[Any])
     return Queries(exact, norms, units, metric)
 
 
-def score(queries: Queries, vectors: Vectors, rows: NDArray[np.intp] | None) -> Scores:
-    """Return the distance of each query to some rows of a block, or to all, to within an error."""
-    norms = vectors.norms if rows is None else vectors.norms[rows]
+def score(queries: Queries, vectors: Vectors) -> Scores:
+    """Return the distance of each query to each row, to within an error."""
+    products = _products(queries.units, vectors.matrix)
+    return _scores(queries, products, vectors.norms, vectors.odd, vectors.reach)
+
+
+def score_rows(queries: Queries, pieces: list[tuple[Vectors, NDArray[np.intp]]]) -> Scores:
+    """Return the distance of each query to some rows of several blocks, one after the other."""
+    products = np.concatenate(
+        [_row_products(queries.units, vectors.matrix, rows) for vectors, rows in pieces], axis=1
+    )
+    norms = np.concatenate([vectors.norms[rows] for vectors, rows in pieces])
+    odd = np.concatenate([np.isin(rows, vectors.odd) for vectors, rows in pieces])
+    reach = max(vectors.reach for vectors, _ in pieces)
+    return _scores(queries, products, norms, np.flatnonzero(odd), reach)
+
+
+def _scores(
+    queries: Queries,
+    products: NDArray[Any],
+    norms: NDArray[np.float32],
+    odd: NDArray[np.intp],
+    reach: float,
+) -> Scores:
     with np.errstate(all="ignore"):
-        distance = _distances(queries, _products(queries.units, vectors.matrix, rows), norms)
-    unknown = vectors.odd
-    if rows is not None and len(unknown):
-        unknown = np.flatnonzero(np.isin(rows, unknown))
-    distance[:, unknown] = np.inf
-    error = _errors(queries, vectors)
+        distance = _distances(queries, products, norms)
+    distance[:, odd] = np.inf
+    error = _errors(queries, reach)
     wild = (queries.norms != 0) & ~is_tame(queries.norms)
     distance[wild], error[wild] = 0, np.inf
-    return Scores(distance, error, unknown)
+    return Scores(distance, error, odd)
 
 
-def _errors(queries: Queries, vectors: Vectors) -> NDArray[np.float64]:
+def _errors(queries: Queries, reach: float) -> NDArray[np.float64]:
     # Each rounding is off by at most half an epsilon of the largest number it meets. Norms are
     # float32 even where vectors are float64, so float32's epsilon holds for both.
-    bound = (2 * vectors.matrix.shape[1] + _SLACK) * float(np.finfo(np.float32).eps) / 2
+    bound = (2 * queries.exact.shape[1] + _SLACK) * float(np.finfo(np.float32).eps) / 2
     scale = queries.norms[:, None]
     if queries.metric == "l2":
-        return np.asarray(bound * np.square(scale + vectors.reach))
+        return np.asarray(bound * np.square(scale + reach))
     if queries.metric == "dot":
-        return np.asarray(bound * (1 + scale * vectors.reach))
+        return np.asarray(bound * (1 + scale * reach))
     return np.full_like(scale, 2 * bound)
 
 
-def _products(
-    units: NDArray[Any], matrix: NDArray[Any], rows: NDArray[np.intp] | None
-) -> NDArray[Any]:
+def _products(units: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
     if matrix.dtype == units.dtype:
-        return _multiply(units, matrix if rows is None else matrix[rows])
-    count = len(matrix) if rows is None else len(rows)
-    products = np.empty((len(units), count), units.dtype)
-    for start in range(0, count, _ROWS):
+        with np.errstate(all="ignore"):
+            return _multiply(units, matrix)
+    products = np.empty((len(units), len(matrix)), units.dtype)
+    for start in range(0, len(matrix), _ROWS):
         window = slice(start, start + _ROWS)
-        piece = matrix[window] if rows is None else matrix[rows[window]]
-        products[:, window] = _multiply(units, piece.astype(units.dtype))
+        with np.errstate(all="ignore"):
+            products[:, window] = _multiply(units, matrix[window].astype(units.dtype))
+    return products
+
+
+def _row_products(
+    units: NDArray[Any], matrix: NDArray[Any], rows: NDArray[np.intp]
+) -> NDArray[Any]:
+    # Rows are copied a few at a time into memory that stays in the cache: fresh pages for all
+    # of them cost more than reading them.
+    products = np.empty((len(units), len(rows)), units.dtype)
+    scratch = np.empty((min(_COPIED, len(rows)), matrix.shape[1]), matrix.dtype)
+    for start in range(0, len(rows), _COPIED):
+        chosen = rows[start : start + _COPIED]
+        copied = np.take(matrix, chosen, axis=0, out=scratch[: len(chosen)], mode="clip")
+        products[:, start : start + _COPIED] = _products(units, copied)
     return products
 
 

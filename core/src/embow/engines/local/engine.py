@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import uuid
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,6 +110,15 @@ class LocalEngine(Engine):
                 raise _exists(new_name)
             db.execute("UPDATE tables SET name = ? WHERE id = ?", (new_name, row.id))
         self._stores.pop(row.id, None)
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """Hold one transaction for the commits of this thread, each to another table.
+
+        Other writers wait meanwhile, so have the rows ready before.
+        """
+        with self._catalog.write():
+            yield
 
     def side_path(self, name: str) -> str | None:
         """Return a local path beside the catalog for a file such as the cache."""

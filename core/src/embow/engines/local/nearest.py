@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from embow.engines.local.distance import Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where scored rows stand: all rows of one part, or those listed.
+
+    Attributes:
+        part: Number of the part, where all of its rows were scored.
+        parts: Part number of each row otherwise.
+        positions: Position of each row within its part.
+    """
+
+    part: int = 0
+    parts: NDArray[np.intp] | None = None
+    positions: NDArray[np.intp] | None = None
+
+    def of(self, at: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return part numbers and positions of scored rows."""
+        if self.parts is None or self.positions is None:
+            return np.full(len(at), self.part, np.intp), at
+        return self.parts[at], self.positions[at]
 
 
 class Candidates:
@@ -29,8 +52,8 @@ class Candidates:
         self._limits = np.full((queries, 1), np.inf if upper is None else upper)
         self._pools = [_Pool() for _ in range(queries)]
 
-    def add(self, part: int, scores: Scores, rows: NDArray[np.intp] | None) -> None:
-        """Consider rows of a part: those at ``rows``, or all."""
+    def add(self, scores: Scores, origin: Origin) -> None:
+        """Consider the rows that were scored."""
         distance, error = scores.distance, scores.error
         near = distance <= _above(self._tightened(distance, error)) + error
         near &= distance < np.inf
@@ -44,7 +67,7 @@ class Candidates:
             low[unknown] = -np.inf
             high[unknown | (low < self._lower)] = np.inf  # These may yet fall out.
             pool = self._pools[query]
-            pool.add(part, low, high, at if rows is None else rows[at])
+            pool.add(low, high, *origin.of(at))
             self._limits[query] = pool.prune(self._k, float(self._limits[query, 0]))
 
     def of(self, query: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -73,14 +96,14 @@ class _Pool:
 
     def add(
         self,
-        part: int,
         low: NDArray[np.floating],
         high: NDArray[np.floating],
+        parts: NDArray[np.intp],
         positions: NDArray[np.intp],
     ) -> None:
         self._low = np.concatenate([self._low, low])
         self._high = np.concatenate([self._high, high])
-        self.parts = np.concatenate([self.parts, np.full(len(positions), part, np.intp)])
+        self.parts = np.concatenate([self.parts, parts])
         self.positions = np.concatenate([self.positions, positions])
 
     def prune(self, k: int, limit: float) -> float:

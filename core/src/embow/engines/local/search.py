@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,15 +13,25 @@ from numpy.typing import NDArray
 
 from embow.engines.base import DISTANCE, VectorQuery
 from embow.engines.local.blas import one_thread
-from embow.engines.local.distance import Queries, Scores, exact_distances, prepare, score
-from embow.engines.local.nearest import Candidates
+from embow.engines.local.distance import (
+    Queries,
+    Scores,
+    exact_distances,
+    prepare,
+    score,
+    score_rows,
+)
+from embow.engines.local.nearest import Candidates, Origin
 from embow.engines.local.scan import column_names, gather, output_schema
 from embow.engines.local.selection import passing
-from embow.engines.local.snapshot import Part, Snapshot
+from embow.engines.local.snapshot import Snapshot
 from embow.engines.local.vectors import Vectors, is_vector
 from embow.errors import BadVectorError, DataError
 
 _QUERIES_AT_ONCE = 64
+_TOGETHER = 8192
+"""Rows copied from several blocks before they are scored."""
+
 _GATHER_BELOW = 0.3
 """Share of rows below which copying the rows that pass reads fewer bytes than scoring all."""
 
@@ -47,35 +59,49 @@ def _nearest(snapshot: Snapshot, query: VectorQuery, vectors: NDArray[np.float32
     queries = prepare(vectors, query.metric, dtype)
     candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
     with one_thread():
-        for number, part in enumerate(snapshot.parts):
-            block = snapshot.vectors(part, query.column)
-            if block is not None and query.k:
-                _score_part(snapshot, query, queries, part, number, block, candidates)
+        for scores, origin in _scored(snapshot, query, queries):
+            candidates.add(scores, origin)
     return [
         _rank(snapshot, query, queries.exact[each], *candidates.of(each))
         for each in range(len(vectors))
     ]
 
 
-def _score_part(
-    snapshot: Snapshot,
-    query: VectorQuery,
-    queries: Queries,
-    part: Part,
-    number: int,
-    block: Vectors,
-    candidates: Candidates,
-) -> None:
-    mask = passing(snapshot, part, query.predicate)
-    if block.valid is not None:
-        mask = block.valid if mask is None else mask & block.valid
-    share = 1.0 if mask is None else np.count_nonzero(mask) / len(mask)
-    if mask is not None and share < _GATHER_BELOW:
-        rows = np.flatnonzero(mask)
-        if len(rows):
-            candidates.add(number, score(queries, block, rows), rows)
-        return
-    candidates.add(number, _masked(score(queries, block, None), mask), None)
+def _scored(
+    snapshot: Snapshot, query: VectorQuery, queries: Queries
+) -> Iterator[tuple[Scores, Origin]]:
+    """Score each part whole, or, of parts from which few rows pass, those rows together."""
+    few: list[_Few] = []
+    for number, part in enumerate(snapshot.parts):
+        block = snapshot.vectors(part, query.column)
+        if block is None or not query.k:
+            continue
+        mask = passing(snapshot, part, query.predicate)
+        if block.valid is not None:
+            mask = block.valid if mask is None else mask & block.valid
+        if mask is None or np.count_nonzero(mask) > _GATHER_BELOW * len(mask):
+            yield _masked(score(queries, block), mask), Origin(number)
+            continue
+        few.append(_Few(number, block, np.flatnonzero(mask)))
+        if sum(len(each.rows) for each in few) > _TOGETHER:
+            yield _score_few(queries, few)
+            few = []
+    if few:
+        yield _score_few(queries, few)
+
+
+@dataclass(frozen=True, slots=True)
+class _Few:
+    part: int
+    block: Vectors
+    rows: NDArray[np.intp]
+
+
+def _score_few(queries: Queries, few: list[_Few]) -> tuple[Scores, Origin]:
+    parts = np.repeat([each.part for each in few], [len(each.rows) for each in few])
+    positions = np.concatenate([each.rows for each in few])
+    scores = score_rows(queries, [(each.block, each.rows) for each in few])
+    return scores, Origin(parts=parts, positions=positions)
 
 
 def _masked(scores: Scores, mask: NDArray[np.bool_] | None) -> Scores:

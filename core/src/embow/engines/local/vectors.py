@@ -54,11 +54,15 @@ def make_vectors(array: pa.Array, norms: pa.Array | None) -> Vectors:
     """Return the vectors of a column; norms are computed where none are stored."""
     matrix = _matrix(array)
     lengths = _norms(matrix) if norms is None else _flat(norms, np.dtype(np.float32))
+    return Vectors(matrix, lengths, _valid(array), *_bounds(lengths))
+
+
+def _bounds(lengths: NDArray[np.float32]) -> tuple[NDArray[np.intp], float]:
     plain = is_tame(lengths) | (lengths == 0)
     if plain.any():
         plain &= lengths <= _OUTLIER * max(float(np.median(lengths[plain])), _TAME[0])
     reach = float(lengths[plain].max(initial=0))
-    return Vectors(matrix, lengths, _valid(array), np.flatnonzero(~plain), reach)
+    return np.flatnonzero(~plain), reach
 
 
 def is_tame(norms: NDArray[Any]) -> NDArray[np.bool_]:

@@ -27,7 +27,7 @@ def evaluate(predicate: Predicate, batch: pa.RecordBatch) -> NDArray[np.bool_]:
         PredicateError: A value cannot be computed: an overflow, a cast that fails.
     """
     try:
-        verdict = _value(predicate.root, batch)
+        verdict = value_of(predicate.root, batch)
     except pa.ArrowException as exc:
         raise PredicateError(f"The filter {predicate.sql!r} fails on a row: {exc}") from exc
     return _as_mask(verdict)
@@ -42,7 +42,8 @@ def _as_mask(verdict: pa.Array) -> NDArray[np.bool_]:
     return np.unpackbits(bits, count=start + len(passes), bitorder="little")[start:].view(np.bool_)
 
 
-def _value(node: Node, batch: pa.RecordBatch) -> pa.Array:
+def value_of(node: Node, batch: pa.RecordBatch) -> pa.Array:
+    """Return the value of a node for each row of a batch."""
     match node:
         case Column(path=path):
             top = batch.column(path[0])
@@ -60,11 +61,11 @@ def _compare(function: str) -> Callable[[Call, pa.RecordBatch], pa.Array]:
         left, right = call.args
         operands: tuple[Operand, Operand]
         if isinstance(right, Literal):
-            operands = align_literal(_value(left, batch), right)
+            operands = align_literal(value_of(left, batch), right)
         elif isinstance(left, Literal):
-            operands = align_literal(_value(right, batch), left)[::-1]
+            operands = align_literal(value_of(right, batch), left)[::-1]
         else:
-            operands = align_arrays(_value(left, batch), _value(right, batch))
+            operands = align_arrays(value_of(left, batch), value_of(right, batch))
         if any(pa.types.is_null(each.type) for each in operands):
             return pa.nulls(batch.num_rows, pa.bool_())
         return kernel(*operands)
@@ -76,7 +77,7 @@ def _logic(function: str) -> Callable[[Call, pa.RecordBatch], pa.Array]:
     kernel = getattr(pc, function)
 
     def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
-        return kernel(*(_value(each, batch).cast(pa.bool_()) for each in call.args))
+        return kernel(*(value_of(each, batch).cast(pa.bool_()) for each in call.args))
 
     return compute
 
@@ -85,7 +86,7 @@ def _unary(function: str, target: pa.DataType) -> Callable[[Call, pa.RecordBatch
     kernel = getattr(pc, function)
 
     def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
-        value = _value(call.args[0], batch)
+        value = value_of(call.args[0], batch)
         return kernel(value if not pa.types.is_null(value.type) else value.cast(target))
 
     return compute
@@ -95,7 +96,7 @@ def _pattern(function: str, **options: Any) -> Callable[[Call, pa.RecordBatch], 
     kernel = getattr(pc, function)
 
     def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
-        value, pattern = _value(call.args[0], batch), call.args[1]
+        value, pattern = value_of(call.args[0], batch), call.args[1]
         assert isinstance(pattern, Literal)
         text = value.cast(pa.string()) if pa.types.is_null(value.type) else value
         return kernel(text, pattern.value, **options)
@@ -113,7 +114,7 @@ def _arithmetic(function: str) -> Callable[[Call, pa.RecordBatch], pa.Array]:
 
 
 def _number(node: Node, result: pa.DataType, batch: pa.RecordBatch) -> pa.Array:
-    value = _value(node, batch)
+    value = value_of(node, batch)
     return value if pa.types.is_decimal(result) else value.cast(result)
 
 
@@ -146,7 +147,7 @@ def _divisor(call: Call, batch: pa.RecordBatch) -> Operand:
 
 def _member(call: Call, batch: pa.RecordBatch) -> pa.Array:
     tested, *members = call.args
-    value = _value(tested, batch)
+    value = value_of(tested, batch)
     found: pa.Array | None = None
     same_type: list[pa.Scalar] = []
     for member in members:
@@ -169,7 +170,7 @@ def _gather(scalars: list[pa.Scalar], arrow_type: pa.DataType) -> pa.Array:
 
 
 def _cast(call: Call, batch: pa.RecordBatch) -> pa.Array:
-    value = _value(call.args[0], batch)
+    value = value_of(call.args[0], batch)
     if pa.types.is_floating(value.type) and pa.types.is_integer(call.type):
         return pc.trunc(value).cast(call.type)
     if pa.types.is_timestamp(value.type) and not pa.types.is_string(call.type):
@@ -178,7 +179,7 @@ def _cast(call: Call, batch: pa.RecordBatch) -> pa.Array:
 
 
 def _concatenate(call: Call, batch: pa.RecordBatch) -> pa.Array:
-    wide = [_value(each, batch).cast(pa.large_string()) for each in call.args]
+    wide = [value_of(each, batch).cast(pa.large_string()) for each in call.args]
     return pc.binary_join_element_wise(*wide, constants.scalar("", pa.large_string()))
 
 

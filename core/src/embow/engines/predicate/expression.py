@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from embow.engines.predicate.evaluate import _value
-from embow.engines.predicate.parse import _parse
+from embow.engines.predicate.evaluate import value_of
+from embow.engines.predicate.parse import parse_sql
 from embow.errors import PredicateError
 
 
@@ -22,8 +22,8 @@ def evaluate_expression(sql: str, schema: pa.Schema, batch: pa.RecordBatch) -> p
     """
     from embow.engines.predicate.build import Builder  # sqlglot: only when it is needed
 
-    node = Builder(schema).build(_parse(sql))
+    node = Builder(schema).build(parse_sql(sql))
     try:
-        return _value(node, batch)
+        return value_of(node, batch)
     except pa.ArrowException as exc:
         raise PredicateError(f"The expression {sql!r} fails on a row: {exc}") from exc

@@ -26,11 +26,16 @@ def parse_predicate(sql: str, schema: pa.Schema) -> Predicate:
     """
     from embow.engines.predicate.build import Builder  # sqlglot: only when there is a filter
 
-    root = Builder(schema).build(_parse(sql))
+    root = Builder(schema).build(parse_sql(sql))
     return Predicate(sql, require(root, Family.BOOLEAN, "A filter"))
 
 
-def _parse(sql: str) -> Any:
+def parse_sql(sql: str) -> Any:
+    """Return sqlglot's expression for one condition or value.
+
+    Raises:
+        PredicateError: The text does not parse, or is not one expression.
+    """
     from sqlglot.errors import ParseError, TokenError
 
     from embow.engines.predicate.dialect import Filter

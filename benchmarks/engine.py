@@ -1,0 +1,187 @@
+"""What the embedded engine costs, as ratios to bare numpy and Arrow in one run.
+
+Run ``python benchmarks/engine.py``. CPU time (user and system) of this process is the measure;
+ratios are of medians over rounds in which both sides take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pyarrow as pa
+
+from embow.engines.base import EngineOptions, EngineTable, VectorQuery
+from embow.engines.local import LocalEngine
+from embow.engines.predicate import parse_predicate
+
+K = 10
+
+
+def cpu(work: Callable[[], object]) -> float:
+    """Return the CPU seconds a call takes."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def compare(rounds: int, **sides: Callable[[], object]) -> dict[str, float]:
+    """Return the median CPU seconds of each side, taking turns, after one call to warm up."""
+    for side in sides.values():
+        side()
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            taken[name].append(cpu(side))
+    return {name: statistics.median(each) for name, each in taken.items()}
+
+
+def make_rows(count: int, dimensions: int) -> pa.RecordBatch:
+    """Return rows of random unit vectors, a shuffled number and a text."""
+    random = np.random.default_rng(0)
+    vectors = random.standard_normal((count, dimensions), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1)[:, None]
+    return pa.record_batch(
+        {
+            "id": pa.array(random.permutation(count)),
+            "text": pa.array([f"text {n}" for n in range(count)]),
+            "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dimensions),
+        }
+    )
+
+
+class Bare:
+    """The scan anyone would write: numpy over the same mapped files, block by block."""
+
+    def __init__(self, folder: Path, dimensions: int) -> None:
+        self.blocks: list[np.ndarray[Any, np.dtype[np.float32]]] = []
+        for path in sorted(folder.glob("data/*/*.arrows")):
+            for batch in pa.ipc.open_stream(pa.memory_map(str(path))):
+                (column,) = (c for c in batch.columns if pa.types.is_fixed_size_list(c.type))
+                flat = np.frombuffer(column.values.buffers()[1], np.float32)
+                self.blocks.append(flat[: len(column) * dimensions].reshape(-1, dimensions))
+
+    def search(self, query: np.ndarray[Any, np.dtype[np.float32]]) -> list[int]:
+        """Return the rows with the largest inner product."""
+        scores = np.concatenate([block @ query for block in self.blocks])
+        best = np.argpartition(-scores, K)[:K]
+        return [int(n) for n in best[np.argsort(-scores[best], kind="stable")]]
+
+    def read(self) -> float:
+        """Read every byte once."""
+        return float(sum(block.max() for block in self.blocks))
+
+
+def bench_search(folder: Path, table: EngineTable, dimensions: int, rounds: int) -> None:
+    """Print what a search costs beside a bare scan, and with a filter."""
+    query = np.random.default_rng(1).standard_normal((1, dimensions), dtype=np.float32)
+    query /= np.linalg.norm(query)
+    bare = Bare(folder, dimensions)
+    one_percent = parse_predicate(f"id < {table.count_rows() // 100}", table.schema())
+    whole = VectorQuery("vector", query, K, "dot", columns=["id"], with_row_id=True)
+    found = table.search(whole)[0]["_rowid"].to_pylist()
+    same = "the same rows" if found == bare.search(query[0]) else "OTHER ROWS"
+    searches: dict[str, Callable[[], object]] = {
+        metric: lambda metric=metric: table.search(  # type: ignore[misc]
+            VectorQuery("vector", query, K, metric, columns=["id", "text"])
+        )
+        for metric in ("dot", "cosine", "l2")
+    }
+    filtered = VectorQuery("vector", query, K, "cosine", predicate=one_percent)
+    seconds = compare(
+        rounds,
+        numpy=lambda: bare.search(query[0]),
+        read=bare.read,
+        filtered=lambda: table.search(filtered),
+        **searches,
+    )
+    print(f"\nexact top {K}, {table.count_rows():,} x {dimensions} ({same} as bare numpy)")
+    for name, each in seconds.items():
+        print(f"  {name:10} {each * 1e3:8.2f} ms   {each / seconds['numpy']:5.2f} x bare numpy")
+    print(f"  no filter / 1 % filter: {seconds['cosine'] / seconds['filtered']:.1f}")
+    queries = np.repeat(query, 100, axis=0)
+    many = compare(3, many=lambda: table.search(VectorQuery("vector", queries, K, "cosine")))
+    print(f"  100 queries in one call: {many['many'] / seconds['cosine']:.1f} x one query")
+
+
+def bench_appends(engine: LocalEngine, rows: pa.RecordBatch) -> None:
+    """Print what the thousandth append of one row costs beside the tenth."""
+    table = engine.create_table("small", rows.schema, [], overwrite=True)
+    taken = [cpu(lambda n=n: table.append([rows.slice(n, 1)])) for n in range(1021)]  # type: ignore[misc]
+    early, late = (statistics.median(taken[at - 10 : at + 20]) for at in (10, 1000))
+    print(f"\none-row append: 10th {early * 1e3:.2f} ms, 1000th {late * 1e3:.2f} ms,")
+    print(f"  ratio {late / early:.2f} (medians of 30 around each)")
+
+
+def bench_bulk(engine: LocalEngine, rows: pa.RecordBatch, folder: Path) -> None:
+    """Print rows a CPU second beside a plain Arrow file write and sync."""
+    written: list[Path] = []
+
+    def plain() -> None:
+        path = folder / f"plain{len(written)}.arrow"  # Both sides fill fresh pages.
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, rows.schema) as writer:
+            writer.write_batch(rows)
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+        for old in written[-1:]:
+            old.unlink()
+        written.append(path)
+
+    seconds = compare(
+        5,
+        arrow=plain,
+        embow=lambda: engine.create_table("bulk", rows.schema, [rows], overwrite=True),
+    )
+    print("\nbulk append, rows per CPU second")
+    for name, each in seconds.items():
+        print(f"  {name:10} {rows.num_rows / each:12,.0f}")
+    print(f"  ratio {seconds['embow'] / seconds['arrow']:.2f} x the CPU of a plain Arrow file")
+
+
+def bench_lancedb(folder: Path, rows: pa.RecordBatch, rounds: int) -> None:
+    """Print the same search in LanceDB, where it is installed."""
+    try:
+        lancedb = importlib.import_module("lancedb")
+    except ImportError:
+        print("\nlancedb is not installed; no peer to compare with")
+        return
+    table = lancedb.connect(str(folder / "lance")).create_table("t", pa.Table.from_batches([rows]))
+    query = rows["vector"].flatten()[: rows["vector"].type.list_size].to_numpy()
+    seconds = compare(rounds, lancedb=lambda: table.search(query).limit(K).to_arrow())
+    print(f"\nlancedb, no index: {seconds['lancedb'] * 1e3:.1f} ms")
+
+
+def main() -> None:
+    """Run all parts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--dimensions", type=int, default=384)
+    parser.add_argument("--rounds", type=int, default=15)
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp())
+    try:
+        rows = make_rows(arguments.rows, arguments.dimensions)
+        engine = LocalEngine(str(folder / "db"), EngineOptions())
+        table = engine.create_table("t", rows.schema, [rows], overwrite=False)
+        bench_search(folder / "db", table, arguments.dimensions, arguments.rounds)
+        bench_appends(engine, rows)
+        bench_bulk(engine, rows, folder)
+        bench_lancedb(folder, rows, arguments.rounds)
+        engine.close()
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""The ``bedrock-text`` provider."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from embow.embeddings import (
+    Failure,
+    Limits,
+    TextEmbeddingFunction,
+    Usage,
+    Vectors,
+    as_vectors,
+    operational,
+    record_request,
+    record_usage,
+    require_texts,
+)
+from embow.embeddings.remote import split_to_limits
+from embow.errors import BadOutputError
+from embow_bedrock import failures, models
+from embow_bedrock.client import MAX_CONCURRENCY, client_for
+
+InputType = Literal["search_document", "search_query", "classification", "clustering"]
+
+
+class BedRockText(TextEmbeddingFunction):
+    """Embed text with Titan or Cohere models on AWS Bedrock.
+
+    ```python
+    from embow.embeddings import get_registry
+
+    titan = get_registry().get("bedrock-text").create(name="amazon.titan-embed-text-v2:0")
+    ```
+
+    Credentials are boto3's own: environment, profile, container or instance role, SSO.
+    """
+
+    provider_id: ClassVar[str | None] = "bedrock-text"
+    remote: ClassVar[bool] = True
+
+    name: str = Field(
+        default="amazon.titan-embed-text-v1",
+        description="Model id, inference profile, or ARN that names the model.",
+    )
+    region: Annotated[str, operational] = Field(default="us-east-1", description="AWS region.")
+    profile_name: Annotated[str | None, operational] = Field(
+        default=None, description="Profile of the AWS configuration. Default: boto3's choice."
+    )
+    assumed_role: Annotated[str | None, operational] = Field(
+        default=None, description="ARN of a role to take on."
+    )
+    role_session_name: Annotated[str, operational] = Field(
+        default="embow-embeddings", description="Name of the role's session in AWS logs."
+    )
+    runtime: Annotated[bool, operational] = Field(
+        default=True, description="Kept for LanceDB's users; only the runtime service embeds."
+    )
+    dim: int | None = Field(
+        default=None, gt=0, description="Length of the vectors. Default: the model's own."
+    )
+    source_input_type: InputType = Field(
+        default="search_document", description="What documents are embedded for (Cohere)."
+    )
+    query_input_type: InputType = Field(
+        default="search_query", description="What queries are embedded for (Cohere)."
+    )
+    endpoint_url: Annotated[str | None, operational] = Field(
+        default=None, description="Address to call instead of AWS's, such as a VPC endpoint."
+    )
+    timeout: Annotated[float, operational] = Field(
+        default=60.0, gt=0, description="Seconds one call may take."
+    )
+    requests_per_minute: Annotated[float | None, operational] = Field(
+        default=None, gt=0, description="Quota of your account, which Bedrock does not report."
+    )
+    tokens_per_minute: Annotated[float | None, operational] = Field(
+        default=None, gt=0, description="Quota of your account, which Bedrock does not report."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        model = models.model_of(self.name)
+        if self.dim is not None and self.dim not in model.lengths:
+            lengths = " or ".join(str(length) for length in model.lengths)
+            raise ValueError(f"{self.name} has {lengths} dimensions, not {self.dim}")
+        if not self.runtime:
+            raise ValueError(
+                "runtime=False names Bedrock's control service, which cannot embed; leave it out"
+            )
+        return self
+
+    def ndims(self) -> int:
+        """Return the length of the vectors, without a call."""
+        return self.dim or self._model().ndims
+
+    def generate_embeddings(self, texts: list[str]) -> Vectors:
+        """Embed texts as documents, in as many calls as the model needs."""
+        return self._embed(texts, self.source_input_type)
+
+    def compute_query_embeddings(self, query: Any, *args: Any, **kwargs: Any) -> Vectors:
+        """Embed queries, as such where the model knows the difference."""
+        return self._embed(require_texts(self.sanitize_input(query)), self.query_input_type)
+
+    def limits(self) -> Limits:
+        """Return the model's limits: Titan takes one text a call, Cohere 96."""
+        model = self._model()
+        return Limits(
+            max_items=model.max_items,
+            max_tokens_per_item=model.max_tokens,
+            max_concurrency=MAX_CONCURRENCY,
+            requests_per_minute=self.requests_per_minute,
+            tokens_per_minute=self.tokens_per_minute,
+        )
+
+    def classify(self, error: BaseException) -> Failure:
+        """Read boto3's errors; everything else as usual."""
+        return failures.classify(error) or super().classify(error)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes the vectors: the model itself, not the road to it."""
+        return {**super().identity(), "name": self._model().pattern, "dim": self.ndims()}
+
+    def account(self) -> str:
+        """Return what quotas are counted on: keys, region, profile and role."""
+        parts = (super().account(), self.region, self.profile_name, self.assumed_role)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    # -- calls ----------------------------------------------------------------------------
+
+    def _embed(self, texts: Sequence[str], input_type: InputType) -> Vectors:
+        parts = list(split_to_limits(texts, self.limits(), self.count_tokens))
+        rows: list[Vectors] = []
+        for vectors, tokens in self._call_all(parts, input_type):
+            record_request()
+            record_usage(Usage(tokens=tokens))
+            rows.append(vectors)
+        return np.concatenate(rows) if rows else np.empty((0, self.ndims()), dtype=np.float32)
+
+    def _call_all(self, parts: list[Any], input_type: InputType) -> list[tuple[Vectors, int]]:
+        call = partial(self._call, client_for(self) if parts else None, input_type)
+        if len(parts) <= 1:
+            return [call(part) for part in parts]
+        with ThreadPoolExecutor(min(len(parts), MAX_CONCURRENCY)) as pool:
+            return list(pool.map(call, parts))
+
+    def _call(
+        self, client: Any, input_type: InputType, texts: Sequence[str]
+    ) -> tuple[Vectors, int]:
+        model = self._model()
+        body = json.dumps(model.body(texts, input_type, self.dim))
+        response = client.invoke_model(
+            modelId=self.name, body=body, accept="application/json", contentType="application/json"
+        )
+        answer = json.loads(response["body"].read())
+        rows = model.vectors(answer)
+        if len({len(row) for row in rows}) > 1:
+            raise BadOutputError(f"{self.name} returned vectors of different lengths.")
+        return as_vectors(rows, len(texts), self.ndims()), _tokens(response, answer)
+
+    def _model(self) -> models.Model:
+        return models.model_of(self.name)
+
+
+def _tokens(response: dict[str, Any], answer: dict[str, Any]) -> int:
+    headers = response["ResponseMetadata"].get("HTTPHeaders", {})
+    reported = headers.get("x-amzn-bedrock-input-token-count")
+    return int(reported or answer.get("inputTextTokenCount") or 0)

@@ -1,0 +1,25 @@
+"""The promises every provider makes, kept with the real MiniLM weights."""
+
+from __future__ import annotations
+
+import pytest
+
+from embow.testing.conformance import ProviderConformance
+from embow_huggingface import TransformersEmbeddingFunction
+
+
+class TestConformance(ProviderConformance):
+    provider = "huggingface"
+    known_models = (({}, 768), ({"multivector": True}, 128), ({"name": "roberta-base"}, 768))
+    loader = "embow_huggingface.loading:_load"
+    overrides = {  # noqa: RUF012 - a constant of the suite, declared as ClassVar there
+        "VectorField": "with multivector there is no column to hold the vectors",
+        "to_binding": "with multivector there is no column to hold the vectors",
+    }
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, minilm: str) -> None:
+        self.folder = minilm
+
+    def make(self) -> TransformersEmbeddingFunction:
+        return TransformersEmbeddingFunction.create(name=self.folder)

@@ -1,0 +1,40 @@
+"""The examples in docstrings run and print what they say."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import embow
+
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def modules_with_examples() -> list[str]:
+    """Return the names of the core's modules whose source holds a ``>>>``."""
+    found = pkgutil.walk_packages(embow.__path__, "embow.")
+    names = ["embow", *(module.name for module in found)]
+    return [name for name in names if ">>> " in source_of(name)]
+
+
+def source_of(name: str) -> str:
+    """Return a module's source without importing the module."""
+    path = Path(embow.__path__[0]).parent.joinpath(*name.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_the_examples_in_a_module_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every docstring example of one module, typed into a fresh program, gives what it shows."""
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, globs={"__name__": "__main__"}, optionflags=FLAGS)
+    assert result.attempted
+    assert result.failed == 0

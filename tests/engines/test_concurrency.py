@@ -1,0 +1,192 @@
+"""Several processes, handles and threads on one database."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from embow.engines.base import ROW_ID, EngineOptions, ScanQuery, VectorQuery
+from embow.engines.local import LocalEngine
+from embow.engines.predicate import parse_predicate
+from embow.errors import CommitConflictError
+
+SCHEMA = pa.schema({"id": pa.int64(), "vector": pa.list_(pa.float32(), 2)})
+WRITER = """
+import sys
+import pyarrow as pa
+from embow.engines.base import EngineOptions
+from embow.engines.local import LocalEngine
+
+engine = LocalEngine(sys.argv[1], EngineOptions({"small_rows": 3, "tail_rows": 20}))
+table = engine.open_table("t")
+start = int(sys.argv[2])
+for first in range(start, start + 300, 6):
+    for low, high in ((0, 1), (1, 6)):
+        rows = [{"id": n, "vector": [n, 1]} for n in range(first + low, first + high)]
+        table.append([pa.RecordBatch.from_pylist(rows, table.schema())])
+    if first % 60 == 0:
+        table.optimize()
+"""
+
+
+def batch(*numbers: int) -> pa.RecordBatch:
+    """Return rows with these ids."""
+    return pa.RecordBatch.from_pylist([{"id": n, "vector": [n, 1]} for n in numbers], SCHEMA)
+
+
+def ids(table: object) -> list[int]:
+    """Return the ids in a table, in order."""
+    found: list[int] = table.scan(ScanQuery(columns=["id"])).read_all()["id"].to_pylist()  # type: ignore[attr-defined]
+    return found
+
+
+def test_two_processes_lose_no_row(engine: LocalEngine, tmp_path: Path) -> None:
+    """Both append small and large batches and optimize; every row is there once, in its order."""
+    table = engine.create_table("t", SCHEMA, [], overwrite=False)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "db"), str(start)])
+        for start in (0, 1000)
+    ]
+    seen = 0
+    while any(writer.poll() is None for writer in writers):
+        count = table.count_rows()
+        assert count >= seen
+        seen = count
+    found = ids(table)
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert [n for n in found if n < 1000] == list(range(300))
+    assert [n for n in found if n >= 1000] == list(range(1000, 1300))
+
+
+def test_two_handles_see_each_other(open_engine: Callable[..., LocalEngine]) -> None:
+    """What one has committed the other reads at once."""
+    one, two = open_engine(), open_engine()
+    table = one.create_table("t", SCHEMA, [batch(1)], overwrite=False)
+    other = two.open_table("t")
+    table.append([batch(2)])
+    other.delete(parse_predicate("id = 1", SCHEMA))
+    assert (ids(table), ids(other)) == ([2], [2])
+
+
+def test_threads_share_a_table(engine: LocalEngine) -> None:
+    """Searches and appends from several threads keep every row and answer rightly."""
+    table = engine.create_table("t", SCHEMA, [batch(0)], overwrite=False)
+    failures: list[BaseException] = []
+
+    def work(start: int) -> None:
+        try:
+            for number in range(start, start + 20):
+                table.append([batch(number)])
+                query = np.array([[number, 1]], np.float32)
+                found = table.search(VectorQuery("vector", query, 1))[0]
+                assert found["id"].to_pylist() == [number]
+        except BaseException as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in (100, 200, 300)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (failures, table.count_rows()) == ([], 61)
+
+
+def test_a_reader_keeps_files_that_optimize_removes(
+    open_engine: Callable[..., LocalEngine],
+) -> None:
+    """A scan under way in one handle survives a rewrite by another."""
+    one, two = open_engine(small_rows=1, block_rows=2), open_engine()
+    table = one.create_table("t", SCHEMA, [batch(*range(9))], overwrite=False)
+    reader = table.scan(ScanQuery(columns=["id"]))
+    other = two.open_table("t")
+    other.delete(parse_predicate("id < 5", SCHEMA))
+    other.optimize()
+    assert reader.read_all()["id"].to_pylist() == list(range(9))
+
+
+def test_optimize_leaves_a_file_that_is_being_written(
+    open_engine: Callable[..., LocalEngine],
+) -> None:
+    """Another writer's unfinished file is not taken for a dead one's."""
+    one, two = open_engine(small_rows=1, block_rows=1), open_engine()
+    table = one.create_table("t", SCHEMA, [batch(0)], overwrite=False)
+
+    def slow() -> Iterator[pa.RecordBatch]:
+        yield batch(1, 2, 3)
+        two.open_table("t").optimize()
+        yield batch(4)
+
+    table.append(slow())
+    assert ids(two.open_table("t")) == [0, 1, 2, 3, 4]
+
+
+def test_rows_of_an_overwritten_table_are_refused(
+    open_engine: Callable[..., LocalEngine],
+) -> None:
+    """Rows prepared for the old contents do not slip into the new ones."""
+    one, two = open_engine(), open_engine()
+    table = one.create_table("t", SCHEMA, [batch(0)], overwrite=False)
+
+    def overwriting() -> Iterator[pa.RecordBatch]:
+        two.open_table("t").overwrite(SCHEMA, [batch(9)])
+        yield batch(1)
+
+    with pytest.raises(CommitConflictError, match="overwritten"):
+        table.append(overwriting())
+    assert ids(table) == [9]
+
+
+def test_a_column_added_while_rows_move_is_complete(
+    open_engine: Callable[..., LocalEngine],
+) -> None:
+    """Values are written for the files there are at the commit, and null for rows added since."""
+    one, two = open_engine(small_rows=1), open_engine()
+    table = one.create_table("t", SCHEMA, [batch(0, 1)], overwrite=False)
+    table.append([batch(2, 3)])
+
+    def values() -> Iterator[pa.RecordBatch]:
+        other = two.open_table("t")
+        known = other.scan(ScanQuery(with_row_id=True)).read_all()[ROW_ID].combine_chunks()
+        other.optimize()
+        other.append([batch(4)])
+        yield pa.record_batch({ROW_ID: known, "n": pa.array([10, 11, 12, 13])})
+
+    table.add_column(pa.field("n", pa.int64()), values())
+    found = table.scan(ScanQuery(columns=["n"])).read_all()["n"].to_pylist()
+    assert found == [10, 11, 12, 13, None]
+
+
+def test_blas_threads_are_restored(engine: LocalEngine) -> None:
+    """A search leaves the process's setting as it was."""
+    from threadpoolctl import ThreadpoolController
+
+    table = engine.create_table("t", SCHEMA, [batch(1)], overwrite=False)
+    controller = ThreadpoolController().select(user_api="blas")
+    with controller.limit(limits=2):
+        before = [library.num_threads for library in controller.lib_controllers]
+        table.search(VectorQuery("vector", np.ones((1, 2), np.float32), 1))
+        after = [library.num_threads for library in controller.lib_controllers]
+    assert before == after
+
+
+def test_opening_twice_at_once_makes_one_catalog(tmp_path: Path) -> None:
+    """Two processes that start on an empty folder both work."""
+    code = (
+        "import sys; from embow.engines.local import LocalEngine; "
+        "from embow.engines.base import EngineOptions; import pyarrow as pa; "
+        "LocalEngine(sys.argv[1], EngineOptions()).create_table("
+        "sys.argv[2], pa.schema({'a': pa.int8()}), [], overwrite=False)"
+    )
+    runs = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name]) for name in "ab"]
+    assert [run.wait() for run in runs] == [0, 0]
+    engine = LocalEngine(str(tmp_path), EngineOptions())
+    names = engine.table_names()
+    engine.close()
+    assert names == ["a", "b"]

@@ -1,0 +1,23 @@
+"""The embedded engine keeps the contract of every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from embow.engines.local import LocalEngine
+from embow.testing.engine_suite import EngineSuite
+
+
+class TestUsualSizes(EngineSuite):
+    """Few rows live in the catalog."""
+
+
+class TestSmallSizes(EngineSuite):
+    """The same with rows spread over blocks, files and the tail."""
+
+    @pytest.fixture
+    def engine(self, open_engine: Callable[..., LocalEngine]) -> LocalEngine:
+        """Return an engine that begins a new block and file after very few rows."""
+        return open_engine(block_rows=2, fragment_bytes=1, small_rows=1, tail_rows=2)

@@ -1,0 +1,351 @@
+"""The cache: never pay twice, and never fail because of it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embow.errors import ConfigurationError
+from embow.pipeline import Pipeline
+from embow.pipeline.cache import EmbeddingCache, cache_file, cache_size
+from embow.pipeline.cachefile import CacheFile
+from scripted import column, embed, scripted, vectors_of
+
+TEXTS = [f"text {at}" for at in range(300)]
+SPACE = bytes(range(16))
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Return where the cache is."""
+    return tmp_path / "cache.sqlite"
+
+
+def digest(number: int) -> bytes:
+    """Return a digest that only this number has."""
+    return hashlib.blake2b(str(number).encode(), digest_size=16).digest()
+
+
+def rows(numbers) -> np.ndarray:
+    """Return a vector for each number."""
+    return np.array([[n, n + 1, n + 2] for n in numbers], dtype=np.float32).reshape(-1, 3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    writes=st.lists(
+        st.lists(st.integers(0, 200), min_size=1, max_size=40, unique=True), max_size=40
+    ),
+    asked=st.lists(st.integers(0, 220), unique=True, max_size=60),
+)
+def test_the_cache_gives_back_what_was_put(tmp_path_factory, writes, asked):
+    """Any digests in any chunks are found again with their own vectors, others are not."""
+    file = CacheFile(tmp_path_factory.mktemp("c") / "cache.sqlite")
+    cache = EmbeddingCache(file)
+    for numbers in writes:
+        cache.put(SPACE, [digest(n) for n in numbers], rows(numbers))
+    found, vectors = cache.get(SPACE, [digest(n) for n in asked], 3)
+    other, _ = cache.get(bytes(16), [digest(n) for n in asked], 3)
+    file.close()
+    known = {n for numbers in writes for n in numbers}
+    assert {asked[at] for at in found} == known & set(asked)
+    np.testing.assert_array_equal(vectors, rows([asked[at] for at in found]))
+    assert other == []
+
+
+def test_what_is_cached_is_not_asked_again(path):
+    """A second call with a new pipeline costs nothing and gives the same bytes."""
+    first = scripted(name="m", max_items=10)
+    pipeline = Pipeline(path)
+    before, _ = embed(first, TEXTS, pipeline=pipeline)
+    pipeline.close()
+    second = scripted(name="m")
+    pipeline = Pipeline(path)
+    after, report = embed(second, TEXTS, pipeline=pipeline)
+    pipeline.close()
+    assert (second.asked, report.cached, report.embedded) == ([], 300, 0)
+    assert column(before).tobytes() == column(after).tobytes()
+
+
+def test_another_model_or_role_shares_nothing(path):
+    """The key holds the identity and the role."""
+    pipeline = Pipeline(path)
+    embed(scripted(name="m"), ["a"], pipeline=pipeline)
+    other, query = scripted(name="other"), scripted(name="m")
+    embed(other, ["a"], pipeline=pipeline)
+    pipeline.embed_queries(query, "a")
+    pipeline.close()
+    assert (other.sent, query.sent) == (1, 1)
+
+
+def test_queries_are_cached(path):
+    """The same query is asked once."""
+    function, pipeline = scripted(), Pipeline(path)
+    first = pipeline.embed_queries(function, ["a", "b"])
+    second = pipeline.embed_queries(function, ["b", "a", "c"])
+    pipeline.close()
+    assert function.asked == [["a", "b"], ["c"]]
+    np.testing.assert_array_equal(second[:2], first[::-1])
+
+
+def test_local_models_are_cached_only_when_asked(path):
+    """Off by default where a call costs no money, on by ``cache=True``."""
+    pipeline = Pipeline(path)
+    for cache, expected in ((None, 2), (True, 3), (True, 3)):
+        if cache is None:
+            function = scripted(local=True)
+            embed(function, ["a"], pipeline=pipeline)
+            embed(function, ["a"], pipeline=pipeline)
+        else:
+            embed(function, ["a"], pipeline=pipeline, cache=True)
+        assert function.sent == expected
+    pipeline.close()
+
+
+def test_responses_are_kept_before_the_call_ends(path):
+    """Each response is written when it arrives, not when the rows are taken."""
+    pipeline = Pipeline(path)
+    function = scripted(max_items=10, max_concurrency=2)
+    many = [f"t{at}" for at in range(20_000)]
+    calls = iter(range(50))
+
+    def answer(texts):
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return vectors_of(texts)
+
+    function._answer = answer
+    with pytest.raises(KeyboardInterrupt):
+        embed(function, many, pipeline=pipeline)
+    function._answer = vectors_of
+    _, report = embed(function, many, pipeline=pipeline)
+    pipeline.close()
+    assert report.cached == 500
+
+
+def test_a_damaged_file_is_set_aside(path, caplog):
+    """An add goes on with a new cache and says where the old one is."""
+    path.write_bytes(b"this is not a database, and never was" * 100)
+    pipeline = Pipeline(path)
+    with caplog.at_level(logging.WARNING):
+        out, _ = embed(scripted(), TEXTS, pipeline=pipeline)
+    again = scripted(name="n")
+    embed(again, TEXTS, pipeline=pipeline)
+    embed(again, TEXTS, pipeline=pipeline)
+    pipeline.close()
+    np.testing.assert_array_equal(column(out), vectors_of(TEXTS))
+    assert "cannot be read" in caplog.text
+    assert again.sent == 300
+    assert [p for p in path.parent.iterdir() if "damaged" in p.name]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_flipped_bytes_never_fail_an_add_nor_give_a_wrong_vector(path, seed):
+    """Whatever is broken in the file, the rows come out with their own vectors."""
+    pipeline = Pipeline(path)
+    function = scripted(name="m", max_items=20)
+    embed(function, TEXTS, pipeline=pipeline)
+    pipeline.close()
+    raw = bytearray(path.read_bytes())
+    random = np.random.default_rng(seed)
+    for at in random.integers(0, len(raw), 10 * 4**seed):
+        raw[at] ^= 0xFF
+    path.write_bytes(raw)
+    pipeline = Pipeline(path)
+    out, _ = embed(function, TEXTS, pipeline=pipeline)
+    pipeline.close()
+    np.testing.assert_array_equal(column(out), vectors_of(TEXTS))
+
+
+def test_a_file_deleted_while_in_use_is_made_again(path):
+    """Two users of one file both go on, and share the new one."""
+    one, two = Pipeline(path), Pipeline(path)
+    function = scripted()
+    embed(function, ["a"], pipeline=one)
+    embed(function, ["a"], pipeline=two)
+    for file in path.parent.iterdir():
+        file.unlink()
+    embed(function, ["b"], pipeline=one)
+    embed(function, ["b"], pipeline=two)
+    one.close()
+    embed(function, ["b", "c"], pipeline=two)
+    two.close()
+    three = Pipeline(path)
+    embed(function, ["b", "c"], pipeline=three)
+    three.close()
+    assert function.sent == 3
+
+
+def test_a_log_left_by_a_deleted_file_is_not_replayed(path):
+    """Deleting only the main file leaves nothing that could come back wrong."""
+    pipeline = Pipeline(path)
+    embed(scripted(name="m"), TEXTS, pipeline=pipeline)
+    path.unlink()
+    function = scripted(name="m")
+    embed(function, TEXTS, pipeline=pipeline)
+    embed(function, TEXTS, pipeline=pipeline)
+    pipeline.close()
+    (healthy,) = sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()
+    assert (function.sent, healthy) == (300, "ok")
+
+
+def test_a_full_disk_turns_the_cache_off_with_one_warning(path, caplog):
+    """SQLite's own 'disk is full' is met by going on without."""
+    pipeline = Pipeline(path)
+    embed(scripted(), ["a"], pipeline=pipeline)
+    pipeline._file.run(lambda db: db.execute("PRAGMA max_page_count = 1"), None)
+    with caplog.at_level(logging.WARNING):
+        out, _ = embed(scripted(), many := [f"t{at}" for at in range(5000)], pipeline=pipeline)
+    pipeline.close()
+    np.testing.assert_array_equal(column(out), vectors_of(many))
+    assert caplog.text.count("going on without it") == 1
+
+
+def test_a_folder_that_cannot_be_made_turns_the_cache_off(tmp_path, caplog):
+    """A cache path under a file is a warning, not an error."""
+    (tmp_path / "file").write_text("")
+    with caplog.at_level(logging.WARNING):
+        out, _ = embed(scripted(), ["a"], pipeline=Pipeline(tmp_path / "file" / "cache.sqlite"))
+    assert "cannot be used" in caplog.text
+    assert out[0].valid["vector"].all()
+
+
+def test_another_programs_database_is_left_alone(path, caplog):
+    """``EMBOW_CACHE`` that names a foreign file does not write into it."""
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE theirs(x)")
+    db.close()
+    with caplog.at_level(logging.WARNING):
+        embed(scripted(), ["a"], pipeline=Pipeline(path))
+    with sqlite3.connect(path) as db:
+        tables = db.execute("SELECT name FROM sqlite_schema").fetchall()
+    db.close()
+    assert tables == [("theirs",)]
+    assert "another program" in caplog.text
+
+
+def test_the_cache_stays_within_its_size_and_drops_what_was_not_used(path, monkeypatch):
+    """Old chunks leave; the file does not outgrow the size by much."""
+    hour = [0]
+    monkeypatch.setattr("embow.pipeline.cache.time.time", lambda: hour[0] * 3600)
+    size = 2_000_000
+    file = CacheFile(path)
+    cache = EmbeddingCache(file, size)
+    wide = np.ones((100, 500), dtype=np.float32)
+    for number in range(40):
+        hour[0] += 1
+        cache.put(SPACE, [digest(number * 100 + at) for at in range(100)], wide)
+        cache.get(SPACE, [digest(0)], 500)
+    kept, _ = cache.get(SPACE, [digest(at) for at in range(4000)], 500)
+    file.close()
+    assert path.stat().st_size < size * 1.2
+    assert 0 in kept
+    assert 3999 in kept
+    assert 150 not in kept
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1000", 1000), ("512MB", 512 * 1024**2), ("1.5 GB", 3 * 1024**3 // 2), ("2GiB", 2 * 1024**3)],
+)
+def test_the_size_is_read_from_the_environment(monkeypatch, text, size):
+    """Units as people write them."""
+    monkeypatch.setenv("EMBOW_CACHE_SIZE", text)
+    assert cache_size() == size
+
+
+def test_a_size_that_is_none_is_an_error(monkeypatch):
+    """The message says what to write."""
+    monkeypatch.setenv("EMBOW_CACHE_SIZE", "lots")
+    with pytest.raises(ConfigurationError, match="512MB"):
+        cache_size()
+
+
+def test_size_zero_turns_the_cache_off(path, monkeypatch):
+    """Nothing is kept."""
+    monkeypatch.setenv("EMBOW_CACHE_SIZE", "0")
+    function, pipeline = scripted(), Pipeline(path)
+    embed(function, ["a"], pipeline=pipeline)
+    embed(function, ["a"], pipeline=pipeline)
+    pipeline.close()
+    assert function.sent == 2
+
+
+def test_the_environment_names_the_file(monkeypatch, tmp_path):
+    """``EMBOW_CACHE`` wins; a folder stands for a file in it."""
+    monkeypatch.setenv("EMBOW_CACHE", str(tmp_path))
+    assert cache_file("/elsewhere/cache.sqlite") == tmp_path / "cache.sqlite"
+
+
+def test_many_threads_write_one_file(path):
+    """Nothing is lost or mixed up."""
+    file = CacheFile(path)
+    cache = EmbeddingCache(file)
+
+    def write(start: int) -> None:
+        for at in range(start, start + 200, 10):
+            numbers = range(at, at + 10)
+            cache.put(SPACE, [digest(n) for n in numbers], rows(numbers))
+
+    threads = [threading.Thread(target=write, args=(start,)) for start in range(0, 1000, 200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found, vectors = cache.get(SPACE, [digest(n) for n in range(1000)], 3)
+    file.close()
+    np.testing.assert_array_equal(vectors, rows(found))
+    assert sorted(found) == list(range(1000))
+
+
+_WRITER = """
+import sys, hashlib, numpy as np
+from embow.pipeline.cache import EmbeddingCache
+from embow.pipeline.cachefile import CacheFile
+cache = EmbeddingCache(CacheFile(sys.argv[1]))
+for at in range(int(sys.argv[2]), int(sys.argv[2]) + 300, 10):
+    ds = [hashlib.blake2b(str(n).encode(), digest_size=16).digest() for n in range(at, at + 10)]
+    cache.put(bytes(range(16)), ds, np.array([[n, n + 1, n + 2] for n in range(at, at + 10)], 'f4'))
+"""
+
+
+def test_processes_share_one_file(path):
+    """Three processes write at once; all of it is there."""
+    running = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(path), str(start)])
+        for start in (0, 300, 600)
+    ]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    file = CacheFile(path)
+    found, vectors = EmbeddingCache(file).get(SPACE, [digest(n) for n in range(900)], 3)
+    file.close()
+    assert sorted(found) == list(range(900))
+    np.testing.assert_array_equal(vectors, rows(found))
+
+
+def test_the_cache_of_a_forked_process_is_its_own(path):
+    """A connection is never used on both sides of a fork: the child opens its own."""
+    file = CacheFile(path)
+    cache = EmbeddingCache(file)
+    cache.put(SPACE, [digest(1)], rows([1]))
+    file._held.pid = -1  # as the child sees it
+    found, _ = cache.get(SPACE, [digest(1)], 3)
+    file.close()
+    assert found == [0]
+
+
+def test_the_shape_of_the_answer_does_not_depend_on_hits(path):
+    """No hits give an empty array of the right width."""
+    file = CacheFile(path)
+    found, vectors = EmbeddingCache(file).get(SPACE, [digest(1)], 3)
+    file.close()
+    assert (found, vectors.shape) == ([], (0, 3))

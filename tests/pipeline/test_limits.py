@@ -1,0 +1,362 @@
+"""Rates and concurrency: kept, learned, and shared by threads, loops and processes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embow.embeddings.types import Failure, FailureKind, RateStatus, record_rate
+from embow.errors import RateLimitError
+from embow.pipeline import AddReport, Pipeline, PipelineOptions
+from embow.pipeline.cachefile import CacheFile
+from embow.pipeline.clock import StopWork
+from embow.pipeline.limiter import Bucket, Gate
+from embow.pipeline.settle import REQUEST_ITEMS
+from embow.pipeline.sharedlimits import SharedLimits
+from scripted import FakeClock, batches_of, embed, job, scripted, validity, vectors_of
+
+TEXTS = [f"text {at}" for at in range(3000)]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    allowance=st.floats(2, 5000),
+    steps=st.lists(st.tuples(st.floats(0, 20), st.integers(1, 50)), max_size=120),
+)
+def test_no_minute_ever_holds_more_than_its_allowance(allowance, steps):
+    """However calls come in, any window of 60 seconds keeps the limit."""
+    bucket, now, sent = Bucket.per_minute(allowance, 0.0), 0.0, []
+    for pause, count in steps:
+        now += pause
+        for _ in range(count):
+            if bucket.wait_for(1, now) <= 0:
+                bucket.take(1)
+                sent.append(now)
+    for start in sent:
+        assert sum(start <= at < start + 60 for at in sent) <= allowance + 1
+
+
+@given(amount=st.floats(0.1, 1000), capacity=st.floats(1, 100), rate=st.floats(0.1, 100))
+def test_after_the_wait_it_said_the_bucket_lets_through(amount, capacity, rate):
+    """Waiting once is enough, also for more than a bucketful."""
+    bucket = Bucket(capacity, rate, 0.0, 0.0)
+    wait = bucket.wait_for(amount, 0.0)
+    assert bucket.wait_for(amount, wait * (1 + 1e-9)) <= 1e-6
+
+
+class Storm:
+    """A server that refuses its first requests and asks for a pause of two seconds."""
+
+    def __init__(self, clock: FakeClock, refusals: int) -> None:
+        self.clock = clock
+        self.left = refusals
+        self.lock = threading.Lock()
+        self.closed_until = 0.0
+        self.inside = 0
+        self.entered: dict[int, float] = {}
+
+    def __call__(self, texts):
+        with self.lock:
+            now = self.clock.time()
+            self.inside += now < self.closed_until
+            if self.left > 0:
+                self.left -= 1
+                self.closed_until = now + 2
+                raise RateLimitError("slow down", retry_after=2)
+        return vectors_of(texts)
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_after_a_429_nobody_sends_before_the_pause_is_over(concurrency, caplog):
+    """A storm of refusals with Retry-After 2: no request inside a window, and all rows in."""
+    clock = FakeClock()
+    storm = Storm(clock, 0)
+    function = scripted(storm, max_items=50, max_concurrency=concurrency)
+    embed(function, ["warm up"], clock=clock)
+    storm.left = 6
+    with caplog.at_level(logging.ERROR):
+        out, report = embed(function, TEXTS, clock=clock)
+    assert storm.inside <= concurrency - 1  # those already on their way when it began
+    assert (validity(out).all(), len(report.failed)) == (True, 0)
+
+
+def test_a_pause_holds_for_the_next_call_too(caplog):
+    """Who did not see the 429 waits as well."""
+    clock, sent = FakeClock(), []
+
+    def answer(texts):
+        sent.append(clock.time())
+        if len(sent) == 1:
+            raise RateLimitError("slow down", retry_after=30)
+        return vectors_of(texts)
+
+    function = scripted(answer, max_retries=0)
+    with caplog.at_level(logging.ERROR), pytest.raises(RateLimitError):
+        embed(function, ["a"], clock=clock)
+    embed(function, ["b"], clock=clock)
+    assert sent[1] - sent[0] == pytest.approx(30)
+
+
+def test_calls_at_once_are_halved_by_a_refusal_and_grow_back_by_one():
+    """Nobody hammers a provider that asked to slow down."""
+    gate, go = Gate("k"), threading.Event()
+    gate.succeeded(None, 0.0)
+    for _ in range(8):
+        gate.enter(8, go)
+    gate.failed(Failure(FailureKind.RATE_LIMITED, 2.0), None, 10.0, None)
+    gate.failed(Failure(FailureKind.RATE_LIMITED, 2.0), None, 10.5, None)
+    for _ in range(8):
+        gate.leave()
+    assert places(gate) == 4
+    gate.succeeded(None, 13.0)
+    assert places(gate) == 5
+
+
+def places(gate: Gate) -> int:
+    """Return how many calls the gate lets in at once, leaving it as it was."""
+    stop, entered = threading.Event(), []
+
+    def enter():
+        try:
+            gate.enter(8, stop)
+            entered.append(True)
+        except StopWork:
+            pass
+
+    threads = [threading.Thread(target=enter) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    while gate._running < min(8, gate._ceiling):
+        time.sleep(0)
+    stop.set()
+    gate.wake()
+    for thread in threads:
+        thread.join()
+    for _ in entered:
+        gate.leave()
+    return len(entered)
+
+
+def test_one_request_goes_first_until_the_key_is_known_to_work():
+    """The second request starts only after the first was answered."""
+    answered, early = threading.Event(), []
+
+    def answer(texts):
+        if not answered.is_set() and "text 0" not in texts:
+            early.append(texts)
+        made = vectors_of(texts)
+        time.sleep(0)
+        answered.set()
+        return made
+
+    embed(scripted(answer, max_items=10, max_concurrency=8), TEXTS[:500])
+    assert early == []
+
+
+def test_declared_requests_a_minute_are_kept():
+    """3,000 rows in requests of 50, 30 a minute: no window of a minute holds more."""
+    clock, sent = FakeClock(), []
+
+    def answer(texts):
+        sent.append(clock.time())
+        return vectors_of(texts)
+
+    function = scripted(answer, max_items=50, max_concurrency=4, requests_per_minute=30)
+    embed(function, TEXTS, clock=clock)
+    assert len(sent) == 60
+    assert max(sum(at <= other < at + 60 for other in sent) for at in sent) <= 30
+
+
+def test_declared_tokens_a_minute_are_kept():
+    """Tokens are counted, not only requests."""
+    clock, sent = FakeClock(), []
+
+    def answer(texts):
+        sent.append((clock.time(), 2 * len(texts)))
+        return vectors_of(texts)
+
+    texts = [f"{at:08}" for at in range(1000)]
+    function = scripted(answer, max_items=10, max_concurrency=4, tokens_per_minute=600)
+    embed(function, texts, clock=clock)
+    for start, _ in sent:
+        assert sum(tokens for at, tokens in sent if start <= at < start + 60) <= 620
+
+
+def test_rate_headers_slow_the_caller_down():
+    """What the provider says is left is what is sent."""
+    clock, state = FakeClock(), {"left": 5.0, "at": None}
+    overdrawn = []
+
+    def answer(texts):
+        now = clock.time()
+        state["left"] = min(5.0, state["left"] + (now - (state["at"] or now)) / 2)
+        state["at"] = now
+        state["left"] -= 1
+        overdrawn.append(state["left"] < -1e-6)
+        left = max(0, int(state["left"]))
+        record_rate(
+            RateStatus(limit_requests=5, remaining_requests=left, reset_requests=(5 - left) * 2.0)
+        )
+        return vectors_of(texts)
+
+    function = scripted(answer, max_items=10, max_concurrency=1)
+    embed(function, TEXTS[:300], clock=clock)
+    assert not any(overdrawn)
+
+
+def test_a_pause_longer_than_the_deadline_fails_instead_of_hanging(caplog):
+    """A daily quota is not waited for."""
+
+    def answer(texts):
+        raise RateLimitError("come back tomorrow", retry_after=86_400)
+
+    function = scripted(answer)
+    with caplog.at_level(logging.ERROR), pytest.raises(RateLimitError) as caught:
+        embed(function, ["a"], clock=FakeClock())
+    assert (caught.value.retry_after, len(function.asked)) == (86_400, 1)
+
+
+def test_concurrency_is_bounded_by_the_option():
+    """``concurrency=`` bounds one call."""
+    running, most = 0, 0
+    lock = threading.Lock()
+
+    def answer(texts):
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        made = vectors_of(texts)
+        with lock:
+            running -= 1
+        return made
+
+    embed(scripted(answer, max_items=5, max_concurrency=16), TEXTS[:500], concurrency=2)
+    assert most <= 2
+
+
+def test_event_loops_share_the_gate_of_their_process():
+    """Two loops in two threads never have more calls running than the function allows."""
+    running, most = 0, 0
+    lock = threading.Lock()
+
+    def answer(texts):
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        made = vectors_of(texts)
+        with lock:
+            running -= 1
+        return made
+
+    function = scripted(answer, max_items=5, max_concurrency=3)
+
+    async def work() -> None:
+        await asyncio.gather(*(asyncio.to_thread(embed, function, TEXTS[:100]) for _ in range(3)))
+
+    loops = [threading.Thread(target=asyncio.run, args=(work(),)) for _ in range(2)]
+    for loop in loops:
+        loop.start()
+    for loop in loops:
+        loop.join()
+    assert most <= 3
+
+
+def test_requests_in_parallel_finish_in_the_order_of_the_rows():
+    """A later answer that comes first waits for its place."""
+    release = threading.Event()
+
+    def answer(texts):
+        if "text 10" in texts:
+            assert release.wait(30)
+        if "text 90" in texts:
+            release.set()
+        return vectors_of(texts)
+
+    function = scripted(answer, max_items=10, max_concurrency=12)
+    out, _ = embed(function, TEXTS[:200], rows=5)
+    assert [text for batch in out for text in batch.batch.column("text").to_pylist()] == TEXTS[:200]
+
+
+def test_a_block_is_shared_through_the_file(tmp_path):
+    """A second process sees the pause that the first was asked for."""
+    file = CacheFile(tmp_path / "cache.sqlite")
+    SharedLimits(file).block("openai/m/x", 2000.0)
+    file.close()
+    other = CacheFile(tmp_path / "cache.sqlite")
+    seen = SharedLimits(other).blocked_until("openai/m/x", 1000.0)
+    other.close()
+    assert seen == 2000.0
+
+
+def test_a_block_from_a_clock_that_was_wrong_is_ignored(tmp_path):
+    """Nobody waits for days."""
+    file = CacheFile(tmp_path / "cache.sqlite")
+    shared = SharedLimits(file)
+    shared.block("k", 10**9)
+    assert shared.blocked_until("k", 1000.0) == 0.0
+    file.close()
+
+
+_TAKER = """
+import sys, time
+from embow.embeddings.types import Limits
+from embow.pipeline.cachefile import CacheFile
+from embow.pipeline.settle import REQUEST_ITEMS
+from embow.pipeline.sharedlimits import SharedLimits
+shared = SharedLimits(CacheFile(sys.argv[1]))
+taken = sum(shared.take("k", Limits(requests_per_minute=600), 1, 1000.0) <= 0 for _ in range(200))
+print(taken)
+"""
+
+
+def test_processes_share_the_requests_of_a_minute(tmp_path):
+    """Two processes at the same instant get one burst between them."""
+    path = str(tmp_path / "cache.sqlite")
+    running = [
+        subprocess.Popen([sys.executable, "-c", _TAKER, path], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    taken = [int(process.communicate()[0]) for process in running]
+    assert sum(taken) == 60
+
+
+def test_the_gate_of_a_key_waits_for_what_another_process_was_told(tmp_path):
+    """A call made here starts only when the pause asked for elsewhere is over."""
+    clock, sent = FakeClock(), []
+
+    def answer(texts):
+        sent.append(clock.time())
+        return vectors_of(texts)
+
+    function = scripted(answer)
+    pipeline = Pipeline(tmp_path / "cache.sqlite", clock=clock)
+    key = "/".join((function.name_of_provider(), function.name, function.account()))
+    until = clock.time() + 30
+    SharedLimits(pipeline._file).block(key, until)
+    embed(function, ["a"], pipeline=pipeline)
+    pipeline.close()
+    assert sent == [pytest.approx(until)]
+
+
+def test_full_requests_are_sent_where_requests_are_scarce():
+    """With requests a minute declared, each carries as much as it may."""
+    few = scripted(max_items=2048, max_concurrency=8, requests_per_minute=1000)
+    many = scripted(max_items=2048, max_concurrency=8)
+    for function in (few, many):
+        list(
+            Pipeline(None, clock=FakeClock()).embed_batches(
+                batches_of(TEXTS), [job(function)], PipelineOptions(), AddReport()
+            )
+        )
+    assert (len(few.asked), len(many.asked)) == (2, math.ceil(3000 / REQUEST_ITEMS))
