@@ -23,7 +23,7 @@ from embow.embeddings import (
     read_bindings,
     register,
 )
-from embow.embeddings.bindings import METADATA_KEY, Binding, bindings_metadata
+from embow.embeddings.bindings import Binding, bindings_metadata
 from embow.errors import (
     ConfigurationError,
     ProviderConflictError,
@@ -32,6 +32,7 @@ from embow.errors import (
     SchemaError,
 )
 from embow.plugins import discovery, loader
+from embow.schema.protocol import METADATA_KEY
 
 
 @pytest.fixture(autouse=True)

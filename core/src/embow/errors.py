@@ -43,6 +43,8 @@ EmbowError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
@@ -222,7 +224,14 @@ class RequestTooLargeError(EmbeddingError):
 
 
 class BadInputError(EmbeddingError):
-    """The provider refused one input."""
+    """The provider refused one input, or several.
+
+    Attributes:
+        others: What was wrong with further inputs of the same call, by position, where a provider
+            knows them all at once. ``row`` is the position of this one.
+    """
+
+    others: Mapping[int, BadInputError] = MappingProxyType({})
 
 
 class PermanentError(EmbeddingError):

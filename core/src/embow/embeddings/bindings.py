@@ -16,12 +16,10 @@ from embow.errors import (
     ProviderNotFoundError,
     SchemaError,
 )
+from embow.schema.protocol import METADATA_KEY
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-METADATA_KEY = b"embedding_functions"
-"""Schema metadata key, the one LanceDB uses, so that its tables open here."""
 
 
 @dataclass(frozen=True, slots=True)

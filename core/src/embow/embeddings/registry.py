@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from embow.embeddings import variables
 from embow.embeddings.base import EmbeddingFunction
 from embow.embeddings.bindings import (
-    METADATA_KEY,
     Binding,
     EmbeddingFunctionConfig,
     bindings_metadata,
@@ -20,6 +19,7 @@ from embow.errors import PluginBrokenError, ProviderConflictError
 from embow.plugins import discovery
 from embow.plugins.listing import Listed, ListedProvider
 from embow.plugins.loader import State
+from embow.schema.protocol import METADATA_KEY
 
 FunctionT = TypeVar("FunctionT", bound=type[EmbeddingFunction])
 

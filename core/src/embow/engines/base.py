@@ -273,5 +273,5 @@ class Engine(ABC):
     def side_path(self, name: str) -> str | None:
         """Return a local path beside the catalog for a file such as the cache, if there is one."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - an engine may have nothing to release
         """Release files. Tables of a closed engine must not be used."""

@@ -15,10 +15,10 @@ from embow.media.types import Media, Modality
 
 _EXTENSIONS: dict[str, Modality] = {
     **dict.fromkeys(
-        "avif bmp gif heic heif ico j2k jp2 jpe jpeg jpg png ppm tif tiff webp".split(), "image"
+        ["avif", "bmp", "gif", "heic", "heif", "ico", "j2k", "jp2", "jpe", "jpeg", "jpg", "png", "ppm", "tif", "tiff", "webp"], "image"
     ),
-    **dict.fromkeys("aac aif aiff flac m4a mp3 oga ogg opus wav wma".split(), "audio"),
-    **dict.fromkeys("3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg ogv ts webm wmv".split(), "video"),
+    **dict.fromkeys(["aac", "aif", "aiff", "flac", "m4a", "mp3", "oga", "ogg", "opus", "wav", "wma"], "audio"),
+    **dict.fromkeys(["3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "ts", "webm", "wmv"], "video"),
 }
 
 _SIGNATURES: tuple[tuple[bytes, Modality], ...] = (
@@ -46,7 +46,8 @@ _BRANDS: dict[bytes, Modality] = {
     **dict.fromkeys((b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"), "image"),
     **dict.fromkeys((b"M4A ", b"M4B "), "audio"),
 }
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # one letter would be a drive of Windows
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+"""An address with a scheme. One letter and a colon would be a drive of Windows."""
 _ADDRESSES = ("http://", "https://", "file:", "data:")
 
 
@@ -86,7 +87,10 @@ def kind_of_name(name: str) -> Modality | None:
     """
     if name.lower().startswith("data:"):
         return _kind_of_media_type(name[5:].partition(",")[0])
-    path = unquote(urlsplit(name).path) if _SCHEME.match(name) else name.replace("\\", "/")
+    try:
+        path = unquote(urlsplit(name).path) if SCHEME.match(name) else name.replace("\\", "/")
+    except ValueError:  # such as http://[
+        return None
     return _EXTENSIONS.get(PurePosixPath(path).suffix.lower().removeprefix("."))
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from urllib.request import url2pathname
 
 from embow.errors import BadInputError
-from embow.media.detect import _SCHEME, is_reference, kind_of, kind_of_bytes, kind_of_name
+from embow.media.detect import SCHEME, kind_of, kind_of_bytes
 from embow.media.fetching import Fetcher, shown
 from embow.media.settings import MediaSettings
 from embow.media.types import Media
@@ -33,7 +33,7 @@ def read_bytes(value: Any, settings: MediaSettings) -> bytes:
         raise BadInputError(
             f"A path, an address or bytes are read, not {type(value).__name__}."
         )
-    scheme = urlsplit(value).scheme.lower() if _SCHEME.match(value) else ""
+    scheme = urlsplit(value).scheme.lower() if SCHEME.match(value) else ""
     if scheme in ("http", "https"):
         return _fetch(value, settings)
     if scheme == "data":
@@ -130,5 +130,3 @@ def _bounded(content: bytes, what: str, settings: MediaSettings) -> bytes:
         )
     return content
 
-
-__all__ = ["is_reference", "kind_of_name", "read_bytes", "resolve"]

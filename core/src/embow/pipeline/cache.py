@@ -137,11 +137,10 @@ def _locate(
     wanted = _keys(space, b"".join(digests))
     at = {key: position for position, key in enumerate(wanted.tolist())}
     chunks: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for chunk, owner, raw in _waiting(db):
-        kept = _keys(owner, raw)
-        for slot in np.flatnonzero(np.isin(kept, wanted)).tolist():
-            if (position := at.pop(int(kept[slot]), None)) is not None:
-                chunks[chunk].append((slot, position))
+    newest, kept, slots = _flat(_waiting(db))
+    for place in np.flatnonzero(np.isin(kept, wanted)).tolist()[::-1]:
+        if (position := at.pop(int(kept[place]), None)) is not None:
+            chunks[int(newest[place])].append((int(slots[place]), position))
     keys = list(at)
     for start in range(0, len(keys), _AT_ONCE):
         part = keys[start : start + _AT_ONCE]
@@ -156,9 +155,27 @@ def _waiting(db: sqlite3.Connection) -> list[tuple[int, bytes, bytes]]:
     """Return the newest chunks, those that have no index rows yet."""
     (newest,) = db.execute("SELECT max(id) FROM chunks").fetchone()
     indexed = (newest or 0) // _INDEX_EVERY * _INDEX_EVERY
-    return db.execute(
-        "SELECT id, space, digests FROM chunks WHERE id > ? ORDER BY id DESC", (indexed,)
-    ).fetchall()
+    return _chunks_after(db, indexed)
+
+
+def _chunks_after(db: sqlite3.Connection, chunk: int) -> list[tuple[int, bytes, bytes]]:
+    query = "SELECT id, space, digests FROM chunks WHERE id > ? ORDER BY id"
+    return db.execute(query, (chunk,)).fetchall()
+
+
+def _flat(
+    chunks: list[tuple[int, bytes, bytes]],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return chunk, key and slot of every input of some chunks."""
+    nothing = np.empty(0, dtype=np.int64)
+    keys = [_keys(space, raw) for _, space, raw in chunks]
+    ids = [np.full(len(k), chunk) for k, (chunk, *_) in zip(keys, chunks, strict=True)]
+    slots = [np.arange(len(k)) for k in keys]
+    return (
+        np.concatenate([nothing, *ids]),
+        np.concatenate([nothing, *keys]),
+        np.concatenate([nothing, *slots]),
+    )
 
 
 def _confirmed(
@@ -233,11 +250,7 @@ def _put(
 
 def _index(db: sqlite3.Connection, after: int) -> None:
     """Write the index rows of the chunks after one, sorted, so that neighbours share pages."""
-    query = "SELECT id, space, digests FROM chunks WHERE id > ?"
-    parts = [(chunk, _keys(space, raw)) for chunk, space, raw in db.execute(query, (after,))]
-    keys = np.concatenate([kept for _, kept in parts])
-    chunks = np.concatenate([np.full(len(kept), chunk) for chunk, kept in parts])
-    slots = np.concatenate([np.arange(len(kept)) for _, kept in parts])
+    chunks, keys, slots = _flat(_chunks_after(db, after))
     order = np.argsort(keys, kind="stable")
     columns = (keys[order].tolist(), chunks[order].tolist(), slots[order].tolist())
     db.executemany(

@@ -91,10 +91,6 @@ class Request:
         """Return the inputs at some positions, in order."""
         return join([self.cut(at, at + 1) for at in positions])
 
-    def without(self, position: int) -> Request:
-        """Return all inputs but one."""
-        return join([self.cut(0, position), self.cut(position + 1, len(self))])
-
     def deliver(self, vectors: Vectors) -> None:
         """Hand each segment its vectors."""
         at = 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from embow.embeddings.retry import CallFailedError, describe, final_error
 from embow.embeddings.types import Failure, FailureKind
-from embow.errors import EmbowError, PermanentError
+from embow.errors import BadInputError, EmbowError, PermanentError
 from embow.pipeline.calls import Caller, bad_output, unusable
 from embow.pipeline.longer import LongInputs
 from embow.pipeline.requests import Caps, Request, Vectors
@@ -163,9 +163,9 @@ class Settler:
         return self.settle(right) and fine
 
     def _isolate(self, request: Request, failed: CallFailedError) -> bool:
-        index = failed.failure.index
-        if index is not None and 0 <= index < len(request):
-            return self._accuse(request, index, failed)
+        named = _named(failed, len(request))
+        if named:
+            return self._accuse(request, named, failed)
         left, right = request.halves()
         unblamed = CallFailedError(Failure(failed.failure.kind), failed.error, failed.attempts)
         if self.settle(left):
@@ -173,12 +173,16 @@ class Settler:
         self.settle(right)
         return False
 
-    def _accuse(self, request: Request, index: int, failed: CallFailedError) -> bool:
-        """Deal with the input the provider named, then with the others."""
-        accused = request.cut(index, index + 1)
-        alone = CallFailedError(Failure(failed.failure.kind), failed.error, failed.attempts)
-        fine = self._failed(accused, alone)
-        return self.settle(request.without(index)) and fine
+    def _accuse(
+        self, request: Request, named: dict[int, BaseException], failed: CallFailedError
+    ) -> bool:
+        """Deal with the inputs the provider named, then with the others."""
+        fine = True
+        for index, error in named.items():
+            alone = CallFailedError(Failure(failed.failure.kind), error, failed.attempts)
+            fine = self._failed(request.cut(index, index + 1), alone) and fine
+        rest = [at for at in range(len(request)) if at not in named]
+        return (not rest or self.settle(request.pick(rest))) and fine
 
     def refuse(self, request: Request, failed: CallFailedError) -> None:
         """Give up on the single input of a request.
@@ -205,3 +209,13 @@ class Settler:
             ) from failed.error
         segment = request.segments[0]
         segment.target.fail(int(segment.rows[0]), failed)
+
+
+def _named(failed: CallFailedError, count: int) -> dict[int, BaseException]:
+    """Return the errors of the inputs a provider named, by position in the request."""
+    named: dict[int, BaseException] = {}
+    if failed.failure.index is not None:
+        named[failed.failure.index] = failed.error
+    if isinstance(failed.error, BadInputError):
+        named.update(failed.error.others)
+    return {at: error for at, error in sorted(named.items()) if 0 <= at < count}

@@ -6,23 +6,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embow.schema.bindings import METADATA_KEY, ColumnBinding, bindings_of, metadata_of
+    from embow.schema.bindings import ColumnBinding, bindings_of, metadata_of
     from embow.schema.columns import check_column_names
     from embow.schema.fields import source_field, vector_field
     from embow.schema.from_arrow import model_from_arrow
     from embow.schema.model import Model, pydantic_to_schema
-    from embow.schema.protocol import ColumnFunction, SourceMarker, VectorMarker
+    from embow.schema.protocol import (
+        METADATA_KEY,
+        ColumnFunction,
+        SourceMarker,
+        VectorMarker,
+    )
     from embow.schema.rows import columns_to_batch, models_to_batch, row_to_model, rows_to_batch
     from embow.schema.vector import MultiVector, Vector
 
 # A module is loaded when one of its names is asked for: Vector alone needs no pyarrow.
 _HOMES = {
-    "bindings": ("METADATA_KEY", "ColumnBinding", "bindings_of", "metadata_of"),
+    "bindings": ("ColumnBinding", "bindings_of", "metadata_of"),
     "columns": ("check_column_names",),
     "fields": ("source_field", "vector_field"),
     "from_arrow": ("model_from_arrow",),
     "model": ("Model", "pydantic_to_schema"),
-    "protocol": ("ColumnFunction", "SourceMarker", "VectorMarker"),
+    "protocol": ("METADATA_KEY", "ColumnFunction", "SourceMarker", "VectorMarker"),
     "rows": ("columns_to_batch", "models_to_batch", "row_to_model", "rows_to_batch"),
     "vector": ("MultiVector", "Vector"),
 }

@@ -11,10 +11,7 @@ from pydantic import BaseModel
 
 from embow.errors import AmbiguousBindingError, SchemaError
 from embow.schema.columns import Column, columns_of
-from embow.schema.protocol import ColumnFunction, SourceMarker, VectorMarker
-
-METADATA_KEY = b"embedding_functions"
-"""Key in the Arrow schema metadata; LanceDB's own, and its records can be read here."""
+from embow.schema.protocol import METADATA_KEY, ColumnFunction, SourceMarker, VectorMarker
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+METADATA_KEY = b"embedding_functions"
+"""Key in the Arrow schema metadata; LanceDB's own, and its records can be read here."""
+
 
 @runtime_checkable
 class ColumnFunction(Protocol):

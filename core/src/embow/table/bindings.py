@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 
 from embow.embeddings import Binding, EmbeddingFunctionConfig, get_registry, read_bindings
-from embow.embeddings.bindings import METADATA_KEY
 from embow.errors import ConfigurationError, SchemaError
 from embow.pipeline import EmbedJob, Pipeline, PipelineOptions
+from embow.schema.protocol import METADATA_KEY
 from embow.table.canary import Canaries, read_canaries
 from embow.table.identity import checked_function, require_same_identity
 from embow.table.ingest import Ingest

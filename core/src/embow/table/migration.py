@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from embow.embeddings import Binding, EmbeddingFunction, read_bindings
-from embow.embeddings.bindings import METADATA_KEY, bindings_metadata
+from embow.embeddings.bindings import bindings_metadata
 from embow.engines.base import ScanQuery
 from embow.errors import (
     CommitConflictError,
@@ -24,6 +24,7 @@ from embow.errors import (
     SchemaError,
 )
 from embow.pipeline import AddReport, EmbedJob, Estimate, PipelineOptions
+from embow.schema.protocol import METADATA_KEY
 from embow.table.backfill import Backfill
 from embow.table.canary import CANARY_KEY, Canaries, write_canaries
 from embow.table.changes import finish, keeping_rows

@@ -189,10 +189,8 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
         answer = self._client().embed(**arguments)
         record_usage(Usage(tokens=_tokens(answer)))
         (sent,) = inputs.values()
-        return as_vectors(_vectors(answer.embeddings), len(sent), self._width(answer))
-
-    def _width(self, answer: Any) -> int:
-        return self._free_ndims() or _vectors(answer.embeddings).shape[1]
+        vectors = _vectors(answer.embeddings)
+        return as_vectors(vectors, len(sent), self._free_ndims() or vectors.shape[-1])
 
     def _free_ndims(self) -> int | None:
         model = MODELS.get(self.name)

