@@ -199,3 +199,22 @@ def test_real_rows_with_lists_are_not_taken_apart(db: embow.Database) -> None:
     table = db.create_table("t", schema=schema)
     table.add([{"tags": ["a", "b"]}])
     assert table.to_arrow().to_pylist() == [{"tags": ["a", "b"]}]
+
+
+def test_observers_see_each_request(tmp_path: Any, letters: Any) -> None:
+    """An observer given to connect gets one event a provider request."""
+    events: list[Any] = []
+    function = letters.create()
+
+    class Words(embow.Model):
+        text: str = function.SourceField()
+        vector: embow.Vector = function.VectorField()
+
+    with embow.connect(tmp_path, observers=[events.append]) as db:
+        table = db.create_table("words", schema=Words)
+        table.add([{"text": "apple"}])
+        table.search("pear").to_list()
+    assert [(e.provider, e.role, e.outcome) for e in events] == [
+        ("letters", "document", "ok"),
+        ("letters", "query", "ok"),
+    ]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,32 +20,40 @@ if TYPE_CHECKING:
     from embow.pipeline.cache import EmbeddingCache
 
 
+class Owner(Protocol):
+    """The call a lane belongs to."""
+
+    @property
+    def condition(self) -> threading.Condition:
+        """Guards the queues and says when a part is done."""
+        ...
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set when no further request may be packed."""
+        ...
+
+    def may_send_partial(self, queue: Queue) -> bool:
+        """Whether a request that is not full may be sent now."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """End the call because of an error."""
+        ...
+
+
 class Lane:
-    """Takes parts in, asks the cache, and embeds the rest on threads of its own.
+    """Takes parts in, asks the cache, and embeds the rest on threads of its own."""
 
-    ``condition`` is the one of the whole call; ``stopping`` is set when no further request may be
-    packed; ``partial(queue)`` says whether a request that
-    is not full may be sent now; ``on_error`` receives what ends the call.
-    """
-
-    def __init__(
-        self,
-        settler: Settler,
-        cache: EmbeddingCache | None,
-        condition: threading.Condition,
-        stopping: threading.Event,
-        partial: Callable[[Queue], bool],
-        on_error: Callable[[BaseException], None],
-    ) -> None:
+    def __init__(self, settler: Settler, cache: EmbeddingCache | None, owner: Owner) -> None:
         self.settler = settler
         self._cache = cache
         self._function = settler.caller.function
         self._tally = settler.caller.around.tally
         self._cancelled = settler.caller.around.cancelled
-        self._condition = condition
-        self._stopping = stopping
-        self._partial = partial
-        self._on_error = on_error
+        self._owner = owner
+        self._condition = owner.condition
+        self._stopping = owner.stopping
         self._queue = Queue()
         self._pending: dict[bytes, tuple[Part, int]] = {}
         self._threads: list[threading.Thread] = []
@@ -192,14 +199,14 @@ class Lane:
         except StopWork:
             pass
         except BaseException as error:
-            self._on_error(error)
+            self._owner.fail(error)
 
     def _take(self) -> Request | None:
         with self._condition:
             while not (self._stopping.is_set() or self._cancelled.is_set()):
                 if len(self._queue):
                     caps = self.settler.caps()
-                    if self._queue.fills(caps) or self._partial(self._queue):
+                    if self._queue.fills(caps) or self._owner.may_send_partial(self._queue):
                         self._idle -= 1
                         return self._queue.take(caps)
                 self._condition.wait()

@@ -105,10 +105,10 @@ class Pipeline:
         around = self._surroundings(options, report, cancelled)
         policies = []
         for group in _by_function(jobs):
-            settler = self._settler(group[0].function, group[0].ndims, "document", options, around)
-            cache = self._cache_for(group[0].function, options)
-            lane = Lane(settler, cache, run.condition, run.stopping, run.may_send_partial, run.fail)
-            run.assign(lane, group)
+            first = group[0]
+            settler = self._settler(first.function, first.ndims, "document", options, around)
+            cache = self._cache_for(first.function, options)
+            run.assign(Lane(settler, cache, run), group)
             policies.append(settler.longer)
         yield from run.stream(batches)
         for policy in policies:

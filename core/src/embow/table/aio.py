@@ -15,12 +15,9 @@ from embow.table.database import Database, connect
 from embow.table.table import Table
 
 
-async def connect_async(
-    uri: str | os.PathLike[str], *, storage_options: dict[str, Any] | None = None
-) -> AsyncDatabase:
+async def connect_async(uri: str | os.PathLike[str], **options: Any) -> AsyncDatabase:
     """Open a database without blocking the event loop. See :func:`embow.connect`."""
-    database = await asyncio.to_thread(connect, uri, storage_options=storage_options)
-    return AsyncDatabase(database)
+    return AsyncDatabase(await asyncio.to_thread(connect, uri, **options))
 
 
 class AsyncDatabase:

@@ -6,6 +6,7 @@ Called by ``migration``. Writes nothing a reader sees.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from embow.engines.base import ROW_ID, ScanQuery
 from embow.errors import DataError
-from embow.pipeline import AddReport, EmbedJob, PipelineOptions, content_hashes
+from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob, PipelineOptions, content_hashes
 from embow.table.canary import Canaries, canary_batch, takes_text
 from embow.table.changes import stored_rows
 from embow.table.provenance import HASH_TYPE, hash_column
@@ -122,15 +123,20 @@ class Backfill:
         """Yield row ids with their new vectors."""
         pipeline = self.table._database._pipeline
         stream = self._with_canary(batches)
-        for out in pipeline.embed_batches(stream, [self.job], self.options, report):
-            if self.canaries.take(out, report):
-                continue
-            name = self.job.vector_column
-            source_hashes = out.hashes[name]
-            self.failed.update(source_hashes[i].as_py() for i in out.failed.get(name, {}))
-            data_type = pa.list_(pa.float32(), self.job.ndims)
-            vectors = vector_array(out.vectors[name], out.valid[name], data_type)
-            yield pa.RecordBatch.from_arrays([out.batch.column(ROW_ID), vectors], [ROW_ID, name])
+        results = pipeline.embed_batches(stream, [self.job], self.options, report)
+        with closing(results):
+            for out in results:
+                if not self.canaries.take(out, report):
+                    yield self._made(out)
+
+    def _made(self, out: EmbeddedBatch) -> pa.RecordBatch:
+        """Return row ids with their vectors, remembering what failed."""
+        name = self.job.vector_column
+        source_hashes = out.hashes[name]
+        self.failed.update(source_hashes[i].as_py() for i in out.failed.get(name, {}))
+        data_type = pa.list_(pa.float32(), self.job.ndims)
+        vectors = vector_array(out.vectors[name], out.valid[name], data_type)
+        return pa.RecordBatch.from_arrays([out.batch.column(ROW_ID), vectors], [ROW_ID, name])
 
     def _with_canary(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = None

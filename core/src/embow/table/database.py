@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from embow.engines.base import Engine, EngineOptions
 from embow.errors import ConfigurationError, TableExistsError, TableNotFoundError
-from embow.pipeline import AddReport, Pipeline
-from embow.plugins.discovery import observers
+from embow.pipeline import AddReport, Pipeline, RequestEvent
+from embow.plugins import discovery
 from embow.plugins.engines import engine_for
 from embow.table.bindings import TableSchema
 from embow.table.inputs import iter_batches
@@ -34,6 +34,7 @@ from embow.table.vectors import BadVectorPolicy, OnBadVectors
 if TYPE_CHECKING:
     from embow.embeddings import EmbeddingFunctionConfig
 
+Observer = Callable[[RequestEvent], None]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -42,13 +43,18 @@ _THREADS = 32
 
 
 def connect(
-    uri: str | os.PathLike[str], *, storage_options: dict[str, Any] | None = None
+    uri: str | os.PathLike[str],
+    *,
+    storage_options: dict[str, Any] | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Database:
     """Open a database, creating its folder where it is a path that does not exist.
 
     Args:
         uri: A folder (``~`` is the home folder), or the URI of an engine plugin.
         storage_options: Settings of the engine.
+        observers: Called with a ``RequestEvent`` for each provider request, from any thread,
+            beside those that plugins bring.
 
     Raises:
         ConfigurationError: No engine serves such a URI.
@@ -62,7 +68,7 @@ def connect(
     if "://" not in location:
         location = str(Path(location).expanduser())
     engine = engine_for(location)(location, EngineOptions(storage_options or {}))
-    return Database(location, engine)
+    return Database(location, engine, observers)
 
 
 class Database:
@@ -76,10 +82,11 @@ class Database:
         ['fruit']
     """
 
-    def __init__(self, uri: str, engine: Engine) -> None:
+    def __init__(self, uri: str, engine: Engine, observers: Sequence[Observer] = ()) -> None:
         self.uri = uri
         self._engine = engine
-        self._pipeline = Pipeline(engine.side_path("cache.sqlite"), observers=observers())
+        watching = (*discovery.observers(), *observers)
+        self._pipeline = Pipeline(engine.side_path("cache.sqlite"), observers=watching)
         self._threads: ThreadPoolExecutor | None = None
 
     # -- reading the list of tables -------------------------------------------------------

@@ -7,6 +7,7 @@ writes: read, conform, embed, assemble. Nothing here commits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -77,13 +78,14 @@ class Ingest:
         results = self.pipeline.embed_batches(
             stream, jobs, self.options, report, needs=needs_embedding
         )
-        for out in results:
-            if self.canaries.take(out, report):
-                continue
-            batch = self._keep(out, jobs)
-            report.rows += batch.num_rows
-            if batch.num_rows:
-                yield batch
+        with closing(results):
+            for out in results:
+                if self.canaries.take(out, report):
+                    continue
+                batch = self._keep(out, jobs)
+                report.rows += batch.num_rows
+                if batch.num_rows:
+                    yield batch
         if self.flush_rejects:
             self.quarantine.flush()
 
