@@ -186,6 +186,7 @@ class Pieces:
     """
 
     def __init__(self, owner: Target, row: int, weights: NDArray[np.float64]) -> None:
+        self.optional = owner.optional
         self._owner = owner
         self._row = row
         self._weights = weights

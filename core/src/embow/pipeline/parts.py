@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Part:
     """The vectors of one job for one batch, filled from any thread.
 
-    ``on_done`` is called, once, when no row is waited for any more.
+    ``on_done`` is called, once, when no row is waited for any more. A failed row of an
+    ``optional`` part never stops a call.
     """
 
     def __init__(
@@ -31,7 +32,9 @@ class Part:
         needed: NDArray[np.bool_],
         first_row: int,
         on_done: Callable[[], None],
+        optional: bool = False,
     ) -> None:
+        self.optional = optional
         self.job = job
         self.source = source
         self.needed = needed & source.present

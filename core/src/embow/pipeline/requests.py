@@ -18,7 +18,9 @@ Vectors = NDArray[np.float32]
 
 
 class Target(Protocol):
-    """Where the vectors of inputs go."""
+    """Where the vectors of inputs go. A failed row of an ``optional`` one never stops a call."""
+
+    optional: bool
 
     def store(self, rows: Ints, vectors: Vectors) -> None:
         """Take the vectors of some rows."""

@@ -18,7 +18,7 @@ from embow.pipeline.progress import Progress
 from embow.pipeline.requests import Queue
 from embow.pipeline.settle import RowFailedError
 from embow.pipeline.sources import Source
-from embow.pipeline.types import AddReport, EmbeddedBatch, EmbedJob, ProgressUpdate
+from embow.pipeline.types import OPTIONAL_KEY, AddReport, EmbeddedBatch, EmbedJob, ProgressUpdate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,12 +122,14 @@ class Run:
         if self._stopping.is_set() or self._cancelled.is_set():
             raise StopWork
         pending = _Pending(batch, first_row, size=batch.nbytes)
+        optional = OPTIONAL_KEY in (batch.schema.metadata or {})
         sources: dict[str, Source] = {}
         for job in self._jobs:
             if job.source_column not in sources:
                 sources[job.source_column] = Source(batch.column(job.source_column))
             needed = self._needed(batch, job)
-            part = Part(job, sources[job.source_column], needed, first_row, self._notify)
+            source = sources[job.source_column]
+            part = Part(job, source, needed, first_row, self._notify, optional)
             pending.parts[job.vector_column] = part
             pending.size += part.vectors.nbytes
         self._window.append(pending)
@@ -177,7 +179,8 @@ class Run:
             self._report.embedded += part.embedded
         parts = pending.parts
         failed = {column: dict(sorted(part.failed.items())) for column, part in parts.items()}
-        self._report.failed += [row for rows in failed.values() for row in rows.values()]
+        counted = (rows for column, rows in failed.items() if not parts[column].optional)
+        self._report.failed += [row for rows in counted for row in rows.values()]
         return EmbeddedBatch(
             batch=pending.batch,
             first_row=pending.first_row,

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from embow.embeddings.base import EmbeddingFunction
     from embow.embeddings.types import Role
 
+OPTIONAL_KEY = b"_embow_optional"
+"""Schema metadata key of a batch whose rows may fail without failing the call or the report."""
+
 OnError = Literal["raise", "skip", "null", "quarantine"]
 OnLong = Literal["truncate", "error", "split"]
 

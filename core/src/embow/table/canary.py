@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from embow.embeddings import TextEmbeddingFunction
 from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob
+from embow.pipeline.types import OPTIONAL_KEY
 
 CANARY_TEXT = "The quick brown fox jumps over the lazy dog."
 CANARY_KEY = b"_embow_canary"
-_MARK = {CANARY_KEY: b"row"}
+_MARK = {CANARY_KEY: b"row", OPTIONAL_KEY: b""}
 
 
 @dataclass(slots=True)

@@ -1,0 +1,22 @@
+"""Tells embow that this provider exists, without importing it."""
+
+from __future__ import annotations
+
+from embow.plugins.hookspecs import hookimpl
+from embow.plugins.specs import ProviderSpec, Sdk
+
+
+@hookimpl
+def embow_providers() -> list[ProviderSpec]:
+    """Return the one provider of this distribution."""
+    return [
+        ProviderSpec(
+            id="onnx",
+            target="embow_onnx.provider:OnnxEmbeddings",
+            summary="all-MiniLM-L6-v2 or any exported model, offline, without torch",
+            sdk=(
+                Sdk("onnxruntime", "onnxruntime>=1.20"),
+                Sdk("tokenizers", "tokenizers>=0.20"),
+            ),
+        )
+    ]
