@@ -29,6 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pyarrow as pa
 
+from embow.embeddings import register
 from embow.embeddings.base import TextEmbeddingFunction
 from embow.embeddings.types import Limits
 from embow.pipeline import AddReport, EmbedJob, Pipeline, PipelineOptions
@@ -38,10 +39,9 @@ POOL = np.random.default_rng(0).random((20_000, NDIMS), dtype=np.float32) + 1
 ROWS_A_BATCH = 10_000
 
 
+@register("instant")
 class Instant(TextEmbeddingFunction):
     """Answers at once."""
-
-    provider_id: ClassVar[str | None] = "instant"
 
     def ndims(self) -> int:
         """Return the length of the vectors."""
@@ -52,10 +52,10 @@ class Instant(TextEmbeddingFunction):
         return POOL[: len(texts)]
 
 
+@register("instant-remote")
 class InstantRemote(Instant):
     """The same, with the limits of a remote provider."""
 
-    provider_id: ClassVar[str | None] = "instant-remote"
     remote: ClassVar[bool] = True
 
     def limits(self) -> Limits:
@@ -111,17 +111,39 @@ def ready(batches: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([batch.column("text"), vectors], names=["text", "vector"])
 
 
+def table_side(
+    folder: Path, cls: type[Instant], cache: bool
+) -> Callable[[list[pa.RecordBatch]], None]:
+    """Return embow's whole ``add``, a commit a batch like LanceDB's side."""
+    import embow
+
+    function = cls()
+
+    class Rows(embow.Model):
+        text: str = function.SourceField()
+        vector: embow.Vector = function.VectorField()
+
+    db = embow.connect(folder)
+
+    def add(batches: list[pa.RecordBatch]) -> None:
+        table = db.create_table("t", schema=Rows, mode="overwrite")
+        for batch in batches:
+            table.add(batch, cache=cache, progress=False)
+
+    return add
+
+
 def lancedb_side(folder: Path) -> Callable[[list[pa.RecordBatch]], None] | None:
     """Return LanceDB's add through its registry, or ``None`` where it is not installed."""
     try:
         import lancedb
         from lancedb.embeddings import TextEmbeddingFunction as Theirs
-        from lancedb.embeddings import register
+        from lancedb.embeddings import register as register_theirs
         from lancedb.pydantic import LanceModel, Vector
     except ImportError:
         return None
 
-    @register("instant")
+    @register_theirs("instant")
     class TheirInstant(Theirs):  # type: ignore[misc]
         def ndims(self) -> int:
             return NDIMS
@@ -174,6 +196,11 @@ def overhead(rows: int, rounds: int) -> None:
         "pipeline, cache on (local)": run(Instant, True),
         "pipeline, cache on (remote, 128 a request)": run(InstantRemote, True),
         "pipeline, all from the cache": run_cached,
+        "table.add, cache off": table_side(folder / "off", Instant, False),
+        "table.add, cache on (local)": table_side(folder / "local", Instant, True),
+        "table.add, cache on (remote, 128 a request)": table_side(
+            folder / "remote", InstantRemote, True
+        ),
         "LanceDB, through its registry": lancedb_side(folder / "lance"),
     }
     taken: dict[str, list[float]] = {name: [] for name, side in sides.items() if side}

@@ -49,11 +49,12 @@ class Pipeline:
         observers: Called with a :class:`RequestEvent` for each provider request, from any thread.
         clock: Time and waiting; tests replace it.
 
-    Example:
-        >>> pipeline = Pipeline(None)
-        >>> report = AddReport()
-        >>> for out in pipeline.embed_batches(batches, jobs, PipelineOptions(), report):
-        ...     store(out.batch, out.vectors)
+    Example::
+
+        pipeline = Pipeline(None)
+        report = AddReport()
+        for out in pipeline.embed_batches(batches, jobs, PipelineOptions(), report):
+            store(out.batch, out.vectors)
     """
 
     def __init__(
