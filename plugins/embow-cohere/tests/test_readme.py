@@ -1,29 +1,21 @@
 """The README's example runs, and its table is that of the code."""
 
-import re
-import sys
 from pathlib import Path
-from types import ModuleType
 
 from embow.embeddings import get_registry
+from embow.testing.pages import documented_settings, run_page, settings_of
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_example_runs(server, monkeypatch, tmp_path, capsys):
+def test_the_example_prints_what_the_page_says(server, monkeypatch, tmp_path):
     """As printed, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COHERE_API_KEY", "key-of-the-test")
     monkeypatch.setenv("CO_API_URL", server.url)
-    program = ModuleType("readme")
-    monkeypatch.setitem(sys.modules, "readme", program)
-    (code,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    exec(compile(code, "README.md", "exec"), program.__dict__)
-    assert capsys.readouterr().out == "hello world\n"
+    assert run_page(README) == []
 
 
 def test_every_argument_is_in_the_table():
     """Names and meanings are those of the fields."""
-    fields = get_registry().get("cohere").model_fields
-    listed = dict(re.findall(r"^\| `(\w+)` \| `.*?` \| (.*) \|$", README, re.MULTILINE))
-    assert listed == {info.alias or name: info.description for name, info in fields.items()}
+    assert documented_settings(README) == settings_of(get_registry().get("cohere"))

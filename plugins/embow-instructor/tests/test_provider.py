@@ -110,16 +110,16 @@ def test_threads_and_instructions_share_one_load(
     folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight threads with functions of other instructions start together: one model is loaded."""
-    import sentence_transformers
+    from sentence_transformers import SentenceTransformer
 
     loads: list[str] = []
+    original = SentenceTransformer.__init__
 
-    class Counting(sentence_transformers.SentenceTransformer):
-        def __init__(self, path: str, **kwargs: Any) -> None:
-            loads.append(path)
-            super().__init__(path, **kwargs)
+    def counting(self: Any, path: str, **kwargs: Any) -> None:
+        loads.append(path)
+        original(self, path, **kwargs)
 
-    monkeypatch.setattr(sentence_transformers, "SentenceTransformer", Counting)
+    monkeypatch.setattr(SentenceTransformer, "__init__", counting)
     barrier = Barrier(8)
     instructions = ["represent", "represent the document for retrieval", "", "s "] * 2
 

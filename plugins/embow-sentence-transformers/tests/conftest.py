@@ -56,18 +56,17 @@ def fresh() -> None:
 @pytest.fixture
 def count_loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows by the path of each model the library loads."""
-    import sentence_transformers
+    from sentence_transformers import SentenceTransformer
 
     loads: list[str] = []
-    original = sentence_transformers.SentenceTransformer
+    original = SentenceTransformer.__init__
 
-    class Counting(original):  # type: ignore[misc, valid-type]
-        def __init__(self, path: str | None = None, **kwargs: Any) -> None:
-            if path is not None:
-                loads.append(path)
-            super().__init__(path, **kwargs)
+    def counting(self: Any, path: str | None = None, **kwargs: Any) -> None:
+        if path is not None:
+            loads.append(path)
+        original(self, path, **kwargs)
 
-    monkeypatch.setattr(sentence_transformers, "SentenceTransformer", Counting)
+    monkeypatch.setattr(SentenceTransformer, "__init__", counting)
     return loads
 
 

@@ -193,11 +193,14 @@ class EngineTable(ABC):
         rename: Mapping[str, str] | None = None,
         drop: Sequence[str] = (),
         metadata: Mapping[bytes, bytes] | None = None,
+        nullable: Mapping[str, bool] | None = None,
         expected_version: int | None = None,
     ) -> Commit:
         """Drop and rename columns and set the metadata in one commit, without rewriting data.
 
-        Drops come first, so that a name set free may be given to another column at once.
+        Drops come first, so that a name set free may be given to another column at once; that
+        column then stands where the name stood. ``nullable`` says by new name which columns may
+        hold null from now on; that a column does not hold any is for the caller to know.
 
         Raises:
             CommitConflictError: The table is no longer at ``expected_version``.

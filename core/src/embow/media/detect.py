@@ -15,10 +15,48 @@ from embow.media.types import Media, Modality
 
 _EXTENSIONS: dict[str, Modality] = {
     **dict.fromkeys(
-        ["avif", "bmp", "gif", "heic", "heif", "ico", "j2k", "jp2", "jpe", "jpeg", "jpg", "png", "ppm", "tif", "tiff", "webp"], "image"
+        [
+            "avif",
+            "bmp",
+            "gif",
+            "heic",
+            "heif",
+            "ico",
+            "j2k",
+            "jp2",
+            "jpe",
+            "jpeg",
+            "jpg",
+            "png",
+            "ppm",
+            "tif",
+            "tiff",
+            "webp",
+        ],
+        "image",
     ),
-    **dict.fromkeys(["aac", "aif", "aiff", "flac", "m4a", "mp3", "oga", "ogg", "opus", "wav", "wma"], "audio"),
-    **dict.fromkeys(["3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "ts", "webm", "wmv"], "video"),
+    **dict.fromkeys(
+        ["aac", "aif", "aiff", "flac", "m4a", "mp3", "oga", "ogg", "opus", "wav", "wma"], "audio"
+    ),
+    **dict.fromkeys(
+        [
+            "3gp",
+            "avi",
+            "flv",
+            "m2ts",
+            "m4v",
+            "mkv",
+            "mov",
+            "mp4",
+            "mpeg",
+            "mpg",
+            "ogv",
+            "ts",
+            "webm",
+            "wmv",
+        ],
+        "video",
+    ),
 }
 
 _SIGNATURES: tuple[tuple[bytes, Modality], ...] = (

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import embow
@@ -89,9 +88,7 @@ class Fetcher:
         )
 
     @contextmanager
-    def _response(
-        self, parts: SplitResult, deadline: float
-    ) -> Iterator[http.client.HTTPResponse]:
+    def _response(self, parts: SplitResult, deadline: float) -> Iterator[http.client.HTTPResponse]:
         """Send one request and yield the response; cut the connection off at the deadline."""
         url = parts.geturl()
         left = deadline - self.clock()
@@ -106,6 +103,8 @@ class Fetcher:
         try:
             connection.request("GET", _target(parts), headers=_headers())
             yield connection.getresponse()
+            if expired.is_set():  # a body without a length seems to end where it was cut off
+                raise BadInputError(self._too_slow(url))
         except BadInputError:
             raise
         except (OSError, http.client.HTTPException) as exc:
@@ -118,7 +117,7 @@ class Fetcher:
             watch.cancel()
             connection.close()
 
-    def _connection(self, parts: SplitResult, timeout: float) -> http.client.HTTPConnection:
+    def _connection(self, parts: SplitResult, timeout: float) -> _PinnedHTTP | _PinnedHTTPS:
         host, port = _host_and_port(parts)
         try:
             addresses = resolve_host(host, port, self._private)
@@ -158,9 +157,10 @@ class _PinnedHTTP(http.client.HTTPConnection):
     def __init__(self, host: str, port: int, addresses: list[str], timeout: float) -> None:
         super().__init__(host, port, timeout=timeout)
         self._addresses = addresses
+        self.wire: socket.socket | None = None
 
     def connect(self) -> None:
-        self.sock = _connect(self._addresses, self.port, self.timeout)
+        self.sock = self.wire = _connect(self._addresses, self.port, self.timeout)
 
 
 class _PinnedHTTPS(http.client.HTTPSConnection):
@@ -170,11 +170,12 @@ class _PinnedHTTPS(http.client.HTTPSConnection):
         self._tls = ssl.create_default_context()
         super().__init__(host, port, timeout=timeout, context=self._tls)
         self._addresses = addresses
+        self.wire: socket.socket | None = None
 
     def connect(self) -> None:
-        plain = _connect(self._addresses, self.port, self.timeout)
+        plain = self.wire = _connect(self._addresses, self.port, self.timeout)
         try:
-            self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+            self.sock = self.wire = self._tls.wrap_socket(plain, server_hostname=self.host)
         except BaseException:
             plain.close()
             raise
@@ -189,12 +190,12 @@ def _connect(addresses: list[str], port: int, timeout: float | None) -> socket.s
     return socket.create_connection((addresses[-1], port), timeout)
 
 
-def _cut_off(connection: http.client.HTTPConnection, expired: threading.Event) -> None:
+def _cut_off(connection: _PinnedHTTP | _PinnedHTTPS, expired: threading.Event) -> None:
+    """End whatever waits for the server. ``connection.sock`` is gone once the answer began."""
     expired.set()
-    sock: Any = connection.sock
-    if sock is not None:
+    if connection.wire is not None:
         try:
-            sock.shutdown(socket.SHUT_RDWR)
+            connection.wire.shutdown(socket.SHUT_RDWR)
         except OSError:
             return  # closed meanwhile
 
@@ -205,15 +206,15 @@ def _checked(url: str) -> SplitResult:
     Raises:
         BadInputError: It is none, or is not well formed.
     """
+    if not url.lower().startswith(("http://", "https://")):
+        raise BadInputError(
+            f"{shown(url)} is not fetched: only http and https are, also after a redirect."
+        )
     try:
         parts = urlsplit(url)
         _host_and_port(parts)
     except ValueError as exc:
         raise BadInputError(f"{shown(url)} is no well-formed address ({exc}).") from exc
-    if parts.scheme.lower() not in ("http", "https"):
-        raise BadInputError(
-            f"{shown(url)} is not fetched: only http and https are, also after a redirect."
-        )
     return parts
 
 
@@ -247,10 +248,7 @@ def _status(response: http.client.HTTPResponse) -> str:
 
 
 def _too_large(url: str, most: int) -> str:
-    return (
-        f"{shown(url)} holds more than {most} bytes. To allow more: "
-        'media={"max_bytes": ...}.'
-    )
+    return f'{shown(url)} holds more than {most} bytes. To allow more: media={{"max_bytes": ...}}.'
 
 
 def shown(url: str) -> str:

@@ -30,10 +30,9 @@ def read_bytes(value: Any, settings: MediaSettings) -> bytes:
     if isinstance(value, os.PathLike):
         return _read_file(Path(os.fspath(value)), settings)
     if not isinstance(value, str):
-        raise BadInputError(
-            f"A path, an address or bytes are read, not {type(value).__name__}."
-        )
-    scheme = urlsplit(value).scheme.lower() if SCHEME.match(value) else ""
+        raise BadInputError(f"A path, an address or bytes are read, not {type(value).__name__}.")
+    found = SCHEME.match(value)
+    scheme = found[0][:-1].lower() if found else ""
     if scheme in ("http", "https"):
         return _fetch(value, settings)
     if scheme == "data":
@@ -129,4 +128,3 @@ def _bounded(content: bytes, what: str, settings: MediaSettings) -> bytes:
             'media={"max_bytes": ...}.'
         )
     return content
-

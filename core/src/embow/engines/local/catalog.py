@@ -115,7 +115,9 @@ class Catalog:
         Within another one of the same thread, its changes take effect with the outer one's.
         """
         with self._writing:
-            if self._writer.in_transaction:
+            with storing(self.path, "write"):
+                nested = self._writer.in_transaction
+            if nested:
                 yield self._writer
                 return
             with storing(self.path, "write"), self._transaction("BEGIN IMMEDIATE"):

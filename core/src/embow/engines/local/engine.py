@@ -87,7 +87,7 @@ class LocalEngine(Engine):
                 row = replace(insert_table(db, name, folder, layout), version=1)
                 update_table(db, add_rows(db, row, staged, files, self._sizes))
                 files.keep()
-        return self.open_table(name)
+        return LocalTable(self._store(row, name))
 
     def open_table(self, name: str) -> EngineTable:
         """Open a table."""

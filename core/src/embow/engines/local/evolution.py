@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from sqlite3 import Connection
 
 import numpy as np
@@ -43,13 +43,23 @@ def set_metadata(store: Store, metadata: Mapping[bytes, bytes], expected: pa.Sch
     return Commit(row.version)
 
 
-def alter_columns(
-    store: Store,
-    rename: Mapping[str, str],
-    drop: Sequence[str],
-    metadata: Mapping[bytes, bytes] | None,
-    expected_version: int | None,
-) -> Commit:
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one call of ``alter_columns`` changes."""
+
+    rename: Mapping[str, str]
+    drop: Sequence[str]
+    metadata: Mapping[bytes, bytes] | None
+    nullable: Mapping[str, bool]
+
+    def apply(self, layout: Layout) -> Layout:
+        """Return the layout after the change."""
+        changed = layout.without(self.drop).renamed(self.rename).ordered(layout.schema.names)
+        changed = changed.with_nullable(self.nullable)
+        return changed if self.metadata is None else changed.with_metadata(self.metadata)
+
+
+def alter_columns(store: Store, change: Change, expected_version: int | None) -> Commit:
     """Drop and rename columns and set the metadata, in the catalog alone."""
     with store.catalog.write() as db:
         latest = store.locked(db)
@@ -58,10 +68,7 @@ def alter_columns(
                 f"Table '{store.name}' is at version {latest.row.version}, no longer at "
                 f"{expected_version}; nothing was changed. Read it again and retry."
             )
-        layout = latest.layout.without(drop).renamed(rename)
-        if metadata is not None:
-            layout = layout.with_metadata(metadata)
-        row = _put_layout(db, latest.row, layout)
+        row = _put_layout(db, latest.row, change.apply(latest.layout))
     return Commit(row.version)
 
 

@@ -57,6 +57,8 @@ def _sqlite_cause(text: str, path: Path) -> str:
         return f"the file is damaged or not an embow catalog ({text})"
     if "unable to open" in text and not os.access(path.parent, os.W_OK | os.X_OK):
         return _HINTS[errno.EACCES]
+    if "closed database" in text:
+        return "the database has been closed; open it again with embow.connect"
     if "full" in text:
         return _HINTS[errno.ENOSPC]
     if "readonly" in text:

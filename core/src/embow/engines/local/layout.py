@@ -95,6 +95,20 @@ class Layout:
         fields = [field.with_name(names.get(field.name, field.name)) for field in self.schema]
         return self._with(fields, self.columns)
 
+    def ordered(self, names: Sequence[str]) -> Layout:
+        """Return a layout whose columns stand as their names do in a list, others after them."""
+        places = {name: place for place, name in enumerate(names)}
+        order = sorted(
+            range(len(self.columns)), key=lambda i: places.get(self.schema.names[i], len(places))
+        )
+        return self._with([self.schema.field(i) for i in order], [self.columns[i] for i in order])
+
+    def with_nullable(self, nullable: Mapping[str, bool]) -> Layout:
+        """Return a layout in which some columns may, or may no longer, hold null."""
+        self.check(nullable)
+        fields = [f.with_nullable(nullable.get(f.name, f.nullable)) for f in self.schema]
+        return self._with(fields, self.columns)
+
     def _with(self, fields: list[pa.Field], columns: Sequence[str]) -> Layout:
         _check_names([field.name for field in fields])
         return Layout(pa.schema(fields, self.schema.metadata), tuple(columns))

@@ -91,10 +91,12 @@ class LocalTable(EngineTable):
         rename: Mapping[str, str] | None = None,
         drop: Sequence[str] = (),
         metadata: Mapping[bytes, bytes] | None = None,
+        nullable: Mapping[str, bool] | None = None,
         expected_version: int | None = None,
     ) -> Commit:
         """Drop and rename columns and set the metadata, in the catalog alone."""
-        return evolution.alter_columns(self._store, rename or {}, drop, metadata, expected_version)
+        change = evolution.Change(rename or {}, drop, metadata, nullable or {})
+        return evolution.alter_columns(self._store, change, expected_version)
 
     def optimize(self) -> dict[str, Any]:
         """Merge small pieces, drop deleted rows and unnamed files; row ids stay as they are."""

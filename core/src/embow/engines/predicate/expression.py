@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from embow.engines.predicate.evaluate import value_of
-from embow.engines.predicate.parse import parse_sql
+from embow.engines.predicate.parse import parse_expression
 from embow.errors import PredicateError
 
 
@@ -20,9 +20,7 @@ def evaluate_expression(sql: str, schema: pa.Schema, batch: pa.RecordBatch) -> p
     Raises:
         PredicateError: The text does not parse, names an unknown column, or fails on a row.
     """
-    from embow.engines.predicate.build import Builder  # sqlglot: only when it is needed
-
-    node = Builder(schema).build(parse_sql(sql))
+    node = parse_expression(sql, schema)
     try:
         return value_of(node, batch)
     except pa.ArrowException as exc:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from embow.engines.predicate.tree import Predicate
+from embow.engines.predicate.tree import Node, Predicate
 from embow.engines.predicate.typing import Family, require
 from embow.errors import PredicateError
 
@@ -24,10 +24,28 @@ def parse_predicate(sql: str, schema: pa.Schema) -> Predicate:
         PredicateError: The text does not parse, names a column the schema lacks, compares unlike
             types, or uses something that is not in the list above.
     """
+    return Predicate(sql, require(parse_expression(sql, schema), Family.BOOLEAN, "A filter"))
+
+
+def parse_expression(sql: str, schema: pa.Schema) -> Node:
+    """Parse an expression of any type and check it against a schema.
+
+    Raises:
+        PredicateError: As for :func:`parse_predicate`.
+    """
+    if not isinstance(sql, str):
+        raise PredicateError(
+            f'A filter is text such as "price < 10", not {type(sql).__name__}: {sql!r:.60}.'
+        )
     from embow.engines.predicate.build import Builder  # sqlglot: only when there is a filter
 
-    root = Builder(schema).build(parse_sql(sql))
-    return Predicate(sql, require(root, Family.BOOLEAN, "A filter"))
+    try:
+        return Builder(schema).build(parse_sql(sql))
+    except RecursionError:
+        raise PredicateError(
+            f"The filter {sql!r:.60} is nested too deeply. Use fewer parentheses, and IN (...) "
+            "in the place of a long chain of OR."
+        ) from None
 
 
 def parse_sql(sql: str) -> Any:
