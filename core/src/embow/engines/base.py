@@ -103,7 +103,10 @@ class ScanQuery:
 class EngineTable(ABC):
     """One open table. Safe to use from several threads; each read sees one version."""
 
-    name: str
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the table, the new one after it was renamed."""
 
     @abstractmethod
     def schema(self) -> pa.Schema:

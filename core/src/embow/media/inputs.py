@@ -30,8 +30,12 @@ def split_inputs(inputs: Any) -> list[Any]:
     return sanitize(inputs)
 
 
-def map_inputs(work: Callable[[Any], T], inputs: Sequence[Any], workers: int) -> list[T]:
+def map_inputs(
+    work: Callable[[Any], T], inputs: Sequence[Any], workers: int, first: int = 0
+) -> list[T]:
     """Return what ``work`` gives for each input, in order, in at most ``workers`` threads.
+
+    ``first`` is the position of the first input among those of the whole call, for errors.
 
     Raises:
         BadInputError: Some inputs are at fault. ``row`` is the first, ``others`` holds the errors
@@ -51,7 +55,9 @@ def map_inputs(work: Callable[[Any], T], inputs: Sequence[Any], workers: int) ->
             results = list(pool.map(attempt, inputs))
     done = [result for result in results if not isinstance(result, BadInputError)]
     if len(done) < len(results):
-        raise _joined({n: r for n, r in enumerate(results) if isinstance(r, BadInputError)})
+        raise _joined(
+            {n: r for n, r in enumerate(results, first) if isinstance(r, BadInputError)}
+        )
     return done
 
 

@@ -18,10 +18,11 @@ from embow.pipeline import EmbedJob, Pipeline, PipelineOptions
 from embow.schema.protocol import METADATA_KEY
 from embow.table.canary import Canaries, read_canaries
 from embow.table.identity import checked_function, require_same_identity
+from embow.table.inference import inferred_schema
 from embow.table.ingest import Ingest
-from embow.table.provenance import physical_schema, visible_schema
+from embow.table.provenance import HIDDEN_PREFIX, is_hidden, physical_schema, visible_schema
 from embow.table.quarantine import Quarantine
-from embow.table.vectors import BadVectorPolicy
+from embow.table.vectors import BadVectorPolicy, is_vector_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,18 @@ class TableSchema:
         Where no schema is given it is read off the first batch, and the data returned is the
         stream of all batches.
         """
+        functions = _checked_functions(functions)
         if schema is None:
-            visible, data = _inferred(name, batches)
+            visible, data = _inferred(name, batches, functions)
         else:
             visible = as_arrow_schema(schema)
+        _refuse_hidden(visible)
         if functions:
             visible = bind_schema(visible, functions)
         bindings = tuple(read_bindings(visible).values())
         for binding in bindings:
             _require_columns(visible, binding)
+            _require_vector(visible.field(binding.vector_column), binding)
         physical = physical_schema(visible, [binding.vector_column for binding in bindings])
         return cls(visible, physical, bindings), data
 
@@ -97,9 +101,9 @@ class TableSchema:
             stored = self.binding(declared.vector_column)
             if stored is not None:
                 require_same_identity(stored, declared)
-        if self.visible.equals(other.visible, check_metadata=False):
-            return
-        raise SchemaError(f"Table {name!r} has another schema: {_difference(self, other)}.")
+        difference = _difference(self, other)
+        if difference is not None:
+            raise SchemaError(f"Table {name!r} has another schema: {difference}.")
 
 
 def job_of(binding: Binding) -> EmbedJob:
@@ -140,7 +144,9 @@ def as_arrow_schema(schema: Any) -> pa.Schema:
 
 
 def _inferred(
-    name: str, batches: Iterable[pa.RecordBatch] | None
+    name: str,
+    batches: Iterable[pa.RecordBatch] | None,
+    functions: Sequence[EmbeddingFunctionConfig],
 ) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
     iterator = iter(batches or ())
     first = next(iterator, None)
@@ -154,7 +160,47 @@ def _inferred(
         yield first
         yield from iterator
 
-    return first.schema, replay()
+    filled = [config.vector_column for config in functions]
+    return inferred_schema(first, filled), replay()
+
+
+def _checked_functions(functions: Any) -> Sequence[EmbeddingFunctionConfig]:
+    """Return the functions to bind, sure that each is one and fills a column of its own."""
+    if isinstance(functions, EmbeddingFunctionConfig):
+        functions = [functions]
+    given = list(functions or ())
+    for config in given:
+        if not isinstance(config, EmbeddingFunctionConfig):
+            raise ConfigurationError(
+                f"embedding_functions takes EmbeddingFunctionConfig(vector_column, source_column, "
+                f"function), not {type(config).__name__}."
+            )
+    names = [config.vector_column for config in given]
+    for name in names:
+        if names.count(name) > 1:
+            raise SchemaError(f"Two embedding functions are given for column {name!r}.")
+    return given
+
+
+def _refuse_hidden(schema: pa.Schema) -> None:
+    hidden = next((name for name in schema.names if is_hidden(name)), None)
+    if hidden is not None:
+        raise SchemaError(
+            f"Column {hidden!r}: names that begin with {HIDDEN_PREFIX!r} are kept for the columns "
+            "that embow adds itself. Rename the column."
+        )
+
+
+def _require_vector(field: pa.Field, binding: Binding) -> None:
+    """Refuse a column that cannot hold the function's vectors."""
+    size = field.type.list_size if is_vector_type(field.type) else None
+    if size is None or binding.ndims not in (None, size):
+        ndims = binding.ndims or "N"
+        raise SchemaError(
+            f"Column {field.name!r} is {field.type}, and its embedding function makes vectors of "
+            f"{ndims} numbers. Declare it as Vector({ndims}), or in Arrow as "
+            f"pa.list_(pa.float32(), {ndims})."
+        )
 
 
 def _require_columns(schema: pa.Schema, binding: Binding) -> None:
@@ -166,7 +212,8 @@ def _require_columns(schema: pa.Schema, binding: Binding) -> None:
             )
 
 
-def _difference(mine: TableSchema, other: TableSchema) -> str:
+def _difference(mine: TableSchema, other: TableSchema) -> str | None:
+    """Return the first difference in columns; their order is none."""
     for field in other.visible:
         if field.name not in mine.visible.names:
             return f"it has no column {field.name!r}"
@@ -176,7 +223,7 @@ def _difference(mine: TableSchema, other: TableSchema) -> str:
     missing = [n for n in mine.visible.names if n not in other.visible.names]
     if missing:
         return f"it also has column {missing[0]!r}"
-    return "its columns come in another order"
+    return None
 
 
 def _shown(field: pa.Field) -> str:

@@ -7,9 +7,9 @@ is done again on what is there then.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -17,16 +17,16 @@ from embow.engines.base import ROW_ID, Commit, ScanQuery
 from embow.engines.predicate import evaluate_expression
 from embow.errors import CommitConflictError, ConfigurationError
 from embow.pipeline import AddReport, PipelineOptions
+from embow.table.committing import again_on_conflict, committing
 from embow.table.conform import Conformer, check_columns
 from embow.table.inputs import BATCH_ROWS
 from embow.table.rewriting import rewritten
 from embow.table.vectors import BadVectorPolicy
 
 if TYPE_CHECKING:
+    from embow.table.bindings import TableSchema
+    from embow.table.quarantine import Quarantine
     from embow.table.table import Table
-
-T = TypeVar("T")
-_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +56,37 @@ def add(
     writing = columns.ingest(table._database._pipeline, options, policy, table._quarantine())
     batches = writing.batches(data, report)
     if mode == "overwrite":
-        commit = table._engine_table.overwrite(columns.physical, batches)
+        commit = _overwrite(table, columns, writing.quarantine, batches)
     else:
-        commit = append_guarded(table, batches)
-    table._keep_canaries(writing.canaries)
+        commit = _append(table, columns, writing.quarantine, batches)
+    table._keep_canaries(writing.canaries, columns)
     return finish(table, report, commit, started)
 
 
-def append_guarded(table: Table, batches: Iterable[pa.RecordBatch]) -> Commit:
-    """Append, unless the table's functions changed since the rows were embedded."""
-    guard = table._columns().guard()
+def _overwrite(
+    table: Table, columns: TableSchema, quarantine: Quarantine, batches: Iterable[pa.RecordBatch]
+) -> Commit:
+    engine = table._database._engine
+
+    def needed() -> bool:
+        return quarantine.prepare() or quarantine.exists()
+
+    with committing(engine, batches, quarantine.start_over, needed) as rows:
+        return table._engine_table.overwrite(columns.physical, rows)
+
+
+def _append(
+    table: Table, columns: TableSchema, quarantine: Quarantine, batches: Iterable[pa.RecordBatch]
+) -> Commit:
+    engine = table._database._engine
+    with committing(engine, batches, quarantine.flush, quarantine.prepare) as rows:
+        return append_guarded(table, columns, rows)
+
+
+def append_guarded(table: Table, columns: TableSchema, batches: Iterable[pa.RecordBatch]) -> Commit:
+    """Append, unless the table's functions are no longer those the rows are embedded with."""
     try:
-        return table._engine_table.append(batches, guard=guard)
+        return table._engine_table.append(batches, guard=columns.guard())
     except CommitConflictError as exc:
         raise CommitConflictError(
             f"The embedding functions of table {table.name!r} were changed while rows were being "
@@ -136,6 +155,7 @@ def _update_once(
     old_rows = stored_rows(table, row_ids)
     batches = writing.embedded((rewritten(old, changed(old), columns) for old in old_rows), report)
     commit = table._engine_table.replace(row_ids, batches, guard=columns.guard())
+    table._keep_canaries(writing.canaries, columns)
     return UpdateResult(len(row_ids), commit.version, finish(table, report, commit, started))
 
 
@@ -157,6 +177,10 @@ def _new_columns(
 
 def retry_failed(table: Table, options: PipelineOptions) -> AddReport:
     """Try the quarantined rows again. See ``Table.retry_failed``."""
+    return again_on_conflict(lambda: _retry_once(table, options))
+
+
+def _retry_once(table: Table, options: PipelineOptions) -> AddReport:
     started = time.monotonic()
     quarantine = table._quarantine()
     row_ids, rows = quarantine.take()
@@ -165,11 +189,11 @@ def retry_failed(table: Table, options: PipelineOptions) -> AddReport:
         return report
     columns = table._columns()
     writing = columns.ingest(table._database._pipeline, options, BadVectorPolicy(), quarantine)
-    writing.flush_rejects = False
-    batches = list(writing.batches(rows, report))
-    with table._database._engine.atomic():
-        commit = append_guarded(table, batches)
-        quarantine.settle(row_ids)
+    batches = writing.batches(rows, report)
+    engine = table._database._engine
+    with committing(engine, batches, lambda: quarantine.settle(row_ids)) as retried:
+        commit = append_guarded(table, columns, retried)
+    table._keep_canaries(writing.canaries, columns)
     return finish(table, report, commit, started)
 
 
@@ -198,17 +222,3 @@ def keeping_rows(options: PipelineOptions) -> PipelineOptions:
     ``skip`` and ``quarantine`` are for new rows; a changed row stays, without its vector.
     """
     return options if options.on_error == "raise" else replace(options, on_error="null")
-
-
-def again_on_conflict(work: Callable[[], T]) -> T:
-    """Do the work, again where another writer changed the same rows first.
-
-    Raises:
-        CommitConflictError: It happened ``_TRIES`` times in a row.
-    """
-    for _ in range(_TRIES - 1):
-        try:
-            return work()
-        except CommitConflictError:
-            continue
-    return work()

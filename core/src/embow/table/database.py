@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 import pyarrow as pa
 
-from embow.engines.base import Engine, EngineOptions
+from embow.engines.base import Engine, EngineOptions, EngineTable
 from embow.errors import ConfigurationError, TableExistsError, TableNotFoundError
 from embow.pipeline import AddReport, Pipeline, RequestEvent
 from embow.plugins import discovery
 from embow.plugins.engines import engine_for
 from embow.table.bindings import TableSchema
+from embow.table.committing import committing
 from embow.table.inputs import iter_batches
 from embow.table.provenance import is_hidden
 from embow.table.quarantine import Quarantine
@@ -189,9 +190,14 @@ class Database:
         writing = declared.ingest(self._pipeline, chosen, policy, quarantine)
         batches = writing.batches(data, report)
         overwrite = mode == "overwrite"
-        engine_table = self._engine.create_table(name, stored, batches, overwrite=overwrite)
+
+        def needed() -> bool:
+            return quarantine.prepare() or quarantine.exists()
+
+        with committing(self._engine, batches, quarantine.start_over, needed) as rows:
+            engine_table = self._engine.create_table(name, stored, rows, overwrite=overwrite)
         table = Table(self, engine_table)
-        table._keep_canaries(writing.canaries)
+        table._keep_canaries(writing.canaries, declared)
         report.version = table.version
         table.last_report = report
         return table
@@ -218,8 +224,13 @@ class Database:
         """
         if schema is not None:
             return self._open_checked(name, schema, None)
+        return Table(self, self._opened(name))
+
+    def _opened(self, name: str) -> EngineTable:
+        if is_hidden(str(name)):
+            raise TableNotFoundError(self._not_found(name))
         try:
-            return Table(self, self._engine.open_table(name))
+            return self._engine.open_table(name)
         except TableNotFoundError:
             raise TableNotFoundError(self._not_found(name)) from None
 
@@ -229,13 +240,13 @@ class Database:
         Raises:
             TableNotFoundError: There is none of that name and ``ignore_missing`` is false.
         """
-        try:
-            self._engine.drop_table(name)
-        except TableNotFoundError:
-            if not ignore_missing:
-                raise TableNotFoundError(self._not_found(name)) from None
-            return
+        if name not in self:
+            if ignore_missing:
+                return
+            raise TableNotFoundError(self._not_found(name))
+        # First, so that a table made under this name after a crash does not find them.
         Quarantine(self._engine, name, pa.schema([])).drop()
+        self._engine.drop_table(name)
 
     def drop_all_tables(self) -> None:
         """Remove every table."""
@@ -250,8 +261,11 @@ class Database:
             TableExistsError: The new name is taken.
         """
         _check_name(new_name)
-        self._engine.rename_table(name, new_name)
-        Quarantine(self._engine, name, pa.schema([])).rename(new_name)
+        if name not in self:
+            raise TableNotFoundError(self._not_found(name))
+        with self._engine.atomic():
+            Quarantine(self._engine, name, pa.schema([])).rename(new_name)
+            self._engine.rename_table(name, new_name)
 
     def _not_found(self, name: str) -> str:
         names = ", ".join(self.table_names()) or "none"

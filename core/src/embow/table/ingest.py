@@ -45,9 +45,9 @@ class Ingest:
         columns: The table's columns and the functions bound to them.
         options: Error, limit, cache and progress settings of the call.
         policy: What to do with bad vectors the user brought.
-        quarantine: Takes the rows that could not be embedded, where that is asked for.
+        quarantine: Takes the rows that could not be embedded, where that is asked for. The caller
+            stores them, together with the commit.
         canaries: Fixed texts that ride along with the first write.
-        flush_rejects: Store quarantined rows when the stream ends, which is before the commit.
     """
 
     pipeline: Pipeline
@@ -56,7 +56,6 @@ class Ingest:
     policy: BadVectorPolicy
     quarantine: Quarantine
     canaries: Canaries = field(default_factory=Canaries)
-    flush_rejects: bool = True
 
     def batches(self, data: Any, report: AddReport) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of the user's data, filling in the report as they pass."""
@@ -86,8 +85,6 @@ class Ingest:
                 report.rows += batch.num_rows
                 if batch.num_rows:
                     yield batch
-        if self.flush_rejects:
-            self.quarantine.flush()
 
     def _jobs(self) -> tuple[list[EmbedJob], list[tuple[Binding, PluginError]]]:
         """Return the jobs of the bindings whose provider is there, and the other bindings."""

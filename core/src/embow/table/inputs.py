@@ -72,8 +72,9 @@ def _pandas_batches(data: Any) -> Iterable[pa.RecordBatch]:
         )
     try:
         return _table_batches(pa.Table.from_pandas(data, preserve_index=False))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as exc:
-        raise DataError(f"The DataFrame cannot be read as Arrow columns: {exc.args[0]}") from exc
+    except (pa.ArrowException, ValueError, TypeError) as exc:
+        cause = ". ".join(str(part).rstrip(".") for part in exc.args)
+        raise DataError(f"The DataFrame cannot be read as Arrow columns: {cause}.") from exc
 
 
 def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

@@ -15,9 +15,16 @@ import pyarrow as pa
 
 from embow.engines.base import ROW_ID, ScanQuery
 from embow.engines.predicate import evaluate_expression
-from embow.errors import ConfigurationError, DataError, MissingColumnError
+from embow.errors import (
+    CommitConflictError,
+    ConfigurationError,
+    DataError,
+    MissingColumnError,
+    PredicateError,
+)
 from embow.pipeline import AddReport
-from embow.table.changes import again_on_conflict, finish, keeping_rows, stored_rows
+from embow.table.changes import finish, keeping_rows, stored_rows
+from embow.table.committing import again_on_conflict, committing
 from embow.table.conform import Conformer, check_columns
 from embow.table.ingest import take_rows
 from embow.table.inputs import BATCH_ROWS, iter_batches
@@ -53,6 +60,12 @@ class MergeInsert:
             raise ConfigurationError(
                 'merge_insert needs at least one key column: merge_insert("id").'
             )
+        for name in on:
+            if pa.types.is_nested(table.schema.field(name).type):
+                raise ConfigurationError(
+                    f"Column {name!r} holds {table.schema.field(name).type} and cannot be a key; "
+                    "merge on columns of single values."
+                )
         self._table = table
         self._on = list(on)
         self._update = False
@@ -136,8 +149,15 @@ class MergeInsert:
         fitted = self._batches(incoming, match)
         batches = writing.embedded(fitted, report)
         gone = [row_id for _, row_id in match.updated] + match.deleted
-        commit = table._engine_table.replace(gone, batches, guard=columns.guard())
-        table._keep_canaries(writing.canaries)
+        seen = table.version
+
+        def still_true() -> None:
+            if table.version != seen and self._match(incoming) != match:
+                raise CommitConflictError("Another writer changed rows of the keys to merge.")
+
+        with committing(table._database._engine, batches, still_true) as rows:
+            commit = table._engine_table.replace(gone, rows, guard=columns.guard())
+        table._keep_canaries(writing.canaries, columns)
         finish(table, report, commit, started)
         updated, deleted = len(match.updated), len(match.deleted)
         return MergeResult(commit.version, len(match.inserted), updated, deleted, report)
@@ -183,8 +203,13 @@ class MergeInsert:
                 [_struct(old.select(self._table.schema.names)), _struct(new)],
                 names=["target", "source"],
             )
-            hits = evaluate_expression(self._update_where, joined.schema, joined).to_pylist()
-            kept.extend(pair for pair, hit in zip(chunk, hits, strict=True) if hit)
+            hits = evaluate_expression(self._update_where, joined.schema, joined)
+            if not (pa.types.is_boolean(hits.type) or pa.types.is_null(hits.type)):
+                raise PredicateError(
+                    f"The condition {self._update_where!r} gives {hits.type}, not true or false."
+                )
+            rows = zip(chunk, hits.to_pylist(), strict=True)
+            kept.extend(pair for pair, hit in rows if hit)
         return kept
 
     def _old_rows(

@@ -56,22 +56,37 @@ class Quarantine:
         batch = pa.RecordBatch.from_arrays([*fitted, *columns], schema=self._stored_schema())
         self.pending.append(batch)
 
+    def prepare(self) -> bool:
+        """Make the hidden table fit to take the remembered rows; return whether there are any."""
+        if self.pending:
+            self._open_or_create()
+        return bool(self.pending)
+
     def flush(self) -> None:
         """Store the remembered rows durably."""
         if self.pending:
             stored = self._open_or_create()
             stored.append(self._take_pending(stored.schema()))
 
+    def exists(self) -> bool:
+        """Return whether there is a hidden table, rows in it or not."""
+        return self._open() is not None
+
+    def start_over(self) -> None:
+        """Store the remembered rows in the place of all earlier ones."""
+        stored = self._open_or_create()
+        stored.overwrite(self._stored_schema(), self._take_pending(self._stored_schema()))
+
     def rows(self) -> pa.Table:
         """Return the failed rows, with ``failed_column``, ``error_kind`` and ``error``."""
         stored = self._open()
         if stored is None:
-            fields = [*self.schema, *(pa.field(name, pa.string()) for name in _SHOWN)]
+            fields = [*self.schema, *(pa.field(name, pa.string()) for name in self._shown())]
             return pa.schema([f.with_nullable(True) for f in fields]).empty_table()
         names = [name for name in self.schema.names if name in stored.schema().names]
         reasons = [f.name for f in _REASON]
         table = stored.scan(ScanQuery(columns=[*names, *reasons])).read_all()
-        return table.rename_columns([*names, *_SHOWN])
+        return table.rename_columns([*names, *self._shown()])
 
     def take(self) -> tuple[list[int], pa.Table]:
         """Return the ids of the failed rows, and the rows as the user gave them."""
@@ -96,6 +111,11 @@ class Quarantine:
         """Follow the table to its new name."""
         if self._open() is not None:
             self.engine.rename_table(quarantine_name(self.table), quarantine_name(new_name))
+
+    def _shown(self) -> list[str]:
+        """Return the names of the reasons, with ``_`` before one that is the user's already."""
+        taken = self.schema.names
+        return [f"_{name}" if name in taken else name for name in _SHOWN]
 
     def _open(self) -> EngineTable | None:
         try:

@@ -6,7 +6,6 @@ their column is ``conform``'s to say.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,8 +17,6 @@ from embow.schema.rows import models_to_batch
 from embow.schema.rows import rows_to_batch as fitted_rows_to_batch
 from embow.table.conform import check_columns
 from embow.table.vectors import is_vector_type
-
-_VECTOR_NAMES = ("vector", "embedding")
 
 
 def rows_to_batch(rows: Sequence[Any], schema: pa.Schema | None, first_row: int) -> pa.RecordBatch:
@@ -60,6 +57,9 @@ def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     names: dict[str, None] = {}
     for row in rows:
         names.update(dict.fromkeys(row))
+    odd = next((name for name in names if not isinstance(name, str)), None)
+    if odd is not None:
+        raise DataError(f"Column names are text; the rows have the key {odd!r}.")
     return list(names)
 
 
@@ -77,22 +77,13 @@ def _inferred(rows: Sequence[Mapping[str, Any]], first_row: int) -> pa.RecordBat
 
 
 def _inferred_column(name: str, values: list[Any], first_row: int) -> pa.Array:
-    """Return a column typed by its values; lists named like vectors become fixed-size vectors."""
-    lengths = Counter(len(v) for v in values if isinstance(v, (list, tuple, np.ndarray)))
-    if lengths and any(word in name.lower() for word in _VECTOR_NAMES):
-        size = lengths.most_common(1)[0][0]
-        field = pa.field(name, pa.list_(pa.float32(), size))
-        batch = fitted_rows_to_batch(
-            [{name: value} for value in values], pa.schema([_lenient(field)]), first_row=first_row
-        )
-        column = batch.column(0)
-        same = len(lengths) == 1 and not column.null_count
-        return column.cast(field.type) if same else column
+    """Return a column typed by its values."""
     try:
         return pa.array([_plain(value) for value in values])
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as exc:
+    except (pa.ArrowException, OverflowError) as exc:
         raise DataError(
-            f"The type of column {name!r} cannot be read off its values: {exc}. Pass schema=..."
+            f"Rows {first_row} to {first_row + len(values) - 1}, column {name!r}: the type cannot "
+            f"be read off the values: {str(exc).rstrip('.')}. Pass schema=..."
         ) from exc
 
 

@@ -67,6 +67,13 @@ class Store:
         """Return the table's state within a transaction."""
         return table_row(db, self.id, self.name)
 
+    def current_name(self) -> str:
+        """Return the table's name as the catalog has it, the last known one if it was dropped."""
+        with self.catalog.read() as db:
+            found = db.execute("SELECT name FROM tables WHERE id = ?", (self.id,)).fetchone()
+        self.name = found[0] if found else self.name
+        return self.name
+
     def remove(self, names: Iterable[str]) -> None:
         """Unlink files that the catalog no longer names; readers keep what they have mapped.
 

@@ -23,8 +23,12 @@ class LocalTable(EngineTable):
     """
 
     def __init__(self, store: Store) -> None:
-        self.name = store.name
         self._store = store
+
+    @property
+    def name(self) -> str:
+        """Name of the table, the new one after it was renamed."""
+        return self._store.current_name()
 
     def schema(self) -> pa.Schema:
         """Return the current schema, metadata included."""
