@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "plugins": {"errors", "engines"},
     "engines": {"errors"},
     "embeddings": {"errors", "schema", "plugins"},
+    "media": {"errors", "embeddings"},
     "pipeline": {"errors", "schema", "plugins", "embeddings"},
     "table": {"errors", "schema", "plugins", "embeddings", "pipeline", "engines"},
 }

@@ -87,6 +87,26 @@ def test_exactly_the_poisoned_inputs_fail(bad, items, index):
     assert set(np.flatnonzero(~validity(out)).tolist()) == bad
 
 
+@pytest.mark.parametrize("bad", [{2}, {0, 5, 9}, set(range(10))])
+def test_inputs_named_together_cost_one_more_request(bad):
+    """A provider that knows all bad inputs of a call tells them at once, each with its reason."""
+
+    def answer(texts):
+        errors = {at: BadInputError(f"no {text}", row=at) for at, text in enumerate(texts)}
+        errors = {at: e for at, e in errors.items() if int(texts[at].split()[1]) in bad}
+        if not errors:
+            return vectors_of(texts)
+        first = errors.pop(min(errors))
+        first.others = errors
+        raise first
+
+    function = scripted(answer, max_items=10)
+    _, report = embed(function, TEXTS[:10], on_error="skip")
+    assert [row.row for row in report.failed] == sorted(bad)
+    assert all(f"no text {row.row}" in row.message for row in report.failed)
+    assert len(function.asked) == (1 if len(bad) == 10 else 2)
+
+
 def test_one_poisoned_text_among_five_thousand_loses_only_itself():
     """4,999 rows keep their vectors, and extra requests stay within the bound of one request."""
     function = scripted(poisoned("text 3210"), max_items=96, max_concurrency=8)

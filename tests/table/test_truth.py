@@ -262,25 +262,22 @@ def test_a_dry_run_estimates_and_changes_nothing(stocked: embow.Table, letters: 
 
 
 def test_rows_added_during_a_migration_are_migrated_too(
-    db: embow.Database, stocked: embow.Table, letters: Any
+    db: embow.Database, stocked: embow.Table, letters: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second writer in the middle of it loses nothing and leaves nothing behind."""
-    from embow.table import migration
+    from embow.table.backfill import Backfill
 
     other = db.open_table("words")
-    switch = migration._switch
+    check = Backfill.check
     added: list[int] = []
 
-    def slow_switch(*args: Any) -> Any:
+    def slow_check(self: Backfill) -> None:
+        check(self)
         if not added:
             added.append(other.add([{"text": "kiwi"}]).rows)
-        return switch(*args)
 
-    try:
-        migration._switch = slow_switch
-        stocked.migrate("vector", letters.create(scale=2.0))
-    finally:
-        migration._switch = switch
+    monkeypatch.setattr(Backfill, "check", slow_check)
+    stocked.migrate("vector", letters.create(scale=2.0))
     assert stocked.count_rows() == 4
     assert stocked.verify().ok
     rows = {r["text"]: max(r["vector"]) for r in stocked.to_arrow().to_pylist()}

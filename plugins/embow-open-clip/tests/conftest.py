@@ -17,8 +17,8 @@ import pytest
 import torch
 from PIL import Image
 
-
-# Here and in processes the tests start: torchvision from PyPI does not go with a CPU build of torch.
+# torchvision from PyPI does not go with a CPU build of torch. Processes the tests start need this
+# as well.
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests/support/cpu_torchvision"))
 importlib.import_module("mend_torchvision")
 

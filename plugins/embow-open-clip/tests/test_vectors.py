@@ -182,9 +182,7 @@ def test_bad_images_cost_one_more_look_at_their_batch(
 # -- weights ---------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_file_is_loaded(
-    folder: str, images: list[bytes], reference: Any
-) -> None:
+def test_a_checkpoint_file_is_loaded(folder: str, images: list[bytes], reference: Any) -> None:
     """A model by name takes its weights from a file, and is known by the file's content."""
     file = Path(folder) / "weights.pt"
     func = OpenClipEmbeddings.create(name="tiny-clip", pretrained=str(file))

@@ -102,7 +102,8 @@ class Fetcher:
         watch.start()
         try:
             connection.request("GET", _target(parts), headers=_headers())
-            yield connection.getresponse()
+            with connection.getresponse() as response:  # what is left unread is not waited for
+                yield response
             if expired.is_set():  # a body without a length seems to end where it was cut off
                 raise BadInputError(self._too_slow(url))
         except BadInputError:
@@ -116,6 +117,8 @@ class Fetcher:
         finally:
             watch.cancel()
             connection.close()
+            if connection.wire is not None:
+                connection.wire.close()
 
     def _connection(self, parts: SplitResult, timeout: float) -> _PinnedHTTP | _PinnedHTTPS:
         host, port = _host_and_port(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,8 @@ def _loaded(image: Any, settings: MediaSettings) -> Image:
         image.load()
     except Exception as exc:
         raise _undecodable(exc) from exc
-    return image  # type: ignore[no-any-return]
+    loaded: Image = image
+    return loaded
 
 
 def _undecodable(error: Exception) -> BadInputError:
@@ -87,7 +89,10 @@ def _of_array(array: NDArray[Any]) -> Image:
             "(height, width, 1, 3 or 4)."
         )
     pixels = _as_uint8(array)
-    return _pillow().fromarray(pixels[:, :, 0] if array.ndim == 3 and channels == 1 else pixels)  # type: ignore[no-any-return]
+    image: Image = _pillow().fromarray(
+        pixels[:, :, 0] if array.ndim == 3 and channels == 1 else pixels
+    )
+    return image
 
 
 def _as_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
@@ -104,12 +109,12 @@ def _as_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _pillow() -> Any:
     try:
-        import PIL.Image as pil
+        return importlib.import_module("PIL.Image")
     except ModuleNotFoundError as exc:
         raise MissingSdkError(
-            'Images are decoded with Pillow, which is not installed. Run: pip install "pillow>=10.3".'
+            "Images are decoded with Pillow, which is not installed. Run: "
+            'pip install "pillow>=10.3".'
         ) from exc
-    return pil
 
 
 def _known(pil: Any) -> dict[str, Any]:

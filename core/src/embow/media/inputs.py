@@ -55,9 +55,7 @@ def map_inputs(
             results = list(pool.map(attempt, inputs))
     done = [result for result in results if not isinstance(result, BadInputError)]
     if len(done) < len(results):
-        raise _joined(
-            {n: r for n, r in enumerate(results, first) if isinstance(r, BadInputError)}
-        )
+        raise _joined({n: r for n, r in enumerate(results, first) if isinstance(r, BadInputError)})
     return done
 
 

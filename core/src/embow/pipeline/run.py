@@ -27,8 +27,8 @@ Needs = Callable[["pa.RecordBatch", EmbedJob], NDArray[np.bool_]]
 
 BATCH_ROWS = 4096
 """Rows after which a batch is cut, so that a window of batches stays small."""
-BATCH_BYTES = 32 * 1024**2
-WINDOW_BYTES = 96 * 1024**2
+BATCH_BYTES = 16 * 1024**2
+WINDOW_BYTES = 48 * 1024**2
 """Bytes of rows and vectors that may be on their way at once."""
 WINDOW_ROWS = 4096
 """Rows that may always be, so that there is something to pack."""

@@ -5,19 +5,21 @@ Called by ``migration``. Writes nothing a reader sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as default
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from embow.engines.base import ROW_ID, ScanQuery
-from embow.errors import DataError
+from embow.errors import DataError, SchemaError
 from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob, PipelineOptions, content_hashes
 from embow.table.canary import Canaries, canary_batch, takes_text
 from embow.table.changes import stored_rows
+from embow.table.committing import again_on_conflict
 from embow.table.provenance import HASH_TYPE, hash_column
 from embow.table.vectors import validity, vector_array, vector_values
 from embow.table.verification import SAME_MODEL, cosine
@@ -36,6 +38,7 @@ class Backfill:
         table: Table to fill it in.
         job: Function, source and hidden column.
         options: Error, limit, cache and progress settings.
+        field: What the column will be once it is shown.
         canaries: Fixed texts that ride along.
         failed: Content hashes of sources that could not be embedded, where that is allowed.
     """
@@ -43,8 +46,9 @@ class Backfill:
     table: Table
     job: EmbedJob
     options: PipelineOptions
-    canaries: Canaries = field(default_factory=Canaries)
-    failed: set[bytes] = field(default_factory=set)
+    field: pa.Field
+    canaries: Canaries = default(default_factory=Canaries)
+    failed: set[bytes] = default(default_factory=set)
 
     @property
     def hashes(self) -> str:
@@ -53,15 +57,19 @@ class Backfill:
 
     def write_column(self, report: AddReport) -> None:
         """Add the hidden columns and fill them for the rows that are there now."""
+        vector = pa.field(self.job.vector_column, self.field.type)
+        self._add(vector, lambda: self._vectors(self._scan([self.job.source_column]), report))
+        self._add(pa.field(self.hashes, HASH_TYPE), self._source_hashes)
+
+    def _add(self, column: pa.Field, batches: Callable[[], Iterator[pa.RecordBatch]]) -> None:
         stored = self.table._engine_table
-        vector = self.job.vector_column
-        if vector not in stored.schema().names:
-            vector_field = pa.field(vector, pa.list_(pa.float32(), self.job.ndims))
-            stored.add_column(
-                vector_field, self._vectors(self._scan([self.job.source_column]), report)
-            )
-        if self.hashes not in stored.schema().names:
-            stored.add_column(pa.field(self.hashes, HASH_TYPE), self._source_hashes())
+        if column.name in stored.schema().names:
+            return
+        try:
+            again_on_conflict(lambda: stored.add_column(column, batches()))
+        except SchemaError:
+            if column.name not in stored.schema().names:
+                raise  # Else another process runs the same migration, and was faster.
 
     def fill_rows_added_since(self, report: AddReport) -> int:
         """Embed rows other writers added or changed meanwhile; return how many there were."""
@@ -75,13 +83,16 @@ class Backfill:
         return len(row_ids)
 
     def check(self) -> None:
-        """Compare counts, and a sample of vectors with a second embedding from the cache.
+        """Compare a sample of vectors with a second embedding from the cache.
 
         Raises:
-            DataError: A row has no vector, or a vector is another row's.
+            DataError: A vector is another row's, or a row lacks one that may not be null.
         """
-        if self._rows_without():
-            raise DataError(f"Rows of table {self.table.name!r} were left without a new vector.")
+        if not self.field.nullable and has_null(self.table, self.job.vector_column):
+            raise DataError(
+                f"Column {self.field.name!r} may not be null, and some rows could not be embedded "
+                "or have nothing to embed. Mend or delete them and call again."
+            )
         names = [self.job.source_column, self.job.vector_column]
         rows = self.table._engine_table.scan(ScanQuery(columns=names, limit=_SAMPLE)).read_all()
         for batch in rows.to_batches():
@@ -134,8 +145,7 @@ class Backfill:
         name = self.job.vector_column
         source_hashes = out.hashes[name]
         self.failed.update(source_hashes[i].as_py() for i in out.failed.get(name, {}))
-        data_type = pa.list_(pa.float32(), self.job.ndims)
-        vectors = vector_array(out.vectors[name], out.valid[name], data_type)
+        vectors = vector_array(out.vectors[name], out.valid[name], self.field.type)
         return pa.RecordBatch.from_arrays([out.batch.column(ROW_ID), vectors], [ROW_ID, name])
 
     def _with_canary(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -184,6 +194,12 @@ class Backfill:
             new = {name: vectors, self.hashes: hashes}
             columns = [new.get(f.name, batch.column(f.name)) for f in batch.schema]
             yield pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def has_null(table: Table, column: str) -> bool:
+    """Return whether any row has null in a column."""
+    rows = table._engine_table.scan(ScanQuery(columns=[column]))
+    return any(batch.column(0).null_count for batch in rows)
 
 
 def _ids(batch: pa.RecordBatch) -> list[int]:

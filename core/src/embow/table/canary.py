@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from embow.embeddings import TextEmbeddingFunction
+from embow.embeddings import Binding, TextEmbeddingFunction, read_bindings
+from embow.engines.base import EngineTable
+from embow.errors import CommitConflictError
 from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob
 from embow.pipeline.types import OPTIONAL_KEY
 
 CANARY_TEXT = "The quick brown fox jumps over the lazy dog."
 CANARY_KEY = b"_embow_canary"
+_TRIES = 5
 _MARK = {CANARY_KEY: b"row", OPTIONAL_KEY: b""}
 
 
@@ -92,6 +96,36 @@ def write_canaries(
         }
     merged[CANARY_KEY] = json.dumps(stored).encode()
     return merged
+
+
+def keep_canaries(stored: EngineTable, canaries: Canaries, bindings: Iterable[Binding]) -> None:
+    """Store the vectors of the fixed texts a write made, where none is stored yet.
+
+    The rows are committed already, so that a busy table is no error: the next write to it sends
+    the fixed text again.
+
+    Args:
+        stored: Table that was written to.
+        canaries: What the write made.
+        bindings: The functions that made it.
+    """
+    if not canaries.vectors:
+        return
+    made_by = {b.vector_column: b.fingerprint or "" for b in bindings}
+    for _ in range(_TRIES):
+        schema = stored.schema()
+        current = {b.vector_column: b.fingerprint or "" for b in read_bindings(schema).values()}
+        known = read_canaries(schema.metadata)
+        wanted = {
+            name: vector
+            for name, vector in canaries.vectors.items()
+            if name not in known and current.get(name) == made_by[name]
+        }
+        if not wanted:
+            return
+        with suppress(CommitConflictError):
+            stored.set_metadata(write_canaries(schema.metadata, wanted, made_by), expected=schema)
+            return
 
 
 def takes_text(job: EmbedJob, schema: pa.Schema) -> bool:

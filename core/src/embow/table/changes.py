@@ -17,6 +17,7 @@ from embow.engines.base import ROW_ID, Commit, ScanQuery
 from embow.engines.predicate import evaluate_expression
 from embow.errors import CommitConflictError, ConfigurationError
 from embow.pipeline import AddReport, PipelineOptions
+from embow.table.canary import keep_canaries
 from embow.table.committing import again_on_conflict, committing
 from embow.table.conform import Conformer, check_columns
 from embow.table.inputs import BATCH_ROWS
@@ -59,7 +60,7 @@ def add(
         commit = _overwrite(table, columns, writing.quarantine, batches)
     else:
         commit = _append(table, columns, writing.quarantine, batches)
-    table._keep_canaries(writing.canaries, columns)
+    keep_canaries(table._engine_table, writing.canaries, columns.bindings)
     return finish(table, report, commit, started)
 
 
@@ -68,10 +69,7 @@ def _overwrite(
 ) -> Commit:
     engine = table._database._engine
 
-    def needed() -> bool:
-        return quarantine.prepare() or quarantine.exists()
-
-    with committing(engine, batches, quarantine.start_over, needed) as rows:
+    with committing(engine, batches, quarantine.start_over, quarantine.is_concerned) as rows:
         return table._engine_table.overwrite(columns.physical, rows)
 
 
@@ -155,7 +153,7 @@ def _update_once(
     old_rows = stored_rows(table, row_ids)
     batches = writing.embedded((rewritten(old, changed(old), columns) for old in old_rows), report)
     commit = table._engine_table.replace(row_ids, batches, guard=columns.guard())
-    table._keep_canaries(writing.canaries, columns)
+    keep_canaries(table._engine_table, writing.canaries, columns.bindings)
     return UpdateResult(len(row_ids), commit.version, finish(table, report, commit, started))
 
 
@@ -191,9 +189,17 @@ def _retry_once(table: Table, options: PipelineOptions) -> AddReport:
     writing = columns.ingest(table._database._pipeline, options, BadVectorPolicy(), quarantine)
     batches = writing.batches(rows, report)
     engine = table._database._engine
-    with committing(engine, batches, lambda: quarantine.settle(row_ids)) as retried:
+
+    def settle() -> None:
+        quarantine.settle(row_ids)
+
+    def needed() -> bool:
+        quarantine.prepare()
+        return True
+
+    with committing(engine, batches, settle, needed) as retried:
         commit = append_guarded(table, columns, retried)
-    table._keep_canaries(writing.canaries, columns)
+    keep_canaries(table._engine_table, writing.canaries, columns.bindings)
     return finish(table, report, commit, started)
 
 

@@ -117,7 +117,7 @@ def _cast(column: pa.Array, target: pa.Field, first_row: int) -> pa.Array:
     if column.type == target.type:
         return column
     try:
-        return column.cast(target.type)
+        return _decoded(column, target.type).cast(target.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as exc:
         row, value = _first_unfit(column, target)
         where = f"Row {first_row + row}, column" if row is not None else "Column"
@@ -126,10 +126,20 @@ def _cast(column: pa.Array, target: pa.Field, first_row: int) -> pa.Array:
         ) from exc
 
 
+def _decoded(column: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Return dictionary values as plain ones where plain ones are wanted.
+
+    Arrow casts no dictionary of views, which is what categories of polars are.
+    """
+    if not pa.types.is_dictionary(column.type) or pa.types.is_dictionary(wanted):
+        return column
+    return column.dictionary.cast(wanted).take(column.indices)
+
+
 def _first_unfit(column: pa.Array, target: pa.Field) -> tuple[int | None, str]:
     for row in range(len(column)):
         try:
-            column.slice(row, 1).cast(target.type)
+            _decoded(column.slice(row, 1), target.type).cast(target.type)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
             return row, f"{column[row].as_py()!r:.60}"
     return None, f"type {column.type}"

@@ -24,6 +24,7 @@ from embow.pipeline import AddReport, Pipeline, RequestEvent
 from embow.plugins import discovery
 from embow.plugins.engines import engine_for
 from embow.table.bindings import TableSchema
+from embow.table.canary import keep_canaries
 from embow.table.committing import committing
 from embow.table.inputs import iter_batches
 from embow.table.provenance import is_hidden
@@ -116,6 +117,12 @@ class Database:
     def __getitem__(self, name: str) -> Table:
         return self.open_table(name)
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "A Database holds open files and cannot be sent to another process. Send its uri and "
+            "call embow.connect(uri) there."
+        )
+
     def __repr__(self) -> str:
         return f"Database({self.uri!r})"
 
@@ -190,14 +197,11 @@ class Database:
         writing = declared.ingest(self._pipeline, chosen, policy, quarantine)
         batches = writing.batches(data, report)
         overwrite = mode == "overwrite"
-
-        def needed() -> bool:
-            return quarantine.prepare() or quarantine.exists()
-
-        with committing(self._engine, batches, quarantine.start_over, needed) as rows:
+        concerned = quarantine.is_concerned
+        with committing(self._engine, batches, quarantine.start_over, concerned) as rows:
             engine_table = self._engine.create_table(name, stored, rows, overwrite=overwrite)
         table = Table(self, engine_table)
-        table._keep_canaries(writing.canaries, declared)
+        keep_canaries(engine_table, writing.canaries, declared.bindings)
         report.version = table.version
         table.last_report = report
         return table

@@ -23,7 +23,8 @@ from embow.errors import (
     PredicateError,
 )
 from embow.pipeline import AddReport
-from embow.table.changes import finish, keeping_rows, stored_rows
+from embow.table.canary import keep_canaries
+from embow.table.changes import finish, keeping_rows, matching_ids, stored_rows
 from embow.table.committing import again_on_conflict, committing
 from embow.table.conform import Conformer, check_columns
 from embow.table.ingest import take_rows
@@ -142,6 +143,7 @@ class MergeInsert:
         started = time.monotonic()
         table = self._table
         columns = table._columns()
+        seen = table.version
         match = self._match(incoming)
         report = AddReport()
         chosen = keeping_rows(table._options(options))
@@ -149,7 +151,6 @@ class MergeInsert:
         fitted = self._batches(incoming, match)
         batches = writing.embedded(fitted, report)
         gone = [row_id for _, row_id in match.updated] + match.deleted
-        seen = table.version
 
         def still_true() -> None:
             if table.version != seen and self._match(incoming) != match:
@@ -157,7 +158,7 @@ class MergeInsert:
 
         with committing(table._database._engine, batches, still_true) as rows:
             commit = table._engine_table.replace(gone, rows, guard=columns.guard())
-        table._keep_canaries(writing.canaries, columns)
+        keep_canaries(table._engine_table, writing.canaries, columns.bindings)
         finish(table, report, commit, started)
         updated, deleted = len(match.updated), len(match.deleted)
         return MergeResult(commit.version, len(match.inserted), updated, deleted, report)
@@ -186,8 +187,6 @@ class MergeInsert:
         """Return the rows a delete may touch, ``None`` for all."""
         if not self._delete or self._delete_where is None:
             return None
-        from embow.table.changes import matching_ids
-
         return set(matching_ids(self._table, self._delete_where))
 
     def _updatable(

@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from embow.embeddings import Binding, EmbeddingFunction, read_bindings
 from embow.embeddings.bindings import bindings_metadata
-from embow.engines.base import ScanQuery
+from embow.engines.base import Commit, ScanQuery
 from embow.errors import (
     CommitConflictError,
     ConfigurationError,
@@ -25,12 +27,13 @@ from embow.errors import (
 )
 from embow.pipeline import AddReport, EmbedJob, Estimate, PipelineOptions
 from embow.schema.protocol import METADATA_KEY
-from embow.table.backfill import Backfill
-from embow.table.canary import CANARY_KEY, Canaries, write_canaries
+from embow.table.backfill import Backfill, has_null
+from embow.table.canary import CANARY_KEY, write_canaries
 from embow.table.changes import finish, keeping_rows
+from embow.table.committing import again_on_conflict
 from embow.table.conform import check_columns
 from embow.table.identity import describe
-from embow.table.provenance import HIDDEN_PREFIX, hash_column
+from embow.table.provenance import HIDDEN_PREFIX, hash_column, new_column, old_column
 from embow.table.vectors import validity, vector_values
 from embow.table.verification import SAME_MODEL, cosine
 
@@ -38,7 +41,6 @@ if TYPE_CHECKING:
     from embow.table.table import Table
 
 PREVIOUS_KEY = b"_embow_previous"
-_SWITCH_TRIES = 20
 _SAMPLE = 32
 
 
@@ -57,7 +59,7 @@ class _Change:
     @property
     def shadow(self) -> str:
         """Hidden column the new vectors are written to; named after the model, for resuming."""
-        return f"{HIDDEN_PREFIX}_new_{self.vector}_{self.function.fingerprint()[:16]}"
+        return new_column(self.vector, self.function.fingerprint())
 
     @property
     def job(self) -> EmbedJob:
@@ -65,7 +67,14 @@ class _Change:
 
     @property
     def old(self) -> str:
-        return f"{HIDDEN_PREFIX}_old_{self.vector}"
+        return old_column(self.vector)
+
+    def field(self, schema: pa.Schema) -> pa.Field:
+        """Return the column as it will be: of the former one's number type and nullability."""
+        if self.vector not in schema.names:
+            return pa.field(self.vector, pa.list_(pa.float32(), self.function.ndims()))
+        former = schema.field(self.vector)
+        return former.with_type(pa.list_(former.type.value_type, self.function.ndims()))
 
 
 def add_embedding(
@@ -84,7 +93,7 @@ def add_embedding(
             f"Table {table.name!r} has a column {vector!r} already; to re-embed it use "
             f"migrate({vector!r}, function)."
         )
-    change = _Change(vector, source, function)
+    change = _Change(vector, source, _checked(function))
     chosen = _options(table, options)
     if dry_run:
         return _estimate(table, change, chosen)
@@ -102,7 +111,7 @@ def migrate(
 ) -> AddReport | Estimate:
     """Re-embed a column with another function. See ``Table.migrate``."""
     binding = _bound(table, vector)
-    if binding.fingerprint == function.fingerprint():
+    if binding.fingerprint == _checked(function).fingerprint():
         raise ConfigurationError(
             f"Column {vector!r} is embedded by this function already: "
             f"{describe(function.identity())}."
@@ -116,6 +125,11 @@ def migrate(
 
 def rollback(table: Table, vector: str) -> None:
     """Go back to the function and vectors before the latest migration. See ``Table.rollback``."""
+    with table._database._engine.atomic():
+        _roll_back(table, vector)
+
+
+def _roll_back(table: Table, vector: str) -> None:
     binding = _bound(table, vector)
     schema = table._engine_table.schema()
     change = _Change(vector, binding.source_column, binding.function())
@@ -129,6 +143,7 @@ def rollback(table: Table, vector: str) -> None:
         drop=[vector, hash_column(vector)],
         rename={change.old: vector, hash_column(change.old): hash_column(vector)},
         metadata=metadata,
+        nullable={vector: schema.field(vector).nullable or has_null(table, change.old)},
     )
 
 
@@ -172,6 +187,15 @@ def _least_similarity(
     return min(cosine(new, stored[i]) for new, i in zip(made, chosen, strict=True))
 
 
+def _checked(function: Any) -> EmbeddingFunction:
+    if isinstance(function, EmbeddingFunction):
+        return function
+    raise ConfigurationError(
+        f"An embedding function is needed, made with get_registry().get('...').create(...), not "
+        f"{function!r:.60}."
+    )
+
+
 def _bound(table: Table, vector: str) -> Binding:
     check_columns([vector], table.schema.names)
     binding = table._columns().binding(vector)
@@ -196,30 +220,43 @@ def _fill_and_switch(
 ) -> AddReport:
     started = time.monotonic()
     report = AddReport()
-    backfill = Backfill(table, change.job, keeping_rows(options))
+    field = change.field(table._engine_table.schema())
+    backfill = Backfill(table, change.job, keeping_rows(options), field)
     backfill.write_column(report)
-    for _ in range(_SWITCH_TRIES):
-        version = table.version
-        if backfill.fill_rows_added_since(report):
-            continue
-        backfill.check()
-        try:
-            commit = _switch(table, change, backfill.canaries, version, drop_old)
-        except CommitConflictError:
-            continue
-        return finish(table, report, commit, started)
+    commit = again_on_conflict(lambda: _catch_up_and_switch(change, backfill, report, drop_old))
+    return finish(table, report, commit, started)
+
+
+def _catch_up_and_switch(
+    change: _Change, backfill: Backfill, report: AddReport, drop_old: bool
+) -> Commit:
+    """Embed what other writers added meanwhile, and switch when nothing is left.
+
+    What came in during the embedding is embedded while the others wait, so that an end is reached.
+    """
+    table = backfill.table
+    version = table.version
+    settled = not backfill.fill_rows_added_since(report)
+    backfill.check()
+    with table._database._engine.atomic():
+        latest = table.version
+        settled = settled and latest == version
+        if settled or not backfill.fill_rows_added_since(report):
+            return _switch(backfill, change, latest, drop_old)
     raise CommitConflictError(
-        f"Other writers kept adding rows to table {table.name!r}. The new vectors are kept; call "
-        "again when fewer rows come in."
+        f"Other writers kept changing rows of table {table.name!r}. The new vectors are kept; call "
+        "again when fewer changes come in."
     )
 
 
-def _switch(table: Table, change: _Change, canaries: Canaries, version: int, drop_old: bool) -> Any:
+def _switch(backfill: Backfill, change: _Change, version: int, drop_old: bool) -> Commit:
     """Put the new column in the place of the old one, in one commit."""
+    table = backfill.table
     schema = table._engine_table.schema()
     hashes = hash_column
     rename = {change.shadow: change.vector, hashes(change.shadow): hashes(change.vector)}
     drop: list[str] = []
+    nullable = {change.vector: backfill.field.nullable}
     metadata = _with_binding(schema.metadata, change.binding)
     previous = json.loads(metadata.get(PREVIOUS_KEY, b"{}"))
     former = read_bindings(schema).get(change.vector)
@@ -228,17 +265,18 @@ def _switch(table: Table, change: _Change, canaries: Canaries, version: int, dro
     elif former is not None:
         rename |= {change.vector: change.old, hashes(change.vector): hashes(change.old)}
         previous[change.vector] = former.to_record()
+        nullable[change.old] = True  # Rows that come in from now on have nothing there.
     if change.old in schema.names:
         drop += [change.old, hashes(change.old)]
     if drop_old:
         previous.pop(change.vector, None)
     metadata[PREVIOUS_KEY] = json.dumps(previous).encode()
-    made = canaries.vectors.get(change.shadow)
+    made = backfill.canaries.vectors.get(change.shadow)
     if made is not None:
         fingerprints = {change.vector: change.function.fingerprint()}
         metadata = write_canaries(metadata, {change.vector: made}, fingerprints)
     return table._engine_table.alter_columns(
-        rename=rename, drop=drop, metadata=metadata, expected_version=version
+        rename=rename, drop=drop, metadata=metadata, nullable=nullable, expected_version=version
     )
 
 

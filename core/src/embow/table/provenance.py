@@ -20,6 +20,16 @@ def hash_column(vector_column: str) -> str:
     return f"{HIDDEN_PREFIX}_hash_{vector_column}"
 
 
+def new_column(vector_column: str, fingerprint: str) -> str:
+    """Return the hidden column that a migration fills, named after the model, for resuming."""
+    return f"{HIDDEN_PREFIX}_new_{vector_column}_{fingerprint[:16]}"
+
+
+def old_column(vector_column: str) -> str:
+    """Return the hidden column that keeps the vectors from before the latest migration."""
+    return f"{HIDDEN_PREFIX}_old_{vector_column}"
+
+
 def is_hidden(name: str) -> bool:
     """Return whether a column or table belongs to embow and not to the user."""
     return name.startswith(HIDDEN_PREFIX)

@@ -65,17 +65,18 @@ class Quarantine:
     def flush(self) -> None:
         """Store the remembered rows durably."""
         if self.pending:
-            stored = self._open_or_create()
+            stored = self._need()
             stored.append(self._take_pending(stored.schema()))
 
-    def exists(self) -> bool:
-        """Return whether there is a hidden table, rows in it or not."""
-        return self._open() is not None
+    def is_concerned(self) -> bool:
+        """Return whether there are remembered rows or a hidden table."""
+        return bool(self.pending) or self._open() is not None
 
     def start_over(self) -> None:
         """Store the remembered rows in the place of all earlier ones."""
-        stored = self._open_or_create()
-        stored.overwrite(self._stored_schema(), self._take_pending(self._stored_schema()))
+        schema = self._stored_schema()
+        rows = self._take_pending(schema)
+        self.engine.create_table(quarantine_name(self.table), schema, rows, overwrite=True)
 
     def rows(self) -> pa.Table:
         """Return the failed rows, with ``failed_column``, ``error_kind`` and ``error``."""
@@ -99,7 +100,7 @@ class Quarantine:
 
     def settle(self, row_ids: Sequence[int]) -> None:
         """Replace these rows by the ones that failed again."""
-        stored = self._open_or_create()
+        stored = self._need()
         stored.replace(row_ids, self._take_pending(stored.schema()))
 
     def drop(self) -> None:
@@ -122,6 +123,9 @@ class Quarantine:
             return self.engine.open_table(quarantine_name(self.table))
         except TableNotFoundError:
             return None
+
+    def _need(self) -> EngineTable:
+        return self.engine.open_table(quarantine_name(self.table))
 
     def _take_pending(self, schema: pa.Schema) -> list[pa.RecordBatch]:
         """Return the remembered rows in the columns of the hidden table, and forget them."""

@@ -6,7 +6,7 @@ method returns the query itself, so that calls chain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
@@ -34,7 +34,7 @@ class Query(Results):
     def __init__(self, table: Table) -> None:
         self._table = table
         self._where: list[str] = []
-        self._prefilter = True
+        self._late: list[str] = []
         self._columns: list[str] | None = None
         self._limit: int | None = None
         self._offset = 0
@@ -50,13 +50,15 @@ class Query(Results):
             prefilter: Filter before searching, so that ``limit`` rows come back where there are
                 that many. ``False`` filters the nearest rows, and may use ``_distance``.
         """
-        self._where.append(where)
-        self._prefilter = prefilter
+        (self._where if prefilter else self._late).append(where)
         return self
 
-    def select(self, columns: Sequence[str]) -> Self:
-        """Return only these columns, in this order."""
-        self._columns = _checked_columns(columns)
+    def select(self, columns: Sequence[str] | None) -> Self:
+        """Return only these columns, in this order; ``None`` for all.
+
+        ``_distance`` of a search comes too, last where it is not named.
+        """
+        self._columns = None if columns is None else _checked_columns(columns)
         return self
 
     def limit(self, limit: int | None) -> Self:
@@ -79,37 +81,41 @@ class Query(Results):
     def to_arrow(self) -> pa.Table:
         """Run the query and return an Arrow table."""
         reader = self._scan()
-        return pa.Table.from_batches(list(reader), schema=reader.schema)
+        table = pa.Table.from_batches(list(reader), schema=reader.schema)
+        if self._columns is None or ROW_ID not in self._columns:
+            return table
+        return table.select(self._columns)
 
     def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
         """Run the query and return a reader of record batches, read as it is pulled."""
-        reader = self._scan()
-        return reader if batch_size is None else _resized(reader, batch_size)
+        if batch_size is None:
+            return self._scan()
+        return _resized(self._scan(), _whole_number("batch_size", batch_size, least=1))
 
     def _scan(self) -> pa.RecordBatchReader:
         return self._table._engine_table.scan(
             ScanQuery(
                 columns=self._projection(),
-                predicate=self._table._predicate(self._condition()),
+                predicate=self._table._predicate(_joined([*self._where, *self._late])),
                 limit=self._limit,
                 offset=self._offset,
-                with_row_id=self._with_row_id,
+                with_row_id=self._wants_row_id(),
             )
         )
-
-    def _condition(self) -> str | None:
-        if not self._where:
-            return None
-        if len(self._where) == 1:
-            return self._where[0]
-        return " AND ".join(f"({condition})" for condition in self._where)
 
     def _projection(self) -> list[str]:
         visible = list(self._table.schema.names)
         if self._columns is None:
             return visible
-        check_columns(self._columns, [*visible, ROW_ID, DISTANCE])
+        check_columns(self._columns, [*visible, *self._computed()])
         return [name for name in self._columns if name in visible]
+
+    def _computed(self) -> list[str]:
+        """Return the columns that may be selected beside the table's."""
+        return [ROW_ID]
+
+    def _wants_row_id(self) -> bool:
+        return self._with_row_id or ROW_ID in (self._columns or ())
 
     # -- asynchronous twins -------------------------------------------------------------
 
@@ -172,6 +178,9 @@ class VectorSearch(Query):
 
     def distance_range(self, lower: float | None = None, upper: float | None = None) -> Self:
         """Keep rows with ``lower <= _distance < upper``."""
+        for name, bound in (("lower", lower), ("upper", upper)):
+            if bound is not None and not _is_real(bound):
+                raise ConfigurationError(f"{name} must be a number or None, not {bound!r:.60}.")
         self._range = (lower, upper)
         return self
 
@@ -188,21 +197,22 @@ class VectorSearch(Query):
 
     def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
         """Run the query and return a reader of record batches."""
+        if batch_size is not None:
+            _whole_number("batch_size", batch_size, least=1)
         return Results.to_batches(self, batch_size)
 
     def _vector_query(self) -> VectorQuery:
         assert self._limit is not None
-        condition = self._condition() if self._prefilter else None
         return VectorQuery(
             column=self._column,
             vectors=self._vectors(),
             k=self._limit,
             metric=self._metric,
             offset=self._offset,
-            predicate=self._table._predicate(condition),
+            predicate=self._table._predicate(_joined(self._where)),
             columns=self._read_columns(),
             distance_range=self._range,
-            with_row_id=self._with_row_id,
+            with_row_id=self._wants_row_id(),
         )
 
     def _vectors(self) -> NDArray[np.float32]:
@@ -212,19 +222,34 @@ class VectorSearch(Query):
 
     def _read_columns(self) -> list[str]:
         """Return the columns to read; a late filter may need others than those returned."""
-        if self._prefilter or not self._where:
-            return self._projection()
-        return list(self._table.schema.names)
+        chosen = self._projection()
+        return list(self._table.schema.names) if self._late else chosen
 
     def _finished(self, result: pa.Table) -> pa.Table:
-        if not self._prefilter and self._where:
-            result = self._table._filter_result(result, self._condition() or "")
-            result = result.select([*self._projection(), *_added(result)])
-        return result
+        late = _joined(self._late)
+        if late is not None:
+            result = self._table._filter_result(result, late)
+        if late is None and self._columns is None:
+            return result
+        chosen = self._projection() if self._columns is None else self._columns
+        return result.select([*chosen, *(n for n in _added(result) if n not in chosen)])
+
+    def _computed(self) -> list[str]:
+        return [ROW_ID, DISTANCE]
 
     async def aembed(self) -> NDArray[np.float32]:
         """Return the query vectors without searching."""
         return await self._table._database._in_thread(self._vectors)
+
+
+def _joined(conditions: Sequence[str]) -> str | None:
+    if len(conditions) < 2:
+        return conditions[0] if conditions else None
+    return " AND ".join(f"({condition})" for condition in conditions)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not np.isnan(value)
 
 
 def _added(result: pa.Table) -> Iterator[str]:
@@ -232,7 +257,7 @@ def _added(result: pa.Table) -> Iterator[str]:
 
 
 def _checked_columns(columns: Sequence[str]) -> list[str]:
-    if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
+    if isinstance(columns, (str, Mapping)) or not all(isinstance(name, str) for name in columns):
         raise ConfigurationError('select takes a list of column names: select(["a", "b"]).')
     return list(columns)
 

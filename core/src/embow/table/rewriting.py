@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from embow.table.bindings import TableSchema
 from embow.table.ingest import needs_name
-from embow.table.provenance import hash_column
+from embow.table.provenance import hash_column, old_column
 
 
 def rewritten(
@@ -40,6 +40,9 @@ def rewritten(
             needs = differs(old.column(source), new[source])
         values[hash_column(vector)] = hashes
         values[needs_name(vector)] = pa.array(needs.tolist(), pa.bool_())
+        # Kept for a rollback; their own hashes tell whether the source has changed since.
+        kept = (old_column(vector), hash_column(old_column(vector)))
+        values |= {name: old.column(name) for name in kept if name in old.schema.names}
     return pa.RecordBatch.from_arrays(list(values.values()), names=list(values))
 
 

@@ -46,22 +46,30 @@ def _as_vectors(query: Any) -> NDArray[np.float32] | None:
     if isinstance(query, (pa.Array, pa.ChunkedArray)):
         query = query.to_pylist()
     if isinstance(query, np.ndarray) and query.ndim in (1, 2) and query.dtype.kind in "fiu":
-        return _checked(query.astype(np.float32))
+        return _checked(query)
     if not isinstance(query, Sequence) or isinstance(query, (str, bytes, bytearray)) or not query:
         return None
     if not all(isinstance(v, (int, float, np.number, Sequence, np.ndarray)) for v in query):
         return None
+    if any(isinstance(v, (str, bytes)) for v in query):
+        return None
     try:
-        array = np.asarray(query, dtype=np.float32)
+        array = np.asarray(query, dtype=np.float64)
     except (ValueError, TypeError):
         return None
+    except OverflowError as exc:
+        raise BadVectorError("The query vector holds a number that is too large.") from exc
     return _checked(array) if array.ndim in (1, 2) else None
 
 
-def _checked(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    if not np.isfinite(vectors).all():
-        raise BadVectorError("The query vector holds NaN or infinity.")
-    return vectors
+def _checked(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    if not len(vectors):
+        raise BadVectorError("There is no vector to search for: the list of vectors is empty.")
+    with np.errstate(over="ignore"):
+        single: NDArray[np.float32] = vectors.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise BadVectorError("The query vector holds NaN, infinity, or a number too large.")
+    return single
 
 
 def _vector_columns(schema: pa.Schema) -> list[str]:

@@ -6,7 +6,6 @@ A facade: every capability has its own module, and reads and writes go through o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,7 +19,6 @@ from embow.errors import CommitConflictError, ConfigurationError
 from embow.pipeline import AddReport, Estimate, PipelineOptions
 from embow.table import changes, migration, verification
 from embow.table.bindings import TableSchema, job_of
-from embow.table.canary import Canaries, read_canaries, write_canaries
 from embow.table.changes import UpdateResult
 from embow.table.merge import MergeInsert
 from embow.table.quarantine import Quarantine
@@ -86,6 +84,12 @@ class Table(Results, AsyncTwins):
 
     def __len__(self) -> int:
         return self.count_rows()
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "A Table holds open files and cannot be sent to another process. Send the uri and the "
+            "name, and call embow.connect(uri).open_table(name) there."
+        )
 
     def __repr__(self) -> str:
         return f"Table({self.name!r}, version={self.version}, rows={self.count_rows()})"
@@ -310,29 +314,6 @@ class Table(Results, AsyncTwins):
         assert binding is not None
         job = job_of(binding)
         return self._database._pipeline.embed_queries(job.function, [query], self._options({}))
-
-    def _keep_canaries(self, canaries: Canaries, columns: TableSchema) -> None:
-        """Store the vectors of the fixed texts a write made, where none is stored yet.
-
-        The rows are committed already, so that a busy table is no error: the next write to it
-        sends the fixed text again.
-        """
-        made_by = {b.vector_column: b.fingerprint or "" for b in columns.bindings}
-        for _ in range(_METADATA_TRIES):
-            schema = self._engine_table.schema()
-            known = read_canaries(schema.metadata)
-            current = {b.vector_column: b.fingerprint or "" for b in self._columns().bindings}
-            wanted = {
-                name: vector
-                for name, vector in canaries.vectors.items()
-                if name not in known and current.get(name) == made_by[name]
-            }
-            if not wanted:
-                return
-            with suppress(CommitConflictError):
-                metadata = write_canaries(schema.metadata, wanted, made_by)
-                self._engine_table.set_metadata(metadata, expected=schema)
-                return
 
     def _set_metadata(self, change: Any) -> None:
         """Change the schema metadata, again where another writer was faster."""

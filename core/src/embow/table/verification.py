@@ -18,7 +18,7 @@ from embow.embeddings import Binding
 from embow.engines.base import ROW_ID, ScanQuery
 from embow.pipeline import AddReport, PipelineOptions, content_hashes
 from embow.table.bindings import job_of
-from embow.table.canary import read_canaries
+from embow.table.canary import keep_canaries, read_canaries
 from embow.table.changes import finish, keeping_rows, stored_rows
 from embow.table.committing import again_on_conflict
 from embow.table.ingest import needs_name
@@ -156,7 +156,7 @@ def _repair_once(table: Table, options: PipelineOptions) -> AddReport:
     )
     batches = writing.embedded(_marked(table, row_ids, broken), report)
     commit = table._engine_table.replace(row_ids, batches, guard=columns.guard())
-    table._keep_canaries(writing.canaries, columns)
+    keep_canaries(table._engine_table, writing.canaries, columns.bindings)
     return finish(table, report, commit, started)
 
 

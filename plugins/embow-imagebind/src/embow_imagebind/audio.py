@@ -134,7 +134,8 @@ def _mel_filters() -> NDArray[np.float64]:
     at[-1] = np.inf  # Kaldi leaves out the bin at half the rate
     left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     rising, falling = (at - left) / (centre - left), (right - at) / (right - centre)
-    return np.maximum(0.0, np.minimum(rising, falling))
+    filters: NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling))
+    return filters
 
 
 def _mel(hertz: Any) -> Any:

@@ -1,7 +1,7 @@
 """Find the ImageBind that is installed, and import only its model classes.
 
-Its package imports torchaudio, pytorchvideo and decord when it is imported as a whole, none of which
-is needed and the last two of which no longer install.
+Imported as a whole, its package asks for torchaudio, pytorchvideo and decord. None is needed
+here, and the last two no longer install.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import sys
 import threading
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -46,14 +47,17 @@ def load_imagebind(function: EmbeddingFunction) -> ImageBind:
         MissingSdkError: ImageBind, or a package its classes import, is not installed.
         PluginBrokenError: It fails to import, or lacks its vocabulary.
     """
-    for needed in ("torch", "einops", "timm", "ftfy", "regex", "iopath"):
+    for needed in ("torch", "PIL", "soundfile", "einops", "timm", "ftfy", "regex", "iopath"):
         load_sdk(function, needed)
     with _lock:
         folder = _bare_package()
         if folder is None:
             load_sdk(function, _PACKAGE)  # raises, saying what to install
-        models = load_sdk(function, f"{_PACKAGE}.models.imagebind_model")
-        parts = load_sdk(function, f"{_PACKAGE}.models.multimodal_preprocessors")
+        with warnings.catch_warnings():
+            # It imports names of timm by a path that newer releases of timm deprecate.
+            warnings.simplefilter("ignore", FutureWarning)
+            models = load_sdk(function, f"{_PACKAGE}.models.imagebind_model")
+            parts = load_sdk(function, f"{_PACKAGE}.models.multimodal_preprocessors")
     return ImageBind(models, parts.SimpleTokenizer(bpe_path=str(_vocabulary(folder))))
 
 

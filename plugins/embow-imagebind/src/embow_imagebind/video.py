@@ -70,7 +70,7 @@ def _of_array(frames: Any, rate: float) -> list[Pixels]:
     return [array[list(pair)] for pair in chosen]
 
 
-def frame_numbers(times: NDArray[np.float64], duration: float) -> list[tuple[int, ...]]:
+def frame_numbers(times: NDArray[np.float64], duration: float) -> list[tuple[int, int]]:
     """Return, for each clip, the first and the last of its frames."""
     chosen = []
     for start, end in clip_times(duration, CLIPS):
@@ -120,9 +120,13 @@ def _crops(pair: Tensor) -> list[Tensor]:
     frames = pair.permute(0, 3, 1, 2).float() / 255
     height, width = frames.shape[2:]
     short = min(height, width)
-    size = (SIZE, int(width / short * SIZE)) if height == short else (
-        int(height / short * SIZE),
-        SIZE,
+    size = (
+        (SIZE, int(width / short * SIZE))
+        if height == short
+        else (
+            int(height / short * SIZE),
+            SIZE,
+        )
     )
     frames = torch.nn.functional.interpolate(frames, size=size, mode="bilinear")
     mean, std = (torch.from_numpy(v)[:, None, None] for v in (MEAN, STD))

@@ -74,9 +74,13 @@ def _cropped(image: Image) -> Image:
     width, height = image.size
     scale = SIZE / min(width, height)
     # The longer side is cut down to whole pixels, as torchvision does.
-    size = (SIZE, int(SIZE * height / width)) if width <= height else (
-        int(SIZE * width / height),
-        SIZE,
+    size = (
+        (SIZE, int(SIZE * height / width))
+        if width <= height
+        else (
+            int(SIZE * width / height),
+            SIZE,
+        )
     )
     resized = image.resize(size, Resampling.BICUBIC) if scale != 1 else image
     left, top = round((size[0] - SIZE) / 2), round((size[1] - SIZE) / 2)

@@ -143,8 +143,9 @@ def coalesce(
     for batch in batches:
         for piece in _pieces(batch, max_rows, max_bytes):
             if pending and (rows + piece.num_rows > max_rows or size + piece.nbytes > max_bytes):
-                yield join(pending)
-                pending, rows, size = [], 0, 0
+                joined, pending, rows, size = join(pending), [], 0, 0
+                yield joined
+                del joined  # or it would be held while the next one gathers
             pending.append(piece)
             rows += piece.num_rows
             size += piece.nbytes

@@ -117,8 +117,12 @@ class LocalEngine(Engine):
 
         Other writers wait meanwhile, so have the rows ready before.
         """
-        with self._catalog.write():
-            yield
+        try:
+            with self._catalog.write():
+                yield
+        except BaseException:
+            self._stores.clear()  # A table made here may be gone, and its number free again.
+            raise
 
     def side_path(self, name: str) -> str | None:
         """Return a local path beside the catalog for a file such as the cache."""

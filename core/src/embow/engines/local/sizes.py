@@ -30,7 +30,7 @@ class Sizes:
     """
 
     block_rows: int = 2**16
-    block_bytes: int = 32 * _MIB
+    block_bytes: int = 16 * _MIB
     fragment_bytes: int = 256 * _MIB
     small_rows: int = 1024
     small_bytes: int = _MIB

@@ -83,15 +83,20 @@ def spool(folder: Path, field: pa.Field, batches: Iterable[pa.RecordBatch]) -> I
     row_ids = [np.empty(0, np.int64)]
     with storing(folder, "write below"):
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed below
-    with file:
-        with pa.ipc.new_stream(file, schema) as writer:
-            for batch in batches:
-                ids, values = _checked(batch, field)
-                row_ids.append(ids)
-                with storing(folder, "write below"):
-                    writer.write_batch(pa.RecordBatch.from_arrays([values], schema=schema))
-        file.flush()
+    try:
+        writer = pa.ipc.new_stream(file, schema)
+        for batch in batches:
+            ids, values = _checked(batch, field)
+            row_ids.append(ids)
+            with storing(folder, "write below"):
+                writer.write_batch(pa.RecordBatch.from_arrays([values], schema=schema))
+        with storing(folder, "write below"):
+            writer.close()
+            file.flush()
         yield _index(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), row_ids, field.type)
+    finally:
+        with storing(folder, "write below"):
+            file.close()  # Writes what is still buffered, which can fail once more.
 
 
 def _checked(batch: pa.RecordBatch, field: pa.Field) -> tuple[NDArray[np.int64], pa.Array]:

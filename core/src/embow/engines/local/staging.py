@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, groupby, islice
+from itertools import groupby
 
 import pyarrow as pa
 
 from embow.engines.local import tail as tails
-from embow.engines.local.blocks import coalesce, conform, with_norms
+from embow.engines.local.blocks import coalesce, conform, join, with_norms
 from embow.engines.local.files import NewFile, NewFiles
 from embow.engines.local.layout import Layout
 from embow.engines.local.records import (
@@ -36,20 +36,38 @@ def stage(
 ) -> Staged:
     """Pull all batches, in bounded memory; files are written unless the rows are few."""
     conformed = (conform(batch, layout) for batch in batches)
-    blocks = coalesce(conformed, sizes.block_rows, sizes.block_bytes)
-    first = list(islice(blocks, 2))
-    if not first:
-        return Staged(0, None, ())
-    if len(first) == 1 and _is_small(first[0], sizes):
-        return Staged(first[0].num_rows, first[0], ())
-    fragments = tuple(
-        write_fragments((with_norms(block) for block in chain(first, blocks)), files, sizes)
-    )
+    first = _first_rows(conformed, sizes)
+    rows = sum(batch.num_rows for batch in first)
+    if _is_small(first, sizes):
+        return Staged(rows, join(first) if rows else None, ())
+    every = _emptied(first, conformed)
+    blocks = map(with_norms, coalesce(every, sizes.block_rows, sizes.block_bytes))
+    fragments = tuple(write_fragments(blocks, files, sizes))
     return Staged(sum(each.rows for each in fragments), None, fragments)
 
 
-def _is_small(block: pa.RecordBatch, sizes: Sizes) -> bool:
-    return bool(block.num_rows <= sizes.small_rows and block.nbytes <= sizes.small_bytes)
+def _first_rows(batches: Iterator[pa.RecordBatch], sizes: Sizes) -> list[pa.RecordBatch]:
+    """Return the first batches, as few as tell whether there are few rows in all."""
+    first: list[pa.RecordBatch] = []
+    while _is_small(first, sizes) and (batch := next(batches, None)) is not None:
+        first.append(batch)
+    return first
+
+
+def _is_small(batches: list[pa.RecordBatch], sizes: Sizes) -> bool:
+    rows = sum(batch.num_rows for batch in batches)
+    size = sum(batch.nbytes for batch in batches)
+    return bool(rows <= sizes.small_rows and size <= sizes.small_bytes)
+
+
+def _emptied(
+    first: list[pa.RecordBatch], rest: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Yield all batches, holding none that has been handed on."""
+    first.reverse()
+    while first:
+        yield first.pop()
+    yield from rest
 
 
 def write_fragments(
