@@ -10,7 +10,9 @@ import pytest
 import embow
 from embow.embeddings import EmbeddingFunctionConfig
 from embow.errors import DataError, StorageError, TableNotFoundError
+from embow.table import changes
 from embow.table.backfill import Backfill
+from embow.table.merge import MergeInsert
 
 
 def test_a_failed_add_leaves_nothing_in_quarantine(
@@ -89,36 +91,36 @@ def test_rows_retried_during_a_migration_get_vectors_of_the_new_model(
     letters.refuse.add("bad")
     words.add([{"text": "good"}, {"text": "bad"}], on_error="quarantine")
     letters.refuse.clear()
-    embed = letters.generate_embeddings
+    append = changes.append_guarded
     moved: list[bool] = []
 
-    def migrated_meanwhile(self: Any, texts: list[str]) -> Any:
-        made = embed(self, texts)
-        if "bad" in texts and not moved:
+    def migrated_before(*args: Any) -> Any:
+        if not moved:
             moved.append(True)
             words.migrate("vector", letters.create(scale=2.0))
-        return made
+        return append(*args)
 
-    monkeypatch.setattr(letters, "generate_embeddings", migrated_meanwhile)
+    monkeypatch.setattr(changes, "append_guarded", migrated_before)
     words.retry_failed()
     rows = {row["text"]: max(row["vector"]) for row in words.to_arrow().to_pylist()}
     assert rows == {"good": 4.0, "bad": 2.0}
 
 
 def test_an_insert_of_a_merge_sees_keys_added_meanwhile(
-    words: embow.Table, letters: Any, monkeypatch: pytest.MonkeyPatch
+    words: embow.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A key that comes in while the merge embeds is updated, not inserted again."""
-    embed = letters.generate_embeddings
+    match = MergeInsert._match
     added: list[bool] = []
 
-    def added_meanwhile(self: Any, texts: list[str]) -> Any:
-        if "merged" in texts and not added:
+    def added_after(self: MergeInsert, incoming: pa.RecordBatch) -> Any:
+        found = match(self, incoming)
+        if not added:
             added.append(True)
             words.add([{"text": "first", "tag": "k"}])
-        return embed(self, texts)
+        return found
 
-    monkeypatch.setattr(letters, "generate_embeddings", added_meanwhile)
+    monkeypatch.setattr(MergeInsert, "_match", added_after)
     merge = words.merge_insert("tag").when_matched_update_all().when_not_matched_insert_all()
     merge.execute([{"text": "merged", "tag": "k"}])
     assert [row["text"] for row in words.to_arrow().to_pylist()] == ["merged"]

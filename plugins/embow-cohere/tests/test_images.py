@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from embow.errors import BadInputError
+from embow.media import MediaSettings
 from embow.testing.vectors import embed_values
-from embow_cohere.images import data_uri, is_image
+from embow_cohere import images
+from embow_cohere.images import is_image
 
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
+
+
+def data_uri(value):
+    """Read an image with the usual settings."""
+    return images.data_uri(value, MediaSettings())
 
 
 def encoded(form="PNG", color=(200, 30, 30)):
@@ -44,10 +52,17 @@ def test_pil_images_are_sent_as_png():
     assert decoded.getpixel((0, 0)) == (1, 2, 3)
 
 
-@pytest.mark.parametrize("value", [b"not an image", "https://example.com/a.png"])
-def test_what_cannot_be_sent_is_refused(value):
-    """Other bytes and web addresses are an error that says so."""
-    with pytest.raises(ValueError, match=r"Web addresses|Cohere takes PNG"):
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (b"not an image", "Cohere takes PNG"),
+        ("http://127.0.0.1:9/a.png", "127.0.0.1"),
+        ("no-such-file.png", "no-such-file.png"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused(value, says):
+    """Other bytes, private addresses and missing files are an error that says so."""
+    with pytest.raises(BadInputError, match=says):
         data_uri(value)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import os
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+
+from embow.errors import BadInputError
+from embow.media import Media, MediaSettings, read_bytes
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -19,41 +19,29 @@ _SIGNATURES = (
 
 def is_image(value: Any) -> bool:
     """Tell whether an input can only be an image: bytes, a path object, a PIL image, a data URI."""
+    if isinstance(value, Media):
+        return value.kind == "image"
     if isinstance(value, str):
         return value.startswith("data:image/")
     return isinstance(value, (bytes, bytearray, memoryview, os.PathLike)) or _is_pil(value)
 
 
-def data_uri(value: Any) -> str:
+def data_uri(value: Any, settings: MediaSettings) -> str:
     """Return an image as a data URI.
 
     Args:
-        value: Encoded bytes, a path, a ``file:`` URI, a PIL image, or a data URI.
+        value: Encoded bytes, a path, a ``file:``, ``data:``, ``http:`` or ``https:`` address, or a
+            PIL image.
+        settings: What may be read and fetched, and how much of it.
 
     Raises:
-        TypeError: It is none of these.
-        ValueError: The bytes are no PNG, JPEG, GIF or WebP image, or the address is a web one.
-        OSError: The file cannot be read.
+        BadInputError: It cannot be read, or is no PNG, JPEG, GIF or WebP image.
     """
-    if isinstance(value, str) and value.startswith("data:image/"):
-        return value
-    if _is_pil(value):
-        value = _png(value)
-    elif isinstance(value, (str, os.PathLike)):
-        value = _path(value).read_bytes()
-    if not isinstance(value, (bytes, bytearray, memoryview)):
-        raise TypeError(f"An image is bytes, a path or a PIL image, not {type(value).__name__}.")
-    content = bytes(value)
+    given = value.value if isinstance(value, Media) else value
+    if isinstance(given, str) and given.startswith("data:image/"):
+        return given
+    content = _png(given) if _is_pil(given) else read_bytes(given, settings)
     return f"data:{_media_type(content)};base64,{base64.b64encode(content).decode()}"
-
-
-def _path(value: str | os.PathLike[str]) -> Path:
-    parts = urlsplit(value) if isinstance(value, str) else None
-    if parts is not None and parts.scheme in ("http", "https"):
-        raise ValueError(f"Web addresses are not fetched: {parts.scheme}://{parts.hostname}/...")
-    if parts is not None and parts.scheme == "file":
-        return Path(url2pathname(parts.path))
-    return Path(value).expanduser()
 
 
 def _media_type(content: bytes) -> str:
@@ -62,7 +50,9 @@ def _media_type(content: bytes) -> str:
             return name
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
-    raise ValueError("Cohere takes PNG, JPEG, GIF and WebP images; these bytes are none of them.")
+    raise BadInputError(
+        "Cohere takes PNG, JPEG, GIF and WebP images; these bytes are none of them."
+    )
 
 
 def _is_pil(value: Any) -> bool:

@@ -28,6 +28,7 @@ from embow.embeddings import (
 )
 from embow.embeddings.remote import client_once, split_to_limits
 from embow.errors import BadOutputError
+from embow.media import MediaSettings, map_inputs
 from embow_cohere import failures, images
 from embow_cohere.models import MAX_ITEMS, MODELS
 
@@ -78,6 +79,10 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
     timeout: Annotated[float, operational] = Field(
         default=120.0, gt=0, description="Seconds one request may take."
     )
+    media: Annotated[MediaSettings, operational] = Field(
+        default_factory=MediaSettings,
+        description="What images may be read and fetched: addresses, sizes, folders.",
+    )
     requests_per_minute: Annotated[float | None, operational] = Field(
         default=None, gt=0, description="Limit of your account, which Cohere does not report."
     )
@@ -112,7 +117,7 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
         """Embed documents: texts, images, or both."""
         values = self.sanitize_input(inputs)
         if self.source_modality == "image":
-            values = [images.data_uri(value) for value in values]
+            values = self._data_uris(values)
         return self._embed(values, self.source_input_type)
 
     def compute_query_embeddings(self, query: Any, *args: Any, **kwargs: Any) -> Vectors:
@@ -156,7 +161,7 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
         self._require_images()
         model = MODELS.get(self.name)
         if model is None or model.flexible:
-            inputs = [_content(value) for value in values]
+            inputs = [_content(value) for value in self._with_data_uris(values)]
             parts = split_to_limits(inputs, self.limits(), self.count_tokens)
             return np.concatenate([self._request(input_type, inputs=list(p)) for p in parts])
         rows = np.empty((len(values), self.ndims()), dtype=np.float32)
@@ -164,8 +169,22 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
         if texts:
             rows[texts] = self._embed([values[i] for i in texts], input_type)
         for i in set(range(len(values))) - set(texts):  # these models take one image a request
-            rows[i] = self._request("image", images=[images.data_uri(values[i])])[0]
+            rows[i] = self._request("image", images=self._data_uris([values[i]]))[0]
         return rows
+
+    def _data_uris(self, values: Sequence[Any]) -> list[str]:
+        """Read images, several at a time. A bad one is reported with its position."""
+        return map_inputs(
+            lambda value: images.data_uri(value, self.media), list(values), self.media.workers
+        )
+
+    def _with_data_uris(self, values: Sequence[Any]) -> list[Any]:
+        """Return the inputs with every image as a data URI."""
+        return map_inputs(
+            lambda value: images.data_uri(value, self.media) if images.is_image(value) else value,
+            list(values),
+            self.media.workers,
+        )
 
     def _require_images(self) -> None:
         model = MODELS.get(self.name)
@@ -214,7 +233,7 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
 
 def _content(value: Any) -> dict[str, Any]:
     if images.is_image(value):
-        return {"content": [{"type": "image_url", "image_url": {"url": images.data_uri(value)}}]}
+        return {"content": [{"type": "image_url", "image_url": {"url": value}}]}
     return {"content": [{"type": "text", "text": require_texts([value])[0]}]}
 
 
