@@ -100,8 +100,9 @@ def check_columns(names: Sequence[str], known: Sequence[str]) -> None:
     Raises:
         UnknownColumnError: The message suggests the nearest name.
     """
+    there = frozenset(known)
     for name in names:
-        if name not in known:
+        if name not in there:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise UnknownColumnError(

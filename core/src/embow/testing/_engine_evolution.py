@@ -82,6 +82,21 @@ class EvolutionSuite(EngineTests):
         found = table.scan(ScanQuery(columns=["text"])).read_all()["text"].to_pylist()
         assert found == list("abcde")
 
+    def test_a_column_stands_where_its_name_stood(self, engine: Engine, table: EngineTable) -> None:
+        """The order of the columns stays when another one takes a name over."""
+        self.needs(engine, Capability.SCHEMA_EVOLUTION)
+        names = table.schema().names
+        table.add_column(pa.field("new", table.schema().field("text").type), [])
+        table.alter_columns(rename={"text": "old", "new": "text"})
+        assert table.schema().names == [*names, "old"]
+
+    def test_a_column_can_come_to_allow_nulls(self, engine: Engine, table: EngineTable) -> None:
+        """And to refuse them again, under its new name."""
+        self.needs(engine, Capability.SCHEMA_EVOLUTION)
+        for nullable in (False, True):
+            table.alter_columns(nullable={"text": nullable})
+            assert table.schema().field("text").nullable is nullable
+
     def test_a_dropped_column_stays_away(self, engine: Engine, table: EngineTable) -> None:
         """A column added later under its name starts empty."""
         self.needs(engine, Capability.SCHEMA_EVOLUTION)

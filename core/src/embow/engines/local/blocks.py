@@ -86,7 +86,7 @@ def conform(batch: pa.RecordBatch, layout: Layout) -> pa.RecordBatch:
         DataError: A null in a column that must not have one.
     """
     for name in batch.schema.names:
-        if name not in layout.schema.names:
+        if layout.schema.get_field_index(name) < 0:
             raise UnknownColumnError(
                 f"The rows have a column '{name}' that the table has not. "
                 f"{unknown_name(name, layout.schema.names)}"

@@ -49,6 +49,8 @@ def _cause(exc: Exception, path: Path) -> str:
     text = str(exc).rstrip(".")
     if isinstance(exc, sqlite3.Error):
         return _sqlite_cause(text, path)
+    if "recursion depth" in text:
+        return "a column is nested more deeply than an Arrow file can hold; flatten it"
     return f"the file is damaged or not an Arrow file ({text})"
 
 

@@ -61,7 +61,7 @@ class Layout:
     def check(self, names: Iterable[str]) -> None:
         """Raise `UnknownColumnError` for the first name that is not a column."""
         for name in names:
-            if name not in self.schema.names:
+            if self.schema.get_field_index(name) < 0:
                 raise UnknownColumnError(
                     f"There is no column '{name}'. {unknown_name(name, self.schema.names)}"
                 )

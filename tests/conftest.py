@@ -1,0 +1,14 @@
+"""What every test of the core gets. Sockets are guarded by ``tests/support/loopback_only.py``."""
+
+from __future__ import annotations
+
+import pytest
+
+from embow.embeddings import get_registry
+
+
+@pytest.fixture(autouse=True)
+def registry_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test register and reset as it likes: the next one finds what was there before."""
+    registry = get_registry()
+    monkeypatch.setattr(registry, "_classes", dict(registry._classes))

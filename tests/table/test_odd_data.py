@@ -1,0 +1,210 @@
+"""Data and arguments that are unusual: what fits is taken, the rest is refused by name."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import embow
+from embow.embeddings import EmbeddingFunctionConfig
+from embow.errors import (
+    BadVectorError,
+    ConfigurationError,
+    DataError,
+    EmbowError,
+    PredicateError,
+    SchemaError,
+    StorageError,
+)
+
+VECTORS = [[1.0, 2.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [{"vector": VECTORS[0]}, {"vector": VECTORS[1]}],
+        [{"vector": VECTORS[0]}, {"vector": None}],
+        [{"vector": np.array(VECTORS[0])}],
+        pd.DataFrame({"vector": [np.array(v) for v in VECTORS]}),
+        pl.DataFrame({"vector": VECTORS}),
+        pa.table({"vector": VECTORS}),
+    ],
+    ids=["dicts", "null", "numpy", "pandas", "polars", "arrow"],
+)
+def test_lists_in_a_column_named_vector_become_vectors(db: embow.Database, data: Any) -> None:
+    """A table made from data without a schema can be searched at once."""
+    table = db.create_table("t", data)
+    assert table.schema.field("vector").type == pa.list_(pa.float32(), 2)
+    assert table.search([1.0, 2.0]).limit(1).to_list()[0]["_distance"] == 0.0
+
+
+def test_a_vector_of_another_length_follows_the_policy(db: embow.Database) -> None:
+    """The most common length counts; the odd one is refused or mended as asked for."""
+    data = [{"vector": v} for v in ([1.0, 2.0], [3.0, 4.0], [5.0])]
+    with pytest.raises(BadVectorError, match="Row 2"):
+        db.create_table("t", data)
+    assert len(db.create_table("t", data, on_bad_vectors="drop")) == 2
+
+
+def test_a_table_made_from_polars_takes_rows_of_any_form(db: embow.Database, letters: Any) -> None:
+    """Views and categories of polars become plain text, so that dicts and frames still fit."""
+    frame = pl.DataFrame(
+        {
+            "text": ["a", "b"],
+            "kind": pl.Series(["x", "y"], dtype=pl.Categorical),
+            "grade": pl.Series(["p", "q"], dtype=pl.Enum(["p", "q"])),
+        }
+    )
+    functions = [EmbeddingFunctionConfig("vector", "text", letters.create())]
+    table = db.create_table("t", frame, embedding_functions=functions)
+    table.add([{"text": "c", "kind": "new", "grade": "r"}])
+    table.add(frame)
+    table.update("kind = 'x'", {"text": "z", "kind": "z"})
+    assert table.search("c").limit(1).to_list()[0]["grade"] == "r"
+    assert table.count_rows("kind = 'z'") == 2
+    assert table.verify().ok
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        ([{"_embow_note": "mine"}], "kept for the columns"),
+        ([{"note": None}], "'note'.*all of them are missing"),
+        ([{"number": 2**70}], "'number'.*too large"),
+        ([{1: "x"}], "key 1"),
+        (pd.DataFrame([["a", "b"]], columns=["x", "x"]), "Duplicate column"),
+        (pd.DataFrame({"mixed": ["a", 2]}), "mixed"),
+    ],
+)
+def test_data_that_cannot_be_kept_is_refused(db: embow.Database, data: Any, match: str) -> None:
+    """No value is dropped without a word, and the column is named."""
+    with pytest.raises(EmbowError, match=match):
+        db.create_table("t", data)
+    assert db.table_names() == []
+
+
+def test_an_absent_vector_column_is_left_to_its_function(db: embow.Database, letters: Any) -> None:
+    """Rows that say ``vector=None`` do not decide the type of the column."""
+    functions = [EmbeddingFunctionConfig("vector", "text", letters.create())]
+    rows = [{"text": "a", "vector": None}]
+    assert db.create_table("t", rows, embedding_functions=functions).verify().ok
+
+
+@pytest.mark.parametrize(
+    "vector", [pa.list_(pa.float32(), 25), pa.list_(pa.float32()), pa.string()], ids=str
+)
+def test_a_column_that_cannot_hold_the_vectors_is_refused(
+    db: embow.Database, letters: Any, vector: pa.DataType
+) -> None:
+    """A wrong length would shift every vector after the first; it is found at the declaration."""
+    schema = pa.schema([("text", pa.string()), ("vector", vector)])
+    functions = [EmbeddingFunctionConfig("vector", "text", letters.create())]
+    with pytest.raises(SchemaError, match=r"Vector\(26\)"):
+        db.create_table("t", schema=schema, embedding_functions=functions)
+
+
+def test_functions_to_bind_are_checked(db: embow.Database, letters: Any) -> None:
+    """Another object, or a column filled twice, is refused before anything is written."""
+    one = EmbeddingFunctionConfig("vector", "text", letters.create())
+    with pytest.raises(ConfigurationError, match="not Letters"):
+        db.create_table("t", [{"text": "a"}], embedding_functions=[one.function])
+    with pytest.raises(SchemaError, match="Two embedding functions"):
+        db.create_table("t", [{"text": "a"}], embedding_functions=[one, one])
+
+
+def _nested(depth: int) -> str:
+    return "(" * depth + "tag = 'a'" + ")" * depth
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda t: t.search().where(_nested(3000)).to_list(), PredicateError, "too deeply"),
+        (lambda t: t.count_rows(" or ".join(["tag = 'a'"] * 3000)), PredicateError, "IN"),
+        (lambda t: t.search().where(5).to_list(), PredicateError, "not int"),
+        (lambda t: t.search("a").distance_range("x"), ConfigurationError, "lower"),
+        (lambda t: t.search("a").distance_range(0, float("nan")), ConfigurationError, "upper"),
+        (lambda t: t.search("a").select({"text": "upper(text)"}), ConfigurationError, "list"),
+        (lambda t: t.search().to_batches(0), ConfigurationError, "batch_size"),
+        (lambda t: t.search("a").to_batches(-1), ConfigurationError, "batch_size"),
+        (lambda t: t.search(np.zeros((0, 26))), BadVectorError, "empty"),
+        (lambda t: t.search([1e39] * 26), BadVectorError, "too large"),
+        (lambda t: t.search([10**400] * 26), BadVectorError, "too large"),
+        (lambda t: t.search(["1"] * 26).to_list(), EmbowError, "not text"),
+        (lambda t: t.migrate("vector", "openai"), ConfigurationError, "embedding function"),
+        (lambda t: t.merge_insert("vector"), ConfigurationError, "cannot be a key"),
+        (
+            lambda t: (
+                t.merge_insert("tag")
+                .when_matched_update_all(where="source.tag")
+                .execute([{"tag": "a", "text": "b"}])
+            ),
+            PredicateError,
+            "not true or false",
+        ),
+        (pickle.dumps, TypeError, "open_table"),
+        (lambda t: pickle.dumps(t._database), TypeError, r"embow\.connect"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_the_reason(
+    words: embow.Table, call: Callable[[Any], Any], error: type[Exception], match: str
+) -> None:
+    """The message names the argument, and no error of a library comes through."""
+    words.add([{"text": "a", "tag": "a"}])
+    with pytest.raises(error, match=match):
+        call(words)
+
+
+def test_selected_columns_come_in_the_order_asked_for(words: embow.Table) -> None:
+    """The computed columns too."""
+    words.add([{"text": "a", "tag": "x"}])
+    search = words.search("a").select(["_distance", "tag", "_rowid"])
+    assert search.to_arrow().column_names == ["_distance", "tag", "_rowid"]
+    assert words.search().select(["_rowid", "tag"]).to_list() == [{"_rowid": 0, "tag": "x"}]
+    assert words.search().select(None).to_arrow().column_names == words.schema.names
+
+
+@pytest.mark.parametrize("late_first", [True, False])
+def test_early_and_late_filters_of_one_search_each_keep_their_place(
+    words: embow.Table, late_first: bool
+) -> None:
+    """The early one decides what is searched, the late one sees the distance."""
+    words.add([{"text": t, "tag": g} for t, g in [("a", "x"), ("ab", "x"), ("a", "y")]])
+    search = words.search("a").limit(2)
+    if late_first:
+        search.where("_distance < 1", prefilter=False).where("tag = 'x'")
+    else:
+        search.where("tag = 'x'").where("_distance < 1", prefilter=False)
+    assert [(r["text"], r["tag"]) for r in search.to_list()] == [("a", "x")]
+
+
+def test_closing_while_a_call_writes_is_named(tmp_path: Any) -> None:
+    """The call ends with an error that says what happened, and stores nothing."""
+    db = embow.connect(tmp_path / "db")
+    table = db.create_table("t", [{"n": 0}])
+
+    def rows() -> Any:
+        yield {"n": 1}
+        db.close()
+
+    with pytest.raises(StorageError, match="has been closed"):
+        table.add(rows())
+    with embow.connect(tmp_path / "db") as again:
+        assert len(again["t"]) == 1
+
+
+def test_a_key_given_as_a_list_is_refused(db: embow.Database) -> None:
+    """Merging needs keys that can be compared."""
+    table = db.create_table("t", [{"key": [1, 2], "value": 1}])
+    with pytest.raises(ConfigurationError, match="cannot be a key"):
+        table.merge_insert("key")
+    with pytest.raises(DataError, match="single value"):
+        table.add({"key": 5})
