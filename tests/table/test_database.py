@@ -251,3 +251,22 @@ def test_without_the_provider_everything_but_embedding_works(tmp_path: Path) -> 
     assert lines[:3] == ["1 ['aeiou']", "aeiou", "2"]
     assert len(lines) == 5
     assert all("vowels" in line and "import" in line for line in lines[3:])
+
+
+@pytest.mark.parametrize(
+    ("source", "vector", "says"),
+    [
+        (pa.int64(), pa.list_(pa.float32(), 26), "'text' is int64.*embeds text"),
+        (pa.date32(), pa.list_(pa.float32(), 26), "'text' is date32"),
+        (pa.string(), pa.list_(pa.int8(), 26), "whole numbers"),
+    ],
+)
+def test_columns_a_function_cannot_use_are_refused_at_once(
+    db: embow.Database, letters: Any, source: pa.DataType, vector: pa.DataType, says: str
+) -> None:
+    """A number as source, or a vector of whole numbers, is found before the first row."""
+    config = embow.embeddings.EmbeddingFunctionConfig("vector", "text", letters.create())
+    schema = pa.schema([("text", source), ("vector", vector)])
+    with pytest.raises(SchemaError, match=says):
+        db.create_table("t", schema=schema, embedding_functions=[config])
+    assert db.table_names() == []

@@ -392,3 +392,23 @@ def test_a_function_that_refuses_the_fixed_text_can_still_be_used(
     assert (report.rows, report.embedded, report.failed) == (2, 2, [])
     assert words.verify(remote=True).columns["vector"].drift is None
     assert words.verify().ok
+
+
+def test_a_migration_given_up_for_another_leaves_nothing_behind(
+    stocked: embow.Table, letters: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hidden columns of the first model go with the switch to the second."""
+    from embow.table import migration
+
+    def broken(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(migration, "_switch", broken)
+        with pytest.raises(KeyboardInterrupt):
+            stocked.migrate("vector", letters.create(scale=2.0))
+    begun = [name for name in stocked._engine_table.schema().names if "_new_" in name]
+    assert len(begun) == 2
+    stocked.migrate("vector", letters.create(scale=3.0))
+    assert [n for n in stocked._engine_table.schema().names if "_new_" in n] == []
+    assert stocked.verify().ok

@@ -12,12 +12,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from embow.embeddings import Binding, EmbeddingFunctionConfig, get_registry, read_bindings
-from embow.errors import ConfigurationError, SchemaError
+from embow.embeddings import (
+    Binding,
+    EmbeddingFunctionConfig,
+    TextEmbeddingFunction,
+    get_registry,
+    read_bindings,
+)
+from embow.errors import ConfigurationError, PluginError, SchemaError
 from embow.pipeline import EmbedJob, Pipeline, PipelineOptions
 from embow.schema.protocol import METADATA_KEY
 from embow.table.canary import Canaries, read_canaries
-from embow.table.identity import checked_function, require_same_identity
+from embow.table.identity import checked_function, describe, require_same_identity
 from embow.table.inference import inferred_schema
 from embow.table.ingest import Ingest
 from embow.table.provenance import HIDDEN_PREFIX, is_hidden, physical_schema, visible_schema
@@ -64,6 +70,7 @@ class TableSchema:
         for binding in bindings:
             _require_columns(visible, binding)
             _require_vector(visible.field(binding.vector_column), binding)
+            _require_readable(visible.field(binding.source_column), binding)
         physical = physical_schema(visible, [binding.vector_column for binding in bindings])
         return cls(visible, physical, bindings), data
 
@@ -194,12 +201,31 @@ def _refuse_hidden(schema: pa.Schema) -> None:
 def _require_vector(field: pa.Field, binding: Binding) -> None:
     """Refuse a column that cannot hold the function's vectors."""
     size = field.type.list_size if is_vector_type(field.type) else None
+    if size is not None and pa.types.is_integer(field.type.value_type):
+        raise SchemaError(
+            f"Column {field.name!r} holds whole numbers, which would cut the vectors of its "
+            "embedding function. Declare it with float32, float16 or float64."
+        )
     if size is None or binding.ndims not in (None, size):
         ndims = binding.ndims or "N"
         raise SchemaError(
             f"Column {field.name!r} is {field.type}, and its embedding function makes vectors of "
             f"{ndims} numbers. Declare it as Vector({ndims}), or in Arrow as "
             f"pa.list_(pa.float32(), {ndims})."
+        )
+
+
+def _require_readable(field: pa.Field, binding: Binding) -> None:
+    """Refuse numbers, dates and the like as the source of a function that reads text."""
+    try:
+        function = binding.function()
+    except (ConfigurationError, PluginError):
+        return  # Without the provider nothing is embedded, and nothing is known of it.
+    unreadable = pa.types.is_primitive(field.type) or pa.types.is_decimal(field.type)
+    if unreadable and isinstance(function, TextEmbeddingFunction):
+        raise SchemaError(
+            f"Column {field.name!r} is {field.type}, and {describe(function.identity())} embeds "
+            "text. Declare the column as str, or embed another one."
         )
 
 

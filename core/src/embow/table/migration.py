@@ -33,7 +33,13 @@ from embow.table.changes import finish, keeping_rows
 from embow.table.committing import again_on_conflict
 from embow.table.conform import check_columns
 from embow.table.identity import describe
-from embow.table.provenance import HIDDEN_PREFIX, hash_column, new_column, old_column
+from embow.table.provenance import (
+    HIDDEN_PREFIX,
+    abandoned_columns,
+    hash_column,
+    new_column,
+    old_column,
+)
 from embow.table.vectors import validity, vector_values
 from embow.table.verification import SAME_MODEL, cosine
 
@@ -268,6 +274,7 @@ def _switch(backfill: Backfill, change: _Change, version: int, drop_old: bool) -
         nullable[change.old] = True  # Rows that come in from now on have nothing there.
     if change.old in schema.names:
         drop += [change.old, hashes(change.old)]
+    drop += abandoned_columns(schema.names, change.vector, change.shadow)
     if drop_old:
         previous.pop(change.vector, None)
     metadata[PREVIOUS_KEY] = json.dumps(previous).encode()

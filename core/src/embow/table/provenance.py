@@ -7,6 +7,7 @@ where the user brought the vector. The user never sees these columns.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
@@ -23,6 +24,13 @@ def hash_column(vector_column: str) -> str:
 def new_column(vector_column: str, fingerprint: str) -> str:
     """Return the hidden column that a migration fills, named after the model, for resuming."""
     return f"{HIDDEN_PREFIX}_new_{vector_column}_{fingerprint[:16]}"
+
+
+def abandoned_columns(names: Iterable[str], vector_column: str, kept: str) -> list[str]:
+    """Return the hidden columns of migrations that were given up for another function."""
+    begun = re.compile(rf"{HIDDEN_PREFIX}_new_{re.escape(vector_column)}_[0-9a-f]{{16}}\Z")
+    given_up = {name for name in names if begun.match(name) and name != kept}
+    return [name for name in names if name in given_up | {hash_column(n) for n in given_up}]
 
 
 def old_column(vector_column: str) -> str:
