@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from embow.schema.vector import Vector as Vector
     from embow.table.aio import AsyncDatabase as AsyncDatabase
     from embow.table.aio import connect_async as connect_async
+    from embow.table.connect import connect as connect
     from embow.table.database import Database as Database
-    from embow.table.database import connect as connect
     from embow.table.table import Table as Table
 
 __version__ = "0.1.0"
@@ -32,7 +32,7 @@ _HOME = {
     "Table": "embow.table.table",
     "TextEmbeddingFunction": "embow.embeddings.base",
     "Vector": "embow.schema.vector",
-    "connect": "embow.table.database",
+    "connect": "embow.table.connect",
     "connect_async": "embow.table.aio",
     "get_registry": "embow.embeddings.registry",
     "register": "embow.embeddings.registry",

@@ -88,7 +88,7 @@ CHILD = """
 import os, sys
 import embow
 import openai.resources.embeddings
-import embow.table.database, embow.engines.local, embow.pipeline.pipeline
+import embow.table.connect, embow.engines.local, embow.pipeline.pipeline
 from embow_openai import OpenAIEmbeddings
 
 folder, url, rows = sys.argv[1], sys.argv[2], int(sys.argv[3])

@@ -11,7 +11,8 @@ import os
 from typing import Any, Self
 
 from embow.pipeline import AddReport
-from embow.table.database import Database, connect
+from embow.table.connect import connect
+from embow.table.database import Database
 from embow.table.table import Table
 
 

@@ -7,22 +7,19 @@ embedding functions meet.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 import pyarrow as pa
 
-from embow.engines.base import Engine, EngineOptions, EngineTable
+from embow.engines.base import Engine, EngineTable
 from embow.errors import ConfigurationError, TableExistsError, TableNotFoundError
 from embow.pipeline import AddReport, Pipeline, RequestEvent
 from embow.plugins import discovery
-from embow.plugins.engines import engine_for
 from embow.table.bindings import TableSchema
 from embow.table.canary import keep_canaries
 from embow.table.committing import committing
@@ -42,35 +39,6 @@ T = TypeVar("T")
 
 _TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _THREADS = 32
-
-
-def connect(
-    uri: str | os.PathLike[str],
-    *,
-    storage_options: dict[str, Any] | None = None,
-    observers: Sequence[Observer] = (),
-) -> Database:
-    """Open a database, creating its folder where it is a path that does not exist.
-
-    Args:
-        uri: A folder (``~`` is the home folder), or the URI of an engine plugin.
-        storage_options: Settings of the engine.
-        observers: Called with a ``RequestEvent`` for each provider request, from any thread,
-            beside those that plugins bring.
-
-    Raises:
-        ConfigurationError: No engine serves such a URI.
-        StorageError: The folder cannot be made or written.
-    """
-    if not isinstance(uri, (str, os.PathLike)):
-        raise ConfigurationError(
-            f"connect takes a folder or a URI, not {type(uri).__name__}: connect('./mydb')."
-        )
-    location = os.fspath(uri)
-    if "://" not in location:
-        location = str(Path(location).expanduser())
-    engine = engine_for(location)(location, EngineOptions(storage_options or {}))
-    return Database(location, engine, observers)
 
 
 class Database:

@@ -40,6 +40,7 @@ from embow.table.provenance import (
     new_column,
     old_column,
 )
+from embow.table.settings import change_metadata
 from embow.table.vectors import validity, vector_values
 from embow.table.verification import SAME_MODEL, cosine
 
@@ -166,7 +167,7 @@ def rebind(
             f"needed. Re-embed with migrate({vector!r}, function)."
         )
     record = Binding.from_record(function.to_binding(binding.source_column, vector))
-    table._set_metadata(lambda schema: _with_binding(schema.metadata, record))
+    change_metadata(table._engine_table, lambda schema: _with_binding(schema.metadata, record))
     return least
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from embow.engines.base import DISTANCE, ROW_ID, Metric, ScanQuery, VectorQuery
 from embow.errors import ConfigurationError
 from embow.table.conform import check_columns
-from embow.table.results import Results
+from embow.table.results import Results, rows_that_satisfy
 
 if TYPE_CHECKING:
     from embow.table.table import Table
@@ -228,7 +228,7 @@ class VectorSearch(Query):
     def _finished(self, result: pa.Table) -> pa.Table:
         late = _joined(self._late)
         if late is not None:
-            result = self._table._filter_result(result, late)
+            result = rows_that_satisfy(result, late)
         if late is None and self._columns is None:
             return result
         chosen = self._projection() if self._columns is None else self._columns

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
+from embow.engines.predicate import evaluate, parse_predicate
 from embow.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -64,6 +65,16 @@ class Results:
         Columns the model does not declare, such as ``_distance``, are left out.
         """
         return list(rows_to_models(self.to_arrow(), model))
+
+
+def rows_that_satisfy(result: pa.Table, where: str) -> pa.Table:
+    """Return the rows of a result that satisfy a condition, which may name ``_distance``."""
+    predicate = parse_predicate(where, result.schema)
+    batches = [
+        batch.filter(pa.array(evaluate(predicate, batch).tolist(), pa.bool_()))
+        for batch in result.to_batches()
+    ]
+    return pa.Table.from_batches(batches, schema=result.schema)
 
 
 def rows_to_models(table: pa.Table, model: type[M]) -> Iterator[M]:

@@ -6,16 +6,19 @@ A setting given to a call wins over the table's own, which wins over the default
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
 import pyarrow as pa
 
-from embow.errors import ConfigurationError
+from embow.engines.base import EngineTable
+from embow.errors import CommitConflictError, ConfigurationError
 from embow.pipeline import PipelineOptions
 from embow.pipeline.types import OnError, OnLong
 
 SETTINGS_KEY = b"_embow_settings"
+_METADATA_TRIES = 5
 _CHOICES = {"on_error": get_args(OnError), "on_long": get_args(OnLong)}
 
 
@@ -61,6 +64,24 @@ def pipeline_options(settings: TableSettings, **given: Any) -> PipelineOptions:
     merged = {name: value for name, value in asdict(settings).items() if value is not None}
     merged.update({name: value for name, value in given.items() if value is not None})
     return PipelineOptions(**merged)
+
+
+def change_metadata(
+    stored: EngineTable, change: Callable[[pa.Schema], Mapping[bytes, bytes]]
+) -> None:
+    """Change a table's schema metadata, again where another writer was faster.
+
+    Raises:
+        CommitConflictError: Others were faster ``_METADATA_TRIES`` times in a row.
+    """
+    for attempt in range(_METADATA_TRIES):
+        schema = stored.schema()
+        try:
+            stored.set_metadata(change(schema), expected=schema)
+            return
+        except CommitConflictError:
+            if attempt == _METADATA_TRIES - 1:
+                raise
 
 
 def _check_choice(name: str, value: Any) -> None:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from embow.embeddings import EmbeddingFunction, EmbeddingFunctionConfig
 from embow.engines.base import EngineTable
-from embow.engines.predicate import Predicate, evaluate, parse_predicate
-from embow.errors import CommitConflictError, ConfigurationError
+from embow.engines.predicate import Predicate, parse_predicate
+from embow.errors import ConfigurationError
 from embow.pipeline import AddReport, Estimate, PipelineOptions
 from embow.table import changes, migration, verification
 from embow.table.bindings import TableSchema, job_of
@@ -25,14 +25,12 @@ from embow.table.quarantine import Quarantine
 from embow.table.query import Query
 from embow.table.results import Results
 from embow.table.searching import plan_search
-from embow.table.settings import TableSettings, pipeline_options
+from embow.table.settings import TableSettings, change_metadata, pipeline_options
 from embow.table.twins import AsyncTwins
 from embow.table.vectors import BadVectorPolicy, OnBadVectors
 
 if TYPE_CHECKING:
     from embow.table.database import Database
-
-_METADATA_TRIES = 5
 
 
 class Table(Results, AsyncTwins):
@@ -275,7 +273,9 @@ class Table(Results, AsyncTwins):
     def configure(self, *, on_error: str | None = None, on_long: str | None = None) -> None:
         """Set defaults of :meth:`add` for this table, kept with it; ``None`` clears one."""
         settings = TableSettings(on_error=on_error, on_long=on_long)
-        self._set_metadata(lambda schema: dict(settings.into(schema).metadata or {}))
+        change_metadata(
+            self._engine_table, lambda schema: dict(settings.into(schema).metadata or {})
+        )
 
     def optimize(self) -> dict[str, Any]:
         """Merge small pieces, drop deleted rows and unused files; return what was done."""
@@ -296,15 +296,6 @@ class Table(Results, AsyncTwins):
     def _predicate(self, where: str | None) -> Predicate | None:
         return None if where is None else parse_predicate(where, self.schema)
 
-    def _filter_result(self, result: pa.Table, where: str) -> pa.Table:
-        """Return the rows of a result that satisfy a condition, which may name ``_distance``."""
-        predicate = parse_predicate(where, result.schema)
-        batches = [
-            batch.filter(pa.array(evaluate(predicate, batch).tolist(), pa.bool_()))
-            for batch in result.to_batches()
-        ]
-        return pa.Table.from_batches(batches, schema=result.schema)
-
     def _quarantine(self) -> Quarantine:
         return Quarantine(self._database._engine, self.name, self.schema)
 
@@ -314,14 +305,3 @@ class Table(Results, AsyncTwins):
         assert binding is not None
         job = job_of(binding)
         return self._database._pipeline.embed_queries(job.function, [query], self._options({}))
-
-    def _set_metadata(self, change: Any) -> None:
-        """Change the schema metadata, again where another writer was faster."""
-        for attempt in range(_METADATA_TRIES):
-            schema = self._engine_table.schema()
-            try:
-                self._engine_table.set_metadata(change(schema), expected=schema)
-                return
-            except CommitConflictError:
-                if attempt == _METADATA_TRIES - 1:
-                    raise
