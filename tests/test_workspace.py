@@ -39,7 +39,7 @@ each_member = pytest.mark.parametrize("member", MEMBERS)
 def needs_torch(folder: str) -> bool:
     """Return whether a plugin's SDK stays out of the lock."""
     requirements = map(Requirement, PLUGINS[folder]["project"]["dependencies"])
-    return folder == "embow-imagebind" or any(r.name in HEAVY for r in requirements)
+    return any(r.name in HEAVY for r in requirements)
 
 
 def tox_environments() -> set[str]:

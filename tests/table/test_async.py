@@ -56,6 +56,7 @@ def test_the_loop_runs_on_while_a_call_embeds(tmp_path: Path) -> None:
             table = await db.create_table("words", schema=_schema())
             adding = asyncio.create_task(table.add([{"text": "a"}]))
             while not HELD.entered.is_set():
+                assert not adding.done(), adding.exception()
                 await asyncio.sleep(0)
             assert not adding.done()
             assert await table.count_rows() == 0
