@@ -43,8 +43,9 @@ class OpenTelemetryObserver:
         meter_provider: Where metrics go; the global one by default.
 
     Example:
-        >>> from embow.pipeline import Pipeline
-        >>> pipeline = Pipeline(None, observers=[OpenTelemetryObserver()])
+        >>> import embow
+        >>> from embow.pipeline.otel import OpenTelemetryObserver
+        >>> db = embow.connect("./mydb", observers=[OpenTelemetryObserver()])
     """
 
     def __init__(
