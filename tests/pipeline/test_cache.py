@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import sqlite3
@@ -194,7 +195,8 @@ def test_a_log_left_by_a_deleted_file_is_not_replayed(path):
     embed(function, TEXTS, pipeline=pipeline)
     embed(function, TEXTS, pipeline=pipeline)
     pipeline.close()
-    (healthy,) = sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        (healthy,) = db.execute("PRAGMA integrity_check").fetchone()
     assert (function.sent, healthy) == (300, "ok")
 
 

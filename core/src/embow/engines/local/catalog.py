@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +72,9 @@ class Catalog:
             except BaseException:
                 self._writer.close()
                 raise
+        # A catalog that is forgotten is closed; Python 3.13 warns of connections that are not.
+        forgotten = weakref.finalize(self, _close, self._reader, self._writer)
+        forgotten.atexit = False
 
     def _prepare(self) -> None:
         if self._owner() != _APPLICATION:
@@ -140,8 +144,12 @@ class Catalog:
     def close(self) -> None:
         """Close both connections."""
         with self._writing, self._reading:
-            self._reader.close()
-            self._writer.close()
+            _close(self._reader, self._writer)
+
+
+def _close(*connections: sqlite3.Connection) -> None:
+    for connection in connections:
+        connection.close()
 
 
 def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
