@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Protocol
@@ -219,6 +220,8 @@ class Lane:
     def join(self) -> None:
         """Wait for the threads. They end once ``stopping`` or ``cancelled`` is set."""
         self.wake()
+        if sys.is_finalizing():
+            return  # The interpreter has ended them already, and some releases wait for ever.
         for thread in self._threads:
             thread.join()
 

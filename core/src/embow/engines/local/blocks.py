@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 
 import numpy as np
@@ -132,6 +133,16 @@ def with_norms(batch: pa.RecordBatch) -> pa.RecordBatch:
         if is_vector(array.type):
             batch = batch.append_column(name + NORM_SUFFIX, norm_array(array))
     return batch
+
+
+@contextmanager
+def ending(batches: Iterable[object]) -> Iterator[None]:
+    """Close a generator of batches on leaving, so that what feeds it ends at once."""
+    try:
+        yield
+    finally:
+        if isinstance(batches, Generator):
+            batches.close()
 
 
 def coalesce(

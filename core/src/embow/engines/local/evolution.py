@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from embow.engines.base import Commit
-from embow.engines.local.blocks import with_norms
+from embow.engines.local.blocks import ending, with_norms
 from embow.engines.local.commits import check_generation, without_tail
 from embow.engines.local.files import NewFiles
 from embow.engines.local.layout import Layout
@@ -78,7 +78,7 @@ def add_column(store: Store, field: pa.Field, batches: Iterable[pa.RecordBatch])
     Raises:
         CommitConflictError: Others kept exchanging or overwriting the rows.
     """
-    with spool(store.data, field, batches) as values:
+    with ending(batches), spool(store.data, field, batches) as values:
         for _ in range(_ATTEMPTS):
             commit = _try_add_column(store, field, values)
             if commit is not None:

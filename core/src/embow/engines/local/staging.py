@@ -10,7 +10,7 @@ from itertools import groupby
 import pyarrow as pa
 
 from embow.engines.local import tail as tails
-from embow.engines.local.blocks import coalesce, conform, join, with_norms
+from embow.engines.local.blocks import coalesce, conform, ending, join, with_norms
 from embow.engines.local.files import NewFile, NewFiles
 from embow.engines.local.layout import Layout
 from embow.engines.local.records import (
@@ -35,14 +35,15 @@ def stage(
     batches: Iterable[pa.RecordBatch], layout: Layout, files: NewFiles, sizes: Sizes
 ) -> Staged:
     """Pull all batches, in bounded memory; files are written unless the rows are few."""
-    conformed = (conform(batch, layout) for batch in batches)
-    first = _first_rows(conformed, sizes)
-    rows = sum(batch.num_rows for batch in first)
-    if _is_small(first, sizes):
-        return Staged(rows, join(first) if rows else None, ())
-    every = _emptied(first, conformed)
-    blocks = map(with_norms, coalesce(every, sizes.block_rows, sizes.block_bytes))
-    fragments = tuple(write_fragments(blocks, files, sizes))
+    with ending(batches):
+        conformed = (conform(batch, layout) for batch in batches)
+        first = _first_rows(conformed, sizes)
+        rows = sum(batch.num_rows for batch in first)
+        if _is_small(first, sizes):
+            return Staged(rows, join(first) if rows else None, ())
+        every = _emptied(first, conformed)
+        blocks = map(with_norms, coalesce(every, sizes.block_rows, sizes.block_bytes))
+        fragments = tuple(write_fragments(blocks, files, sizes))
     return Staged(sum(each.rows for each in fragments), None, fragments)
 
 
