@@ -223,12 +223,12 @@ def test_a_folder_that_cannot_be_made_turns_the_cache_off(tmp_path, caplog):
 
 def test_another_programs_database_is_left_alone(path, caplog):
     """``EMBOW_CACHE`` that names a foreign file does not write into it."""
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("CREATE TABLE theirs(x)")
     db.close()
     with caplog.at_level(logging.WARNING):
         embed(scripted(), ["a"], pipeline=Pipeline(path))
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         tables = db.execute("SELECT name FROM sqlite_schema").fetchall()
     db.close()
     assert tables == [("theirs",)]
