@@ -4,7 +4,8 @@
 EmbowError
 ├── ConfigurationError (ValueError)        an argument, variable or setting is wrong
 │   ├── VariableNotFoundError              "$var:NAME" has no value
-│   └── MissingCredentialError             no key in argument, variable or environment
+│   ├── MissingCredentialError             no key in argument, variable or environment
+│   └── UntrustedError                     a table asks for what only this process may decide
 ├── PluginError
 │   ├── ProviderNotFoundError (KeyError)   nothing known under that name
 │   ├── ProviderNotInstalledError (ImportError)  known, but its distribution is missing
@@ -22,10 +23,14 @@ EmbowError
 │   └── PredicateError                     a filter that cannot be parsed or typed
 ├── TableError
 │   ├── TableNotFoundError (ValueError)
-│   └── TableExistsError (ValueError)
+│   ├── TableExistsError (ValueError)
+│   ├── VersionNotFoundError (ValueError)  a version or tag that is not there, or no longer
+│   ├── TagError (ValueError)              a tag that exists already, or has no such name
+│   └── CheckedOutError (ValueError)       a write while an earlier version is checked out
 ├── EngineError
 │   ├── StorageError (OSError)             unwritable folder, full disk, damaged file
 │   ├── CommitConflictError                another writer changed the same rows first
+│   ├── StagedGoneError                    rows were staged, and removed before their commit
 │   └── UnsupportedOperationError (NotImplementedError)  a capability the engine lacks
 ├── BudgetExceededError                    the next request would cost more than budget= allows
 └── EmbeddingError                         a provider call failed for good
@@ -43,9 +48,18 @@ EmbowError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
+
+
+def near_name(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean '...'?`` for a misspelt name, or nothing where none is near."""
+    import difflib
+
+    by_folded = {each.casefold(): each for each in known}
+    close = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    return f" Did you mean '{by_folded[close[0]]}'?" if close else ""
 
 
 class EmbowError(Exception):
@@ -62,6 +76,10 @@ class VariableNotFoundError(ConfigurationError):
 
 class MissingCredentialError(ConfigurationError):
     """A provider needs a key and found none in its argument, variable or environment."""
+
+
+class UntrustedError(ConfigurationError):
+    """A table names an address, a variable, a folder or code that this process did not allow."""
 
 
 class PluginError(EmbowError):
@@ -139,6 +157,18 @@ class TableExistsError(TableError, ValueError):
     """A table of that name is already there."""
 
 
+class VersionNotFoundError(TableError, ValueError):
+    """The table has no such version or tag, or no longer."""
+
+
+class TagError(TableError, ValueError):
+    """A tag is there already, is not there, or has a name that a tag cannot have."""
+
+
+class CheckedOutError(TableError, ValueError):
+    """The table cannot be changed while an earlier version is checked out."""
+
+
 class EngineError(EmbowError):
     """A storage engine could not do what was asked."""
 
@@ -149,6 +179,10 @@ class StorageError(EngineError, OSError):
 
 class CommitConflictError(EngineError):
     """Another writer changed the same rows or table first; read again and retry."""
+
+
+class StagedGoneError(EngineError):
+    """Rows were written but not committed before their lease ended, and were removed."""
 
 
 class UnsupportedOperationError(EngineError, NotImplementedError):

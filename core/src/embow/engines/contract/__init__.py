@@ -1,0 +1,93 @@
+"""The contract of a storage engine: snapshots that are read, rows that are staged, one commit.
+
+Three ideas carry it. A **snapshot** is one version of a table, readable for as long as it is held.
+**Staged** rows are written durably and seen by nobody. A **commit** makes them part of the table if
+what it was planned on still holds, and changes nothing otherwise.
+
+An engine never sees an embedding function. It stores physical columns, whose names begin with a
+letter or ``_``, hold only letters, digits and ``_``, and have at most `NAME_BYTES` bytes; what they
+are called by users is kept in the table's metadata by the layer above.
+
+An author subclasses `Engine`, `EngineTable` and `Snapshot` and writes their abstract methods.
+Everything that can be said once for all engines (checks of a query, filters a store cannot
+compile, the retry loop, refusing what is not there) is here and calls the methods that begin with
+an underscore.
+"""
+
+from __future__ import annotations
+
+from embow.engines.contract.engine import (
+    Engine,
+    EngineOptions,
+)
+from embow.engines.contract.queries import (
+    Metric,
+    ScanQuery,
+    TextQuery,
+    VectorQuery,
+    check_columns,
+    check_schema,
+    is_physical,
+    is_vector,
+)
+from embow.engines.contract.records import (
+    DISTANCE,
+    LEASE,
+    NAME_BYTES,
+    RELEVANCE,
+    RESERVED,
+    RETENTION,
+    ROW_ID,
+    SCORE,
+    Base,
+    Capability,
+    Change,
+    Commit,
+    IndexInfo,
+    OptimizeReport,
+    RowIds,
+    Staged,
+    Version,
+    require,
+)
+from embow.engines.contract.snapshot import (
+    Snapshot,
+    row_ids_of,
+)
+from embow.engines.contract.table import (
+    EngineTable,
+)
+
+__all__ = [
+    "DISTANCE",
+    "LEASE",
+    "NAME_BYTES",
+    "RELEVANCE",
+    "RESERVED",
+    "RETENTION",
+    "ROW_ID",
+    "SCORE",
+    "Base",
+    "Capability",
+    "Change",
+    "Commit",
+    "Engine",
+    "EngineOptions",
+    "EngineTable",
+    "IndexInfo",
+    "Metric",
+    "OptimizeReport",
+    "RowIds",
+    "ScanQuery",
+    "Snapshot",
+    "Staged",
+    "TextQuery",
+    "VectorQuery",
+    "Version",
+    "check_columns",
+    "check_schema",
+    "is_physical",
+    "is_vector",
+    "require",
+    "row_ids_of",
+]

@@ -1,0 +1,196 @@
+"""What passes between an engine and the layer above: plain values, most of them picklable."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embow.errors import UnsupportedOperationError
+
+RowIds = NDArray[np.int64]
+"""Row ids, int64. They only grow; one is never given to another row, nor to a changed one."""
+
+ROW_ID = "_rowid"
+DISTANCE = "_distance"
+SCORE = "_score"
+RELEVANCE = "_relevance_score"
+RESERVED = (ROW_ID, DISTANCE, SCORE, RELEVANCE)
+"""Columns that results bring; no column of a table may have one of these names."""
+
+NAME_BYTES = 48
+"""Longest name of a physical column."""
+
+LEASE = timedelta(days=1)
+"""How long staged rows are left alone where nothing else is said."""
+
+RETENTION = timedelta(days=7)
+"""How long versions are kept where nothing else is said."""
+
+
+class Capability(enum.StrEnum):
+    """What not every store can do. Each value completes the sentence "the engine has no ..."."""
+
+    VERSIONS = "earlier versions"
+    TAGS = "tags"
+    RESTORE = "going back to an earlier version"
+    RENAME_TABLE = "renaming of tables"
+    ORDERED_SCAN = "order of rows"
+    STABLE_ROW_IDS = "row ids that survive optimize()"
+    FRAGMENTS = "fragments that are read one by one"
+    REMOTE_WRITE = "staging of rows from another machine"
+    VECTOR_INDEX = "vector index"
+    TEXT_INDEX = "full-text index"
+    MULTIVECTOR = "several vectors a row"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What something was planned on.
+
+    Attributes:
+        table: Identity of the table: new at each creation, also under an old name.
+        version: Version of the table; grows with each commit, from 1.
+    """
+
+    table: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Rows, or the values of one physical column, that are written and named by nobody yet.
+
+    Can be pickled and committed by another process. Holds no secret.
+
+    Attributes:
+        token: Names this write; committing it again gives the earlier commit.
+        base: What it was written for. The rows may be committed on a later version.
+        rows: How many.
+        until: When the lease ends and ``optimize`` may remove it; aware, UTC.
+        payload: The engine's own.
+        column: The physical column whose values these are, ``None`` for rows.
+    """
+
+    token: str
+    base: Base
+    rows: int
+    until: datetime
+    payload: bytes
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a table, made whole or not at all.
+
+    Attributes:
+        base: What it was planned on.
+        add: Staged rows that come in, in this order, and staged columns.
+        remove: Rows that go out. Each must still be there; a row that was changed has a new id,
+            so what is there is unchanged.
+        metadata: Entries to set; ``None`` removes one. Not together with ``remove``.
+        alone: Refuse if anything else was committed since ``base``. Where rows are added or
+            removed and nothing else changes, an engine may let additions of others pass.
+    """
+
+    base: Base
+    add: Sequence[Staged] = ()
+    remove: RowIds | None = None
+    metadata: Mapping[str, str | None] | None = None
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a commit did.
+
+    Attributes:
+        version: Version of the table after it.
+        rows_added: Rows that came in.
+        rows_removed: Rows that went out.
+    """
+
+    version: int
+    rows_added: int = 0
+    rows_removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a table.
+
+    Attributes:
+        version: Its number.
+        timestamp: When it was made; aware, UTC.
+        rows: Rows in it.
+        operation: What made it, such as ``"create"``, ``"add"``, ``"change"``, ``"restore"``.
+    """
+
+    version: int
+    timestamp: datetime
+    rows: int
+    operation: str
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizeReport:
+    """What ``optimize`` did.
+
+    Attributes:
+        fragments_before: Pieces the rows were in.
+        fragments_after: Pieces they are in now.
+        rows_dropped: Deleted rows whose data are gone.
+        files_removed: Files that went.
+        bytes_freed: Their size.
+        versions_removed: Versions that can no longer be read.
+        oldest_version: The oldest that still can.
+    """
+
+    fragments_before: int = 0
+    fragments_after: int = 0
+    rows_dropped: int = 0
+    files_removed: int = 0
+    bytes_freed: int = 0
+    versions_removed: int = 0
+    oldest_version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """One index of a table.
+
+    Attributes:
+        name: Its name.
+        columns: Physical columns it is on.
+        kind: Such as ``"FTS"`` or ``"HNSW"``.
+        version: Version it was built to; rows since are read without it.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    kind: str
+    version: int
+
+
+def require(capabilities: frozenset[Capability], wanted: Capability) -> None:
+    """Refuse what an engine cannot do: the one place where capabilities are checked.
+
+    Raises:
+        UnsupportedOperationError: The sentence says what to use instead.
+    """
+    if wanted not in capabilities:
+        raise UnsupportedOperationError(
+            f"The engine of this database has no {wanted}. {_INSTEAD.get(wanted, _FOLDER)}"
+        )
+
+
+_FOLDER = "A database in a folder has: embow.connect('./mydb')."
+_INSTEAD = dict.fromkeys(
+    (Capability.VECTOR_INDEX, Capability.TEXT_INDEX, Capability.MULTIVECTOR),
+    "No engine installed here has.",
+)
