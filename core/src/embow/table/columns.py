@@ -1,0 +1,331 @@
+"""What users call a table's columns, how they are stored, and which functions fill them.
+
+Beside each vector column that a function fills, a hidden column keeps the content hash of the
+source value its vector was made from: null where there was nothing to embed, or where the user
+brought the vector. What users call a column is kept in the table's metadata, so that any name will
+do and another model's vectors take the place of the old ones without a row being written.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any
+
+import pyarrow as pa
+
+from embow.embeddings import Binding, read_bindings
+from embow.embeddings.bindings import bindings_metadata
+from embow.embeddings.trust import is_signed, sign
+from embow.engines.contract import NAME_BYTES, RESERVED, is_physical
+from embow.engines.predicate import Predicate, parse_predicate
+from embow.engines.predicate.tree import Call, Column, Node
+from embow.errors import SchemaError, UnknownColumnError, near_name
+from embow.schema.protocol import METADATA_KEY
+
+HIDDEN_PREFIX = "_embow"
+HASH_TYPE = pa.binary(16)
+
+FUNCTIONS = METADATA_KEY.decode()
+SIGNATURE = "embow.signature"
+COLUMNS = "embow.columns"
+PREVIOUS = "embow.previous"
+_OWN = "embow."
+_BINARY = "embow.binary:"
+_FORMER_PREVIOUS = "_embow_previous"
+_NO_LETTER = re.compile(r"[^A-Za-z0-9_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """What a vector column was before its latest migration.
+
+    Attributes:
+        binding: Function that filled it.
+        physical: Column that keeps its vectors.
+        nullable: Whether users could leave the vector out.
+    """
+
+    binding: Binding
+    physical: str
+    nullable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of one version of a table.
+
+    Attributes:
+        visible: As the user sees them, with the user's metadata and the embedding functions.
+        stored: As they are stored, hidden columns included.
+        metadata: The table's metadata.
+        bindings: Functions that fill vector columns, by their visible names.
+        names: Physical name of each visible column, in visible order.
+    """
+
+    visible: pa.Schema
+    stored: pa.Schema
+    metadata: Mapping[str, str]
+    bindings: tuple[Binding, ...]
+    names: Mapping[str, str]
+
+    @classmethod
+    def read(cls, stored: pa.Schema, metadata: Mapping[str, str]) -> Columns:
+        """Return what a stored schema and its metadata say.
+
+        Raises:
+            SchemaError: The metadata are damaged.
+        """
+        try:
+            listed = json.loads(metadata[COLUMNS]) if COLUMNS in metadata else _as_named(stored)
+            fields = [
+                stored.field(physical).with_name(name).with_nullable(nullable)
+                for name, physical, nullable in listed
+            ]
+        except (KeyError, TypeError, ValueError) as exc:
+            raise SchemaError(f"The table's list of columns is damaged: {exc}.") from exc
+        visible = pa.schema(fields, metadata=_of_user(metadata) or None)
+        names = {name: physical for name, physical, _ in listed}
+        return cls(visible, stored, metadata, tuple(read_bindings(visible).values()), names)
+
+    @classmethod
+    def create(cls, visible: pa.Schema, extra: Mapping[str, str] | None = None) -> Columns:
+        """Return how the columns of a new table are to be stored.
+
+        Args:
+            visible: As the user declared them; functions in the metadata are bound.
+            extra: More entries for the table's metadata.
+        """
+        bindings = tuple(read_bindings(visible).values())
+        filled = [binding.vector_column for binding in bindings]
+        names: dict[str, str] = {}
+        fields = []
+        for field in visible:
+            names[field.name] = _free_name(field.name, names.values())
+            # A change of model leaves the old vectors where they are: later rows have none there.
+            nullable = field.nullable or field.name in filled
+            fields.append(field.with_name(names[field.name]).with_nullable(nullable))
+        fields += [pa.field(hash_column(names[name]), HASH_TYPE) for name in filled]
+        stored = pa.schema(fields)
+        listed = [[f.name, names[f.name], f.nullable] for f in visible]
+        metadata = {**_entries_of_user(visible.metadata), **(extra or {})}
+        metadata |= {k: v for k, v in function_entries(bindings).items() if v is not None}
+        if listed != _as_named(stored):
+            metadata[COLUMNS] = json.dumps(listed, ensure_ascii=False)
+        return cls(visible, stored, metadata, bindings, names)
+
+    # -- names ----------------------------------------------------------------------------------
+
+    def physical(self, name: str) -> str:
+        """Return the physical name of a visible column.
+
+        Raises:
+            UnknownColumnError: There is none; the nearest name is suggested.
+        """
+        if name not in self.names:
+            raise UnknownColumnError(
+                f"The table has no column {name!r}.{near_name(str(name), self.names)} "
+                f"Its columns: {', '.join(self.names)}."
+            )
+        return self.names[name]
+
+    def hashes(self, vector: str) -> str:
+        """Return the physical hash column of a visible vector column."""
+        return hash_column(self.physical(vector))
+
+    def predicate(self, sql: str | None) -> Predicate | None:
+        """Return a condition over visible columns as one over physical columns."""
+        if sql is None:
+            return None
+        predicate = parse_predicate(sql, self.visible)
+        return replace(predicate, root=_translated(predicate.root, self.names))
+
+    def to_visible(self, data: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the visible columns that rows have, in visible order, and then what results add.
+
+        Args:
+            data: Rows with physical columns, such as a snapshot gives them.
+        """
+        there = data.schema.names
+        taken = {name: physical for name, physical in self.names.items() if physical in there}
+        taken |= {name: name for name in RESERVED if name in there}
+        return pa.RecordBatch.from_arrays(
+            [data.column(there.index(physical)) for physical in taken.values()],
+            names=list(taken),
+        )
+
+    def to_stored(
+        self, rows: int, visible: Mapping[str, pa.Array], hidden: Mapping[str, pa.Array]
+    ) -> pa.RecordBatch:
+        """Return rows as they are stored; columns that are not given are null.
+
+        Args:
+            rows: How many.
+            visible: Columns by visible name.
+            hidden: Columns by physical name.
+        """
+        given = {self.physical(name): column for name, column in visible.items()} | dict(hidden)
+        arrays = [given[f.name] if f.name in given else pa.nulls(rows, f.type) for f in self.stored]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.stored)
+
+    # -- functions ------------------------------------------------------------------------------
+
+    def binding(self, vector: str) -> Binding | None:
+        """Return the binding of a visible vector column, if it has one."""
+        return next((b for b in self.bindings if b.vector_column == vector), None)
+
+    @property
+    def signed(self) -> bool:
+        """Whether the functions were written by someone who holds this machine's key."""
+        return is_signed(self.bindings, self.metadata.get(SIGNATURE))
+
+    def same_functions(self, other: Columns) -> bool:
+        """Return whether rows embedded for one fit the other: same functions, same columns."""
+        return (self.bindings, self.names) == (other.bindings, other.names)
+
+    # -- what a change of model writes ------------------------------------------------------------
+
+    @property
+    def previous(self) -> dict[str, Previous]:
+        """What migrated vector columns were before, by visible name."""
+        if PREVIOUS not in self.metadata:
+            records = json.loads(self.metadata.get(_FORMER_PREVIOUS, "{}"))
+            return {
+                vector: Previous(Binding.from_record(record), f"_embow_old_{vector}", True)
+                for vector, record in records.items()
+            }
+        return {
+            vector: Previous(Binding.from_record(r["binding"]), r["column"], r["nullable"])
+            for vector, r in json.loads(self.metadata[PREVIOUS]).items()
+        }
+
+    def previous_entries(self, previous: Mapping[str, Previous]) -> dict[str, str | None]:
+        """Return the metadata to set so that these can be gone back to."""
+        records = {
+            vector: {
+                "binding": each.binding.to_record(),
+                "column": each.physical,
+                "nullable": each.nullable,
+            }
+            for vector, each in previous.items()
+        }
+        former = {_FORMER_PREVIOUS: None} if _FORMER_PREVIOUS in self.metadata else {}
+        return {PREVIOUS: json.dumps(records) if records else None, **former}
+
+    def binding_entries(self, binding: Binding) -> dict[str, str | None]:
+        """Return the metadata to set so that a function is bound, in the place of an older one."""
+        bound = {each.vector_column: each for each in self.bindings}
+        return function_entries((bound | {binding.vector_column: binding}).values())
+
+    def column_entries(self, name: str, physical: str, nullable: bool) -> dict[str, str | None]:
+        """Return the metadata to set so that a name stands for a physical column."""
+        listed = {f.name: [f.name, self.names[f.name], f.nullable] for f in self.visible}
+        listed[name] = [name, physical, nullable]
+        return {COLUMNS: json.dumps(list(listed.values()), ensure_ascii=False)}
+
+
+def function_entries(bindings: Iterable[Binding]) -> dict[str, str | None]:
+    """Return the metadata to set for these bindings: the one place that writes them."""
+    bindings = list(bindings)
+    if not bindings:
+        return {FUNCTIONS: None, SIGNATURE: None}
+    return {FUNCTIONS: bindings_metadata(bindings).decode(), SIGNATURE: sign(bindings)}
+
+
+def physical_name(text: str) -> str:
+    """Return a name that every engine can store, the text itself where it is one."""
+    if is_physical(text) and text not in RESERVED:
+        return text
+    readable = _NO_LETTER.sub("_", text)[: NAME_BYTES - 10]
+    if not readable or readable[0].isdigit():
+        readable = f"_{readable}"
+    return f"{readable}_{blake2b(text.encode(), digest_size=4).hexdigest()}"
+
+
+def hash_column(physical: str) -> str:
+    """Return the hidden column beside a physical vector column."""
+    return physical_name(f"{HIDDEN_PREFIX}_hash_{physical}")
+
+
+def new_column(vector: str, fingerprint: str) -> str:
+    """Return the physical column that a model fills, named after it, to be taken up again."""
+    return physical_name(f"{vector}__{fingerprint[:12]}")
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a name belongs to embow and not to the user."""
+    return name.startswith(HIDDEN_PREFIX)
+
+
+def _free_name(text: str, taken: Iterable[str]) -> str:
+    name = physical_name(text)
+    while name in taken:  # What another column's name was shortened to is itself a name.
+        name = physical_name(f"{name} ")
+    return name
+
+
+def _as_named(stored: pa.Schema) -> list[list[Any]]:
+    """Return the list of columns that goes without saying."""
+    return [[f.name, f.name, f.nullable] for f in stored if not is_hidden(f.name)]
+
+
+def _translated(node: Node, names: Mapping[str, str]) -> Node:
+    match node:
+        case Column(path=(first, *rest)):
+            return replace(node, path=(names[first], *rest))
+        case Call(args=args):
+            return replace(node, args=tuple(_translated(each, names) for each in args))
+        case _:
+            return node
+
+
+def _of_user(metadata: Mapping[str, str]) -> dict[bytes, bytes]:
+    """Return the schema metadata that users see."""
+    seen = {
+        key.encode(): value.encode()
+        for key, value in metadata.items()
+        if not key.startswith((_OWN, HIDDEN_PREFIX))
+    }
+    try:
+        for key, value in metadata.items():
+            if key.startswith(_BINARY):
+                seen[key.removeprefix(_BINARY).encode()] = base64.b64decode(value, validate=True)
+    except binascii.Error as exc:
+        raise SchemaError(f"The table's metadata are damaged: {exc}.") from exc
+    return seen
+
+
+def _entries_of_user(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
+    """Return schema metadata as entries of text; what is no text goes in base64."""
+    entries: dict[str, str] = {}
+    for raw, value in (metadata or {}).items():
+        key = raw.decode(errors="replace")
+        if key.startswith((_OWN, HIDDEN_PREFIX)):
+            raise SchemaError(f"Metadata key {key!r} is kept for embow. Choose another.")
+        try:
+            entries[key] = value.decode()
+        except UnicodeDecodeError:
+            entries[f"{_BINARY}{key}"] = base64.b64encode(value).decode()
+    return entries
+
+
+def shown(field: pa.Field) -> str:
+    """Return a column's type for messages."""
+    return f"{field.type}{'' if field.nullable else ' not null'}"
+
+
+def first_difference(mine: pa.Schema, other: pa.Schema) -> str | None:
+    """Return the first difference in columns, as the rest of a sentence; their order is none."""
+    for field in other:
+        if field.name not in mine.names:
+            return f"it has no column {field.name!r}"
+        if mine.field(field.name) != field:
+            stored = mine.field(field.name)
+            return f"column {field.name!r} is {shown(stored)}, and {shown(field)} was given"
+    missing: Sequence[str] = [name for name in mine.names if name not in other.names]
+    return f"it also has column {missing[0]!r}" if missing else None
