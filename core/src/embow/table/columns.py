@@ -11,10 +11,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Any
 
 import pyarrow as pa
@@ -22,14 +20,12 @@ import pyarrow as pa
 from embow.embeddings import Binding, read_bindings
 from embow.embeddings.bindings import bindings_metadata
 from embow.embeddings.trust import is_signed, sign
-from embow.engines.contract import NAME_BYTES, RESERVED, is_physical
+from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate.tree import Call, Column, Node
 from embow.errors import SchemaError, UnknownColumnError, near_name
 from embow.schema.protocol import METADATA_KEY
-
-HIDDEN_PREFIX = "_embow"
-HASH_TYPE = pa.binary(16)
+from embow.table.names import HASH_TYPE, HIDDEN_PREFIX, free_name, hash_column, is_hidden
 
 FUNCTIONS = METADATA_KEY.decode()
 SIGNATURE = "embow.signature"
@@ -38,7 +34,6 @@ PREVIOUS = "embow.previous"
 _OWN = "embow."
 _BINARY = "embow.binary:"
 _FORMER_PREVIOUS = "_embow_previous"
-_NO_LETTER = re.compile(r"[^A-Za-z0-9_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +101,7 @@ class Columns:
         names: dict[str, str] = {}
         fields = []
         for field in visible:
-            names[field.name] = _free_name(field.name, names.values())
+            names[field.name] = free_name(field.name, names.values())
             # A change of model leaves the old vectors where they are: later rows have none there.
             nullable = field.nullable or field.name in filled
             fields.append(field.with_name(names[field.name]).with_nullable(nullable))
@@ -237,38 +232,6 @@ def function_entries(bindings: Iterable[Binding]) -> dict[str, str | None]:
     return {FUNCTIONS: bindings_metadata(bindings).decode(), SIGNATURE: sign(bindings)}
 
 
-def physical_name(text: str) -> str:
-    """Return a name that every engine can store, the text itself where it is one."""
-    if is_physical(text) and text not in RESERVED:
-        return text
-    readable = _NO_LETTER.sub("_", text)[: NAME_BYTES - 10]
-    if not readable or readable[0].isdigit():
-        readable = f"_{readable}"
-    return f"{readable}_{blake2b(text.encode(), digest_size=4).hexdigest()}"
-
-
-def hash_column(physical: str) -> str:
-    """Return the hidden column beside a physical vector column."""
-    return physical_name(f"{HIDDEN_PREFIX}_hash_{physical}")
-
-
-def new_column(vector: str, fingerprint: str) -> str:
-    """Return the physical column that a model fills, named after it, to be taken up again."""
-    return physical_name(f"{vector}__{fingerprint[:12]}")
-
-
-def is_hidden(name: str) -> bool:
-    """Return whether a name belongs to embow and not to the user."""
-    return name.startswith(HIDDEN_PREFIX)
-
-
-def _free_name(text: str, taken: Iterable[str]) -> str:
-    name = physical_name(text)
-    while name in taken:  # What another column's name was shortened to is itself a name.
-        name = physical_name(f"{name} ")
-    return name
-
-
 def _as_named(stored: pa.Schema) -> list[list[Any]]:
     """Return the list of columns that goes without saying."""
     return [[f.name, f.name, f.nullable] for f in stored if not is_hidden(f.name)]
@@ -312,20 +275,3 @@ def _entries_of_user(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
         except UnicodeDecodeError:
             entries[f"{_BINARY}{key}"] = base64.b64encode(value).decode()
     return entries
-
-
-def shown(field: pa.Field) -> str:
-    """Return a column's type for messages."""
-    return f"{field.type}{'' if field.nullable else ' not null'}"
-
-
-def first_difference(mine: pa.Schema, other: pa.Schema) -> str | None:
-    """Return the first difference in columns, as the rest of a sentence; their order is none."""
-    for field in other:
-        if field.name not in mine.names:
-            return f"it has no column {field.name!r}"
-        if mine.field(field.name) != field:
-            stored = mine.field(field.name)
-            return f"column {field.name!r} is {shown(stored)}, and {shown(field)} was given"
-    missing: Sequence[str] = [name for name in mine.names if name not in other.names]
-    return f"it also has column {missing[0]!r}" if missing else None
