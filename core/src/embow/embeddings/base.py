@@ -58,7 +58,7 @@ class EmbeddingFunction(BaseModel, ABC):
     # -- making one ---------------------------------------------------------------------
 
     @classmethod
-    def create(cls, **kwargs: Any) -> Self:
+    def create(cls, /, **kwargs: Any) -> Self:
         """Make a function, resolving ``"$var:NAME"`` and ``"$var:NAME:default"`` strings.
 
         Raises:

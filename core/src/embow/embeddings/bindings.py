@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from embow.embeddings import config
 from embow.embeddings.base import EmbeddingFunction
+from embow.embeddings.functions import FUNCTIONS
+from embow.embeddings.trust import Request, Trust, requests_of
 from embow.errors import (
     ConfigurationError,
     PluginError,
@@ -20,6 +20,9 @@ from embow.schema.protocol import METADATA_KEY
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_NOTHING = Trust()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,12 @@ class Binding:
         try:
             return cls(
                 name=_text(record, "name"),
-                settings=dict(record.get("model") or {}),
+                settings=_mapping(record, "model") or {},
                 source_column=_text(record, "source_column"),
                 vector_column=_text(record, "vector_column"),
-                **{key: record.get(key) for key in _OPTIONAL},
+                ndims=_length(record),
+                identity=_mapping(record, "identity"),
+                **{key: _text(record, key) for key in _TEXTS if record.get(key) is not None},
             )
         except (AttributeError, TypeError, ValueError, KeyError) as exc:
             raise SchemaError(f"The table's embedding metadata is damaged: {exc}.") from exc
@@ -88,20 +93,50 @@ class Binding:
         optional = {key: getattr(self, key) for key in _OPTIONAL}
         return record | {key: value for key, value in optional.items() if value is not None}
 
-    def function(self) -> EmbeddingFunction:
+    def function(self, trust: Trust = _NOTHING, *, signed: bool = False) -> EmbeddingFunction:
         """Return the function, the same object for the same settings within a process.
+
+        Args:
+            trust: What the table may ask for.
+            signed: Whether the table's signature is good for this binding, see
+                :func:`embow.embeddings.trust.is_signed`. A function this process made itself
+                needs neither.
 
         Raises:
             PluginError: The provider is missing or unusable; the message says what to do.
-            ConfigurationError: The settings do not fit the installed provider.
+            UntrustedError: The settings ask for more than is allowed; the message says how to.
+            ConfigurationError: The settings do not fit the installed provider, or functions of
+                several keys were made with them in this process.
         """
+        cls = self._provider()
+        asked = requests_of(cls, self.settings)
+        if asked and not signed and not FUNCTIONS.made_here(cls, self.settings):
+            trust.require(asked, self.name, self.vector_column)
+        return FUNCTIONS.get(cls, self.settings, self.ndims)
+
+    def requests(self) -> tuple[Request, ...]:
+        """Return what the settings ask for that only this process may allow.
+
+        Raises:
+            PluginError: The provider is missing or unusable.
+        """
+        return requests_of(self._provider(), self.settings)
+
+    def made_here(self) -> bool:
+        """Tell whether this process made the function, other than from a table's metadata.
+
+        Raises:
+            PluginError: The provider is missing or unusable.
+        """
+        return FUNCTIONS.made_here(self._provider(), self.settings)
+
+    def _provider(self) -> type[EmbeddingFunction]:
         from embow.embeddings.registry import get_registry
 
         try:
-            cls = get_registry().get(self.name)
+            return get_registry().get(self.name)
         except PluginError as exc:
             raise type(exc)(f"{self._origin()} {exc}{self._import_hint(exc)}") from exc
-        return _FUNCTIONS.get(cls, self.settings, self.ndims)
 
     def _origin(self) -> str:
         version = f" {self.version}" if self.version else ""
@@ -119,7 +154,8 @@ class Binding:
         return " Import the module that registers it first."
 
 
-_OPTIONAL = ("ndims", "identity", "fingerprint", "distribution", "version", "target")
+_TEXTS = ("fingerprint", "distribution", "version", "target")
+_OPTIONAL = ("ndims", "identity", *_TEXTS)
 
 
 def read_bindings(
@@ -138,7 +174,7 @@ def read_bindings(
         return {}
     try:
         records = json.loads(text)
-    except ValueError as exc:
+    except (TypeError, ValueError, RecursionError) as exc:
         raise SchemaError(f"The table's embedding metadata is damaged: {exc}.") from exc
     if not isinstance(records, list):
         raise SchemaError("The table's embedding metadata is damaged: it is no list.")
@@ -169,7 +205,7 @@ def make_record(
     settings = function.safe_model_dump()
     target = f"{cls.__module__}:{cls.__qualname__}"
     distribution, version = _home_of(name, target)
-    _FUNCTIONS.remember(function, settings)
+    FUNCTIONS.remember(function, settings)
     return Binding(
         name=name,
         settings=settings,
@@ -182,60 +218,6 @@ def make_record(
         version=version,
         target=target,
     ).to_record()
-
-
-def forget_functions() -> None:
-    """Drop the functions kept for bindings, and with them any key passed as an argument."""
-    _FUNCTIONS.clear()
-
-
-@dataclass(slots=True)
-class _Functions:
-    """Functions by class and settings.
-
-    A key passed as an argument is in no metadata; it lives on here, so that the table that was
-    just made with it works until the process ends. Two functions equal but for their keys are
-    told apart by nothing in the metadata: then neither is handed out.
-    """
-
-    kept: dict[tuple[Any, ...], EmbeddingFunction] = field(default_factory=dict)
-    contested: set[tuple[Any, ...]] = field(default_factory=set)
-    lock: threading.RLock = field(default_factory=threading.RLock)
-
-    def get(
-        self, cls: type[EmbeddingFunction], settings: Mapping[str, Any], ndims: int | None
-    ) -> EmbeddingFunction:
-        key = _key(cls, settings)
-        with self.lock:
-            if key not in self.kept:
-                function = cls.create(**settings)
-                function.remember_ndims(ndims)
-                self.kept[key] = function
-            return self.kept[key]
-
-    def remember(self, function: EmbeddingFunction, settings: Mapping[str, Any]) -> None:
-        key = _key(type(function), settings)
-        with self.lock:
-            if key in self.contested:
-                return
-            other = self.kept.setdefault(key, function)
-            if other is not function and other.account() != function.account():
-                self.contested.add(key)
-                del self.kept[key]
-
-    def clear(self) -> None:
-        with self.lock:
-            self.kept.clear()
-            self.contested.clear()
-
-
-_FUNCTIONS = _Functions()
-
-
-def _key(cls: type[EmbeddingFunction], settings: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what makes two functions the same: class, settings, and what variables stand for."""
-    resolved = config.resolve_arguments(cls, settings)
-    return cls, json.dumps([settings, resolved], sort_keys=True)
 
 
 def _home_of(name: str, target: str) -> tuple[str | None, str | None]:
@@ -251,4 +233,18 @@ def _text(record: Mapping[str, Any], key: str) -> str:
     value = record[key]
     if not isinstance(value, str):
         raise ValueError(f"{key!r} must be text, not {type(value).__name__}")
+    return value
+
+
+def _mapping(record: Mapping[str, Any], key: str) -> dict[str, Any] | None:
+    value = record.get(key)
+    if value is not None and not isinstance(value, Mapping):
+        raise ValueError(f"{key!r} must hold names and values, not {type(value).__name__}")
+    return None if value is None else dict(value)
+
+
+def _length(record: Mapping[str, Any]) -> int | None:
+    value = record.get("ndims")
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ValueError(f"'ndims' must be a length, not {value!r:.50}")
     return value

@@ -36,7 +36,7 @@ def resolve_arguments(cls: type[EmbeddingFunction], kwargs: Mapping[str, Any]) -
         ConfigurationError: An argument is not a field of the class.
         VariableNotFoundError: A variable has no value and no default.
     """
-    accepted = _accepted(cls)
+    accepted = accepted_names(cls)
     for name in kwargs:
         if name not in accepted:
             raise _unknown_argument(cls, name, accepted)
@@ -49,7 +49,7 @@ def resolve_arguments(cls: type[EmbeddingFunction], kwargs: Mapping[str, Any]) -
 
 def explain_validation(cls: type[EmbeddingFunction], error: ValidationError) -> ConfigurationError:
     """Return a pydantic error as one sentence an argument, without the values given."""
-    accepted = _accepted(cls)
+    accepted = accepted_names(cls)
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
         field = str(problem["loc"][0]) if problem["loc"] else ""
@@ -83,7 +83,7 @@ def dump_settings(function: EmbeddingFunction, original_args: Mapping[str, Any])
         ConfigurationError: A field holds something JSON cannot.
     """
     cls = type(function)
-    accepted = _accepted(cls)
+    accepted = accepted_names(cls)
     settings = _json_fields(function, cls.model_fields)
     for argument, value in original_args.items():
         name = accepted.get(argument, argument)
@@ -136,7 +136,7 @@ def _json_fields(function: EmbeddingFunction, names: Iterable[str]) -> dict[str,
     return cleaned
 
 
-def _accepted(cls: type[BaseModel]) -> dict[str, str]:
+def accepted_names(cls: type[BaseModel]) -> dict[str, str]:
     """Return every argument name the class takes, with the field it sets."""
     names = {name: name for name in cls.model_fields}
     names.update({i.alias: name for name, i in cls.model_fields.items() if i.alias})

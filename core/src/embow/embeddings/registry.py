@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 from embow.embeddings import variables
@@ -12,9 +12,10 @@ from embow.embeddings.bindings import (
     Binding,
     EmbeddingFunctionConfig,
     bindings_metadata,
-    forget_functions,
     read_bindings,
 )
+from embow.embeddings.functions import forget_functions
+from embow.embeddings.trust import SIGNATURE_KEY, Trust, is_signed
 from embow.errors import PluginBrokenError, ProviderConflictError
 from embow.plugins import discovery
 from embow.plugins.listing import Listed, ListedProvider
@@ -144,13 +145,33 @@ class EmbeddingFunctionRegistry:
         return {METADATA_KEY.decode(): bindings_metadata(records)} if records else None
 
     def parse_functions(
-        self, metadata: Mapping[Any, Any] | None
+        self,
+        metadata: Mapping[Any, Any] | None,
+        trust: bool | Collection[str] | Trust = False,
     ) -> dict[str, EmbeddingFunctionConfig]:
-        """Return the functions of schema metadata by vector column, the providers needed."""
+        """Return the functions of schema metadata by vector column, the providers needed.
+
+        Args:
+            metadata: The schema's.
+            trust: What the metadata may ask for, as ``connect`` takes it.
+
+        Raises:
+            UntrustedError: The metadata ask for more; see :mod:`embow.embeddings.trust`.
+        """
+        allowed, signature = Trust.of(trust), _signature(metadata or {})
         return {
-            column: EmbeddingFunctionConfig(column, binding.source_column, binding.function())
+            column: EmbeddingFunctionConfig(
+                column,
+                binding.source_column,
+                binding.function(allowed, signed=is_signed([binding], signature)),
+            )
             for column, binding in read_bindings(metadata).items()
         }
+
+
+def _signature(metadata: Mapping[Any, Any]) -> str | None:
+    found = metadata.get(SIGNATURE_KEY.encode(), metadata.get(SIGNATURE_KEY))
+    return found.decode(errors="replace") if isinstance(found, bytes) else found
 
 
 _REGISTRY = EmbeddingFunctionRegistry()
