@@ -16,7 +16,14 @@ import pyarrow as pa
 
 from embow.engines.base import ROW_ID, ScanQuery
 from embow.errors import DataError, SchemaError
-from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob, PipelineOptions, content_hashes
+from embow.pipeline import (
+    AddReport,
+    EmbeddedBatch,
+    EmbedJob,
+    PipelineOptions,
+    SourceRows,
+    content_hashes,
+)
 from embow.table.canary import Canaries, canary_batch, takes_text
 from embow.table.changes import stored_rows
 from embow.table.committing import again_on_conflict
@@ -133,7 +140,7 @@ class Backfill:
     ) -> Iterator[pa.RecordBatch]:
         """Yield row ids with their new vectors."""
         pipeline = self.table._database._pipeline
-        stream = self._with_canary(batches)
+        stream = (SourceRows(batch) for batch in self._with_canary(batches))
         results = pipeline.embed_batches(stream, [self.job], self.options, report)
         with closing(results):
             for out in results:

@@ -22,12 +22,11 @@ from embow.embeddings import Binding, TextEmbeddingFunction, read_bindings
 from embow.engines.base import EngineTable
 from embow.errors import CommitConflictError
 from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob
-from embow.pipeline.types import OPTIONAL_KEY
 
 CANARY_TEXT = "The quick brown fox jumps over the lazy dog."
 CANARY_KEY = b"_embow_canary"
 _TRIES = 5
-_MARK = {CANARY_KEY: b"row", OPTIONAL_KEY: b""}
+_MARK = {CANARY_KEY: b"row"}
 
 
 @dataclass(slots=True)

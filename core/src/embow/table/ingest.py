@@ -24,6 +24,7 @@ from embow.pipeline import (
     FailedRow,
     Pipeline,
     PipelineOptions,
+    SourceRows,
 )
 from embow.table.canary import Canaries
 from embow.table.conform import Conformer
@@ -74,9 +75,11 @@ class Ingest:
             yield from self._stored_as_given(fitted, report)
             return
         stream = self.canaries.follow(fitted, jobs, self.columns.visible)
-        results = self.pipeline.embed_batches(
-            stream, jobs, self.options, report, needs=needs_embedding
+        rows = (
+            SourceRows(batch, {job.vector_column: needs_embedding(batch, job) for job in jobs})
+            for batch in stream
         )
+        results = self.pipeline.embed_batches(rows, jobs, self.options, report)
         with closing(results):
             for out in results:
                 if self.canaries.take(out, report):

@@ -25,7 +25,7 @@ from embow.errors import (
     IdentityMismatchError,
     SchemaError,
 )
-from embow.pipeline import AddReport, EmbedJob, Estimate, PipelineOptions
+from embow.pipeline import AddReport, EmbedJob, Estimate, PipelineOptions, SourceRows
 from embow.schema.protocol import METADATA_KEY
 from embow.table.backfill import Backfill, has_null
 from embow.table.canary import CANARY_KEY, write_canaries
@@ -218,8 +218,8 @@ def _options(table: Table, given: Mapping[str, Any]) -> PipelineOptions:
 
 def _estimate(table: Table, change: _Change, options: PipelineOptions) -> Estimate:
     query = ScanQuery(columns=[change.source])
-    batches = iter(table._engine_table.scan(query))
-    return table._database._pipeline.estimate(batches, [change.job], options)
+    rows = (SourceRows(batch) for batch in table._engine_table.scan(query))
+    return table._database._pipeline.estimate(rows, [change.job], options)
 
 
 def _fill_and_switch(
