@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from embow.embeddings import Binding, read_bindings
 from embow.embeddings.bindings import bindings_metadata
-from embow.embeddings.trust import is_signed, sign
+from embow.embeddings.trust import SIGNATURE_KEY, is_signed, sign
 from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate.tree import Call, Column, Node
@@ -28,7 +28,7 @@ from embow.schema.protocol import METADATA_KEY
 from embow.table.names import HASH_TYPE, HIDDEN_PREFIX, free_name, hash_column, is_hidden
 
 FUNCTIONS = METADATA_KEY.decode()
-SIGNATURE = "embow.signature"
+SIGNATURE = SIGNATURE_KEY
 COLUMNS = "embow.columns"
 PREVIOUS = "embow.previous"
 _OWN = "embow."
@@ -147,11 +147,16 @@ class Columns:
             data: Rows with physical columns, such as a snapshot gives them.
         """
         there = data.schema.names
-        taken = {name: physical for name, physical in self.names.items() if physical in there}
-        taken |= {name: name for name in RESERVED if name in there}
-        return pa.RecordBatch.from_arrays(
-            [data.column(there.index(physical)) for physical in taken.values()],
-            names=list(taken),
+        kept = [name for name in (*self.names.values(), *RESERVED) if name in there]
+        columns = [data.column(there.index(name)) for name in kept]
+        chosen = pa.schema([data.schema.field(name) for name in kept])
+        return pa.RecordBatch.from_arrays(columns, schema=self.visible_schema(chosen))
+
+    def visible_schema(self, physical: pa.Schema) -> pa.Schema:
+        """Return physical columns under the names users give them; others stay as they are."""
+        called = {stored: name for name, stored in self.names.items()}
+        return pa.schema(
+            self.visible.field(called[f.name]) if f.name in called else f for f in physical
         )
 
     def to_stored(
@@ -174,10 +179,9 @@ class Columns:
         """Return the binding of a visible vector column, if it has one."""
         return next((b for b in self.bindings if b.vector_column == vector), None)
 
-    @property
-    def signed(self) -> bool:
-        """Whether the functions were written by someone who holds this machine's key."""
-        return is_signed(self.bindings, self.metadata.get(SIGNATURE))
+    def is_signed(self, binding: Binding) -> bool:
+        """Return whether a process of this user stands behind a binding."""
+        return is_signed([binding], self.metadata.get(SIGNATURE))
 
     def same_functions(self, other: Columns) -> bool:
         """Return whether rows embedded for one fit the other: same functions, same columns."""
@@ -215,7 +219,10 @@ class Columns:
     def binding_entries(self, binding: Binding) -> dict[str, str | None]:
         """Return the metadata to set so that a function is bound, in the place of an older one."""
         bound = {each.vector_column: each for each in self.bindings}
-        return function_entries((bound | {binding.vector_column: binding}).values())
+        bound[binding.vector_column] = binding
+        # Also what it replaces stays signed, so that one can go back to it.
+        former = [*self.bindings, *(each.binding for each in self.previous.values())]
+        return function_entries(bound.values(), former, self.metadata.get(SIGNATURE))
 
     def column_entries(self, name: str, physical: str, nullable: bool) -> dict[str, str | None]:
         """Return the metadata to set so that a name stands for a physical column."""
@@ -224,12 +231,21 @@ class Columns:
         return {COLUMNS: json.dumps(list(listed.values()), ensure_ascii=False)}
 
 
-def function_entries(bindings: Iterable[Binding]) -> dict[str, str | None]:
-    """Return the metadata to set for these bindings: the one place that writes them."""
+def function_entries(
+    bindings: Iterable[Binding], former: Iterable[Binding] = (), before: str | None = None
+) -> dict[str, str | None]:
+    """Return the metadata to set for bindings: the one place that writes them.
+
+    Args:
+        bindings: What is bound from now on.
+        former: What was, and can be gone back to.
+        before: The table's signature until now.
+    """
     bindings = list(bindings)
     if not bindings:
         return {FUNCTIONS: None, SIGNATURE: None}
-    return {FUNCTIONS: bindings_metadata(bindings).decode(), SIGNATURE: sign(bindings)}
+    signature = sign([*bindings, *former], before)
+    return {FUNCTIONS: bindings_metadata(bindings).decode(), SIGNATURE: signature}
 
 
 def _as_named(stored: pa.Schema) -> list[list[Any]]:

@@ -57,7 +57,7 @@ class Context:
                 vectors.
             PluginError: The provider is not installed; the message says what to install.
         """
-        function = binding.function(self.trust, signed=columns.signed)
+        function = binding.function(self.trust, signed=columns.is_signed(binding))
         require_writer(binding, function)
         return function
 

@@ -19,15 +19,20 @@ _FORMER_SETTINGS = "_embow_settings"
 _CHOICES = {"on_error": get_args(OnError), "on_long": get_args(OnLong)}
 
 
-class CallOptions(TypedDict, total=False):
-    """Settings of one call that embeds; `PipelineOptions` says what each does."""
+class LimitOptions(TypedDict, total=False):
+    """Limits of one call that embeds; `PipelineOptions` says what each does."""
 
-    on_long: OnLong | None
     concurrency: int | None
     deadline: float
     cache: bool | None
     budget: int | None
     progress: bool | Callable[[ProgressUpdate], None] | None
+
+
+class CallOptions(LimitOptions, total=False):
+    """Settings of one call that embeds."""
+
+    on_long: OnLong | None
 
 
 class AddOptions(CallOptions, total=False):

@@ -1,25 +1,25 @@
 """The query builder: what ``table.search(...)`` returns.
 
-A query is a description until a terminal method (``to_list`` and its like) runs it. Every builder
-method returns the query itself, so that calls chain.
+A query is a description until a terminal method (``to_list`` and its like) runs it, on one snapshot
+of the table. Every builder method returns the query itself, so that calls chain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, get_args
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self, cast, get_args
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.engines.base import DISTANCE, ROW_ID, Metric, ScanQuery, VectorQuery
-from embow.errors import ConfigurationError
-from embow.table.conform import check_columns
-from embow.table.results import Results, rows_that_satisfy
-
-if TYPE_CHECKING:
-    from embow.table.table import Table
+from embow.embeddings import Binding
+from embow.engines.contract import DISTANCE, ROW_ID, Metric, ScanQuery, Snapshot, VectorQuery
+from embow.errors import ConfigurationError, UnknownColumnError, near_name
+from embow.table.columns import Columns
+from embow.table.handle import Handle
+from embow.table.reading.plan import as_vectors, binding_for_input, column_for_vector, embedded
+from embow.table.reading.results import Results, rows_that_satisfy
 
 DEFAULT_LIMIT = 10
 
@@ -31,8 +31,11 @@ class Query(Results):
         ``table.search().where("price < 10").select(["name"]).limit(5).to_list()``
     """
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    computed: tuple[str, ...] = (ROW_ID,)
+    """Columns that may be selected beside the table's."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
         self._where: list[str] = []
         self._late: list[str] = []
         self._columns: list[str] | None = None
@@ -80,7 +83,7 @@ class Query(Results):
 
     def to_arrow(self) -> pa.Table:
         """Run the query and return an Arrow table."""
-        reader = self._scan()
+        reader = self.to_batches()
         table = pa.Table.from_batches(list(reader), schema=reader.schema)
         if self._columns is None or ROW_ID not in self._columns:
             return table
@@ -88,56 +91,45 @@ class Query(Results):
 
     def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
         """Run the query and return a reader of record batches, read as it is pulled."""
-        if batch_size is None:
-            return self._scan()
-        return _resized(self._scan(), _whole_number("batch_size", batch_size, least=1))
+        if batch_size is not None:
+            _whole_number("batch_size", batch_size, least=1)
+        stream = self._scanned(batch_size)
+        return pa.RecordBatchReader.from_batches(next(stream), stream)
 
-    def _scan(self) -> pa.RecordBatchReader:
-        return self._table._engine_table.scan(
-            ScanQuery(
-                columns=self._projection(),
-                predicate=self._table._predicate(_joined([*self._where, *self._late])),
+    def _scanned(self, batch_size: int | None) -> Iterator[Any]:
+        """Yield the schema of the result and then its batches; the snapshot is held as long."""
+        with self._handle.snapshot() as snapshot:
+            columns = self._handle.columns(snapshot)
+            query = ScanQuery(
+                columns=self._projection(columns),
+                predicate=columns.predicate(_joined([*self._where, *self._late])),
                 limit=self._limit,
                 offset=self._offset,
                 with_row_id=self._wants_row_id(),
             )
-        )
+            reader = snapshot.scan(query)
+            schema = columns.visible_schema(reader.schema)
+            yield schema
+            for batch in reader:
+                shown = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+                for start in range(0, shown.num_rows, batch_size or max(1, shown.num_rows)):
+                    yield shown.slice(start, batch_size)
 
-    def _projection(self) -> list[str]:
-        visible = list(self._table.schema.names)
+    def _projection(self, columns: Columns) -> list[str]:
+        """Return the physical columns to return."""
         if self._columns is None:
-            return visible
-        check_columns(self._columns, [*visible, *self._computed()])
-        return [name for name in self._columns if name in visible]
-
-    def _computed(self) -> list[str]:
-        """Return the columns that may be selected beside the table's."""
-        return [ROW_ID]
+            return list(columns.names.values())
+        known = [*columns.names, *self.computed]
+        for name in self._columns:
+            if name not in known:
+                raise UnknownColumnError(
+                    f"The table has no column {name!r}.{near_name(name, known)} "
+                    f"Its columns: {', '.join(columns.names)}."
+                )
+        return [columns.names[name] for name in self._columns if name in columns.names]
 
     def _wants_row_id(self) -> bool:
         return self._with_row_id or ROW_ID in (self._columns or ())
-
-    # -- asynchronous twins -------------------------------------------------------------
-
-    async def ato_arrow(self) -> pa.Table:
-        """Run the query without blocking the event loop; see :meth:`to_arrow`."""
-        return await self._table._database._in_thread(self.to_arrow)
-
-    async def ato_list(self) -> list[dict[str, Any]]:
-        """Run the query without blocking the event loop; see :meth:`to_list`."""
-        return await self._table._database._in_thread(self.to_list)
-
-    async def ato_pandas(self, **kwargs: Any) -> Any:
-        """Run the query without blocking the event loop; see :meth:`to_pandas`."""
-        return await self._table._database._in_thread(self.to_pandas, **kwargs)
-
-    async def ato_polars(self) -> Any:
-        """Run the query without blocking the event loop; see :meth:`to_polars`."""
-        return await self._table._database._in_thread(self.to_polars)
-
-    async def ato_pydantic(self, model: Any) -> list[Any]:
-        """Run the query without blocking the event loop; see :meth:`to_pydantic`."""
-        return await self._table._database._in_thread(self.to_pydantic, model)
 
 
 class VectorSearch(Query):
@@ -147,12 +139,13 @@ class VectorSearch(Query):
         ``table.search("greetings").metric("cosine").limit(3).to_pandas()``
     """
 
-    def __init__(self, table: Table, query: Any, column: str, *, embed: bool, many: bool) -> None:
-        super().__init__(table)
+    computed = (ROW_ID, DISTANCE)
+
+    def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
+        super().__init__(handle)
         self._query = query
+        self._vectors = as_vectors(query)
         self._column = column
-        self._embed = embed
-        self._many = many
         self._metric: Metric = "l2"
         self._range: tuple[float | None, float | None] = (None, None)
         self._limit = DEFAULT_LIMIT
@@ -171,7 +164,7 @@ class VectorSearch(Query):
             raise ConfigurationError(
                 f"Metric {metric!r} is not known; use {', '.join(get_args(Metric))}."
             )
-        self._metric = name  # type: ignore[assignment]
+        self._metric = cast("Metric", name)
         return self
 
     distance_type = metric
@@ -186,14 +179,16 @@ class VectorSearch(Query):
 
     def to_arrow(self) -> pa.Table:
         """Embed the query where that is needed, search, and return an Arrow table."""
-        results = self._table._engine_table.search(self._vector_query())
-        results = [self._finished(result) for result in results]
-        if not self._many:
-            return results[0]
-        return pa.concat_tables(
-            result.append_column("query_index", _repeated(number, result.num_rows))
-            for number, result in enumerate(results)
-        )
+        if self._vectors is not None:
+            with self._handle.snapshot() as snapshot:
+                columns = self._handle.columns(snapshot)
+                chosen = column_for_vector(columns, self._column, self._vectors.shape[-1])
+                return self._found(snapshot, columns, chosen, np.atleast_2d(self._vectors))
+        found = None
+        while found is None:
+            binding, vectors = embedded(self._handle, self._query, self._column)
+            found = self._found_by(binding, vectors)
+        return found
 
     def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
         """Run the query and return a reader of record batches."""
@@ -201,45 +196,47 @@ class VectorSearch(Query):
             _whole_number("batch_size", batch_size, least=1)
         return Results.to_batches(self, batch_size)
 
-    def _vector_query(self) -> VectorQuery:
-        assert self._limit is not None
-        return VectorQuery(
-            column=self._column,
-            vectors=self._vectors(),
-            k=self._limit,
+    def _found_by(self, binding: Binding, vectors: NDArray[np.float32]) -> pa.Table | None:
+        """Return what is found, or nothing where the column has another function by now."""
+        with self._handle.snapshot() as snapshot:
+            columns = self._handle.columns(snapshot)
+            if binding_for_input(columns, self._column, self._handle.name) != binding:
+                return None
+            return self._found(snapshot, columns, binding.vector_column, vectors)
+
+    def _found(
+        self, snapshot: Snapshot, columns: Columns, column: str, vectors: NDArray[np.float32]
+    ) -> pa.Table:
+        chosen = self._projection(columns)
+        query = VectorQuery(
+            column=columns.physical(column),
+            vectors=vectors,
+            k=cast("int", self._limit),
             metric=self._metric,
             offset=self._offset,
-            predicate=self._table._predicate(_joined(self._where)),
-            columns=self._read_columns(),
+            predicate=columns.predicate(_joined(self._where)),
+            # A late filter may need other columns than those returned.
+            columns=list(columns.names.values()) if self._late else chosen,
             distance_range=self._range,
             with_row_id=self._wants_row_id(),
         )
+        results = [self._finished(each, columns) for each in snapshot.search(query)]
+        if self._vectors is None or self._vectors.ndim == 1:
+            return results[0]
+        return pa.concat_tables(
+            result.append_column("query_index", _repeated(number, result.num_rows))
+            for number, result in enumerate(results)
+        )
 
-    def _vectors(self) -> NDArray[np.float32]:
-        if self._embed:
-            return self._table._embed_query(self._column, self._query)
-        return np.atleast_2d(self._query)
-
-    def _read_columns(self) -> list[str]:
-        """Return the columns to read; a late filter may need others than those returned."""
-        chosen = self._projection()
-        return list(self._table.schema.names) if self._late else chosen
-
-    def _finished(self, result: pa.Table) -> pa.Table:
+    def _finished(self, result: pa.Table, columns: Columns) -> pa.Table:
+        shown = pa.Table.from_arrays(result.columns, schema=columns.visible_schema(result.schema))
         late = _joined(self._late)
         if late is not None:
-            result = rows_that_satisfy(result, late)
-        if late is None and self._columns is None:
-            return result
-        chosen = self._projection() if self._columns is None else self._columns
-        return result.select([*chosen, *(n for n in _added(result) if n not in chosen)])
-
-    def _computed(self) -> list[str]:
-        return [ROW_ID, DISTANCE]
-
-    async def aembed(self) -> NDArray[np.float32]:
-        """Return the query vectors without searching."""
-        return await self._table._database._in_thread(self._vectors)
+            shown = rows_that_satisfy(shown, late)
+        if self._columns is None:
+            return shown
+        added = [name for name in (DISTANCE, ROW_ID) if name in shown.schema.names]
+        return shown.select([*self._columns, *(n for n in added if n not in self._columns)])
 
 
 def _joined(conditions: Sequence[str]) -> str | None:
@@ -252,14 +249,14 @@ def _is_real(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not np.isnan(value)
 
 
-def _added(result: pa.Table) -> Iterator[str]:
-    return (name for name in (ROW_ID, DISTANCE) if name in result.schema.names)
-
-
-def _checked_columns(columns: Sequence[str]) -> list[str]:
-    if isinstance(columns, (str, Mapping)) or not all(isinstance(name, str) for name in columns):
-        raise ConfigurationError('select takes a list of column names: select(["a", "b"]).')
-    return list(columns)
+def _checked_columns(columns: Any) -> list[str]:
+    listed = isinstance(columns, Iterable) and not isinstance(columns, (str, Mapping))
+    chosen = list(columns) if listed else []
+    if not listed or not all(isinstance(name, str) for name in chosen):
+        raise ConfigurationError(
+            f'select takes a list of column names, select(["a", "b"]), not {columns!r:.60}.'
+        )
+    return chosen
 
 
 def _whole_number(name: str, value: Any, *, least: int) -> int:
@@ -274,12 +271,3 @@ def _repeated(value: int, count: int) -> pa.Array:
     return pa.Array.from_buffers(
         pa.int32(), count, [None, pa.py_buffer(np.full(count, value, dtype=np.int32))]
     )
-
-
-def _resized(reader: pa.RecordBatchReader, batch_size: int) -> pa.RecordBatchReader:
-    pieces = (
-        batch.slice(start, batch_size)
-        for batch in reader
-        for start in range(0, batch.num_rows, batch_size)
-    )
-    return pa.RecordBatchReader.from_batches(reader.schema, pieces)

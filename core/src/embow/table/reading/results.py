@@ -1,6 +1,6 @@
 """Query results in the form asked for: dicts, Arrow, pandas, polars, model objects.
 
-Called by the query builders and ``Table``. pandas and polars are imported only when asked for.
+Called by the query builders. pandas and polars are imported only when asked for.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Results:
             table.schema, table.to_batches(max_chunksize=batch_size)
         )
 
-    def to_pandas(self, **kwargs: Any) -> Any:
+    def to_pandas(self, /, **kwargs: Any) -> Any:
         """Run the query and return a pandas DataFrame; vectors are numpy arrays.
 
         Args:
