@@ -1,6 +1,6 @@
 """The schema a table gets where none is given: read off its first rows.
 
-Called by ``bindings``. Types that only say how a column lies in memory become the plain type, so
+Called by ``columns``. Types that only say how a column lies in memory become the plain type, so
 that rows of any later form fit it.
 """
 

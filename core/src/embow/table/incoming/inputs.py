@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from embow.errors import DataError
-from embow.table.rows import rows_to_batch
+from embow.table.incoming.rows import rows_to_batch
 
 BATCH_ROWS = 8192
 """Rows of one batch: enough to fill provider requests, few enough to keep memory flat."""

@@ -1,11 +1,10 @@
 """Fit a batch of the user's rows to the table's schema, or say which row and column do not fit.
 
-Called by ``ingest`` and ``changes``. Reads no function and writes nothing.
+Called by the modules that write. Reads no function and writes nothing.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -14,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from embow.errors import DataError, MissingColumnError, UnknownColumnError
-from embow.table.vectors import BadVectorPolicy, fit_vectors, is_vector_type
+from embow.engines.contract import is_vector
+from embow.errors import DataError, MissingColumnError, UnknownColumnError, near_name
+from embow.table.incoming.vectors import BadVectorPolicy, fit_vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Conformer:
                 )
             return pa.nulls(batch.num_rows, target.type), keep
         column = batch.column(position)
-        if is_vector_type(target.type):
+        if is_vector(target.type):
             if column.null_count == len(column):
                 return pa.nulls(batch.num_rows, target.type), keep
             return fit_vectors(column, target, first_row, self.policy)
@@ -103,10 +103,9 @@ def check_columns(names: Sequence[str], known: Sequence[str]) -> None:
     there = frozenset(known)
     for name in names:
         if name not in there:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
             raise UnknownColumnError(
-                f"The table has no column {name!r}.{hint} Its columns: {', '.join(known)}."
+                f"The table has no column {name!r}.{near_name(name, known)} "
+                f"Its columns: {', '.join(known)}."
             )
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)

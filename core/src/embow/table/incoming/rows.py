@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from embow.engines.contract import is_vector
 from embow.errors import DataError
 from embow.schema.rows import models_to_batch
 from embow.schema.rows import rows_to_batch as fitted_rows_to_batch
-from embow.table.conform import check_columns
-from embow.table.vectors import is_vector_type
+from embow.table.incoming.conform import check_columns
 
 
 def rows_to_batch(rows: Sequence[Any], schema: pa.Schema | None, first_row: int) -> pa.RecordBatch:
@@ -65,7 +65,7 @@ def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _lenient(field: pa.Field) -> pa.Field:
     """Return a field that takes nulls and vectors of any length."""
-    if is_vector_type(field.type):
+    if is_vector(field.type):
         return pa.field(field.name, pa.list_(field.type.value_type))
     return field.with_nullable(True)
 

@@ -38,11 +38,6 @@ class BadVectorPolicy:
             )
 
 
-def is_vector_type(data_type: pa.DataType) -> bool:
-    """Return whether a column of this type holds one vector a row."""
-    return bool(pa.types.is_fixed_size_list(data_type)) and _is_number(data_type.value_type)
-
-
 def vector_array(
     values: NDArray[Any], valid: NDArray[np.bool_], data_type: pa.DataType
 ) -> pa.FixedSizeListArray:
@@ -60,13 +55,17 @@ def vector_array(
 
 
 def validity(column: pa.Array) -> NDArray[np.bool_]:
-    """Return which rows of a column are not null, without importing pandas."""
+    """Return which rows of a column are not null."""
     if column.null_count == 0:
         return np.ones(len(column), dtype=np.bool_)
-    packed = column.is_valid().buffers()[1]
-    bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), bitorder="little")
-    offset = column.is_valid().offset
-    return bits[offset : offset + len(column)].astype(np.bool_)
+    return flags(column.is_valid())
+
+
+def flags(column: pa.Array) -> NDArray[np.bool_]:
+    """Return a column of truth values without nulls as an array, without importing pandas."""
+    stop = column.offset + len(column)
+    packed = np.frombuffer(column.buffers()[1] or b"", dtype=np.uint8)
+    return np.unpackbits(packed, count=stop, bitorder="little")[column.offset :].view(np.bool_)
 
 
 def vector_values(column: pa.FixedSizeListArray) -> NDArray[Any]:
