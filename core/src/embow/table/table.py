@@ -151,7 +151,7 @@ class Table(ReadableTable):
         ``dry_run=True`` returns the estimate instead and changes nothing.
         """
         done = migration.add_embedding(
-            self._handle, vector, source, function, dry_run=dry_run, given=options
+            self._handle, vector, source, function, dry_run=dry_run, **options
         )
         return self._kept(done) if isinstance(done, AddReport) else done
 
@@ -171,7 +171,7 @@ class Table(ReadableTable):
         ``dry_run=True`` returns the estimate instead and changes nothing.
         """
         done = migration.migrate(
-            self._handle, vector, function, dry_run=dry_run, keep_old=keep_old, given=options
+            self._handle, vector, function, dry_run=dry_run, keep_old=keep_old, **options
         )
         return self._kept(done) if isinstance(done, AddReport) else done
 
