@@ -13,7 +13,7 @@ from embow.embeddings.secrets import secret_fields
 from embow.embeddings.types import operational
 
 if TYPE_CHECKING:
-    from embow.embeddings.base import EmbeddingFunction
+    from embow.embeddings.provider import Provider
 
 Kind = Literal["identity", "operational", "secret"]
 
@@ -38,16 +38,16 @@ class Setting:
     description: str
 
 
-def describe_settings(cls: type[EmbeddingFunction]) -> list[Setting]:
+def describe_settings(cls: type[Provider]) -> list[Setting]:
     """Return the settings of a provider: its own first, then those every provider has."""
-    from embow.embeddings.base import EmbeddingFunction
+    from embow.embeddings.provider import Provider
 
-    shared = EmbeddingFunction.model_fields.keys()
+    shared = Provider.model_fields.keys()
     names = sorted(cls.model_fields, key=lambda name: name in shared)
     return [_describe(cls, name) for name in names]
 
 
-def _describe(cls: type[EmbeddingFunction], name: str) -> Setting:
+def _describe(cls: type[Provider], name: str) -> Setting:
     info = cls.model_fields[name]
     default = info.get_default(call_default_factory=True, validated_data={})
     kind: Kind = "operational" if operational in info.metadata or info.exclude else "identity"

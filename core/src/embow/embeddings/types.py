@@ -15,6 +15,12 @@ Role = Literal["document", "query"]
 """What an input is: text to be found, or text that finds."""
 
 
+def provider_name(cls: type) -> str:
+    """Return the name a class is registered under, or its own where it is not."""
+    # A subclass is another provider: it must not pass as the one it inherits from.
+    return vars(cls).get("provider_id") or cls.__name__
+
+
 class _Operational:
     """Marks a field that changes how vectors are computed, never which vectors come out."""
 
