@@ -10,7 +10,7 @@ from pydantic import Secret, SecretBytes, SecretStr
 from pydantic_core import PydanticUndefined
 
 from embow.embeddings.secrets import secret_fields
-from embow.embeddings.types import operational
+from embow.embeddings.types import External, operational
 
 if TYPE_CHECKING:
     from embow.embeddings.provider import Provider
@@ -29,6 +29,7 @@ class Setting:
         kind: ``identity`` changes the vectors, ``operational`` does not, ``secret`` is never
             stored.
         description: What it does.
+        external: Whether values of it that come with a table must be allowed by the process.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Setting:
     default: str | None
     kind: Kind
     description: str
+    external: bool = False
 
 
 def describe_settings(cls: type[Provider]) -> list[Setting]:
@@ -57,6 +59,7 @@ def _describe(cls: type[Provider], name: str) -> Setting:
         None if default is PydanticUndefined else repr(default),
         "secret" if name in secret_fields(cls) else kind,
         info.description or "",
+        any(isinstance(mark, External) for mark in info.metadata),
     )
 
 

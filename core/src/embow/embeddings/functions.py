@@ -104,7 +104,7 @@ def _contested(cls: type[Provider]) -> ConfigurationError:
     names = ", ".join(sorted(secrets.secret_fields(cls))) or "their account"
     return ConfigurationError(
         f"This program made two functions of provider {provider_name(cls)!r} that are equal but "
-        f"for their keys ({names}), which no table keeps, so it cannot be told whose key is meant. "
-        'Name the keys apart: set_var("KEY_A", ...) and create(api_key="$var:KEY_A") for one, "$var:KEY_B" '
-        "for the other."
+        f"for their keys ({names}), which no table keeps, so it cannot be told whose key is "
+        'meant. Name the keys apart: set_var("KEY_A", ...) and create(api_key="$var:KEY_A") for '
+        'one, "$var:KEY_B" for the other.'
     )
