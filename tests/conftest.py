@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embow.embeddings import get_registry
+from embow.embeddings.lookup import SHARED
 
 
 @pytest.fixture(autouse=True)
@@ -20,5 +20,4 @@ def own_config(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
 @pytest.fixture(autouse=True)
 def registry_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a test register and reset as it likes: the next one finds what was there before."""
-    registry = get_registry()
-    monkeypatch.setattr(registry, "_classes", dict(registry._classes))
+    monkeypatch.setattr(SHARED, "registered", dict(SHARED.registered))

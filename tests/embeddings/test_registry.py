@@ -25,6 +25,7 @@ from embow.embeddings import (
     secret_value,
 )
 from embow.embeddings.bindings import Binding, bindings_metadata
+from embow.embeddings.lookup import SHARED
 from embow.errors import (
     ConfigurationError,
     ProviderConflictError,
@@ -332,7 +333,7 @@ def test_provider_class_can_be_imported_by_its_lancedb_name(
 ) -> None:
     """Class names of LanceDB lead through the registry, the misspelt one too."""
     cls = make_class()
-    monkeypatch.setitem(get_registry()._classes, "instructor", cls)
+    monkeypatch.setitem(SHARED.registered, "instructor", cls)
     from embow.embeddings import InstuctorEmbeddingFunction
 
     assert InstuctorEmbeddingFunction is cls

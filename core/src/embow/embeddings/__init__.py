@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from embow.embeddings.local_models import local_folder as local_folder
     from embow.embeddings.local_models import model_reference as model_reference
     from embow.embeddings.local_models import usable_device as usable_device
+    from embow.embeddings.provider import Provider as Provider
     from embow.embeddings.registry import EmbeddingFunctionRegistry as EmbeddingFunctionRegistry
     from embow.embeddings.registry import get_registry as get_registry
     from embow.embeddings.registry import register as register
+    from embow.embeddings.rerank import Reranker as Reranker
     from embow.embeddings.secrets import scrub as scrub
     from embow.embeddings.secrets import secret_mapping as secret_mapping
     from embow.embeddings.secrets import secret_value as secret_value
@@ -60,7 +62,9 @@ _HOME = {
     "Failure": "types",
     "FailureKind": "types",
     "Limits": "types",
+    "Provider": "provider",
     "RateStatus": "types",
+    "Reranker": "rerank",
     "Role": "types",
     "TextEmbeddingFunction": "base",
     "TokenCounter": "tokens",

@@ -15,6 +15,12 @@ Role = Literal["document", "query"]
 """What an input is: text to be found, or text that finds."""
 
 
+def provider_name(cls: type) -> str:
+    """Return the name a class is registered under, or its own where it is not."""
+    # A subclass is another provider: it must not pass as the one it inherits from.
+    return vars(cls).get("provider_id") or cls.__name__
+
+
 class _Operational:
     """Marks a field that changes how vectors are computed, never which vectors come out."""
 
@@ -52,18 +58,26 @@ class External:
         return "external" if self._when is None else f"External({self._when.__name__})"
 
 
-def names_local_path(value: Any) -> bool:
-    """Tell whether a value, such as the name of a model, names a place on this machine.
+def leaves_folder(value: Any) -> bool:
+    """Tell whether a value, as the name of a file in a known folder, may lead out of it.
 
-    It does where it is absolute, starts with ``~`` or ``.``, leads upwards, has a drive, a
-    backslash or a scheme, or where a file or folder of that name exists here. A plain hub id such
-    as ``"org/name"`` does not.
+    It may where it is absolute, starts with ``~`` or ``.``, leads upwards, or has a drive, a
+    backslash or a scheme.
     """
     if not isinstance(value, str):
         return value is not None
     if value.startswith(("/", "~", ".")) or ".." in value.split("/"):
         return True
-    if "\\" in value or "://" in value or value[1:2] == ":":
+    return "\\" in value or "://" in value or value[1:2] == ":"
+
+
+def names_local_path(value: Any) -> bool:
+    """Tell whether a value, such as the name of a model, names a place on this machine.
+
+    It does where it may lead anywhere, as :func:`leaves_folder` says, or where a file or folder
+    of that name exists here. A plain hub id such as ``"org/name"`` does not.
+    """
+    if leaves_folder(value):
         return True
     try:
         return bool(value) and Path(value).exists()
