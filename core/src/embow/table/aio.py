@@ -283,9 +283,8 @@ class AsyncDatabase(_Face[Database]):
     drop_all_tables = _awaited(Database.drop_all_tables)
     rename_table = _awaited(Database.rename_table)
 
-    @functools.wraps(Database.close)
     async def close(self) -> None:
-        """Release files and threads; calls that run are waited for."""
+        """Release files. Tables of a closed database must not be used."""
         await asyncio.to_thread(self._threads.close)
         await asyncio.to_thread(self.sync.close)
 
