@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -218,3 +221,41 @@ def test_observers_see_each_request(tmp_path: Any, letters: Any) -> None:
         ("letters", "document", "ok"),
         ("letters", "query", "ok"),
     ]
+
+
+FRESH = """
+import sys, numpy as np, embow
+
+@embow.register("lengths-of-texts")
+class Lengths(embow.TextEmbeddingFunction):
+    def ndims(self):
+        return 2
+    def generate_embeddings(self, texts):
+        return np.array([[len(text), 1] for text in texts], np.float32)
+
+function = Lengths.create()
+
+class Words(embow.Model):
+    text: str | None = function.SourceField()
+    vector: embow.Vector = function.VectorField()
+    n: int | None = None
+
+rows = [{"text": "a", "n": 1}, {"text": None, "n": None}]
+table = embow.connect(sys.argv[1]).create_table("t", schema=Words)
+table.add([{"text": "b", "n": 2, "vector": [1.0, 2.0]}, {"text": "c"}, *rows])
+table.update("n = 1", {"text": "d"})
+table.merge_insert("n").when_matched_update_all().when_not_matched_insert_all().execute(rows)
+table.search("a").limit(1).to_list()
+print([name for name in sys.modules if name.split(".")[0] == "pandas"][:1])
+"""
+
+
+def test_no_call_imports_pandas(tmp_path: Path) -> None:
+    """A first add, update, merge and search do without it, nulls included."""
+    run = subprocess.run(
+        [sys.executable, "-c", FRESH, str(tmp_path / "db")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.stdout, run.stderr) == ("[]\n", "")

@@ -36,10 +36,15 @@ def evaluate(predicate: Predicate, batch: pa.RecordBatch) -> NDArray[np.bool_]:
 def _as_mask(verdict: pa.Array) -> NDArray[np.bool_]:
     if pa.types.is_null(verdict.type):
         return np.zeros(len(verdict), np.bool_)
-    passes = pc.fill_null(verdict, False) if verdict.null_count else verdict
-    bits = np.frombuffer(passes.buffers()[1], np.uint8)
-    start = passes.offset
-    return np.unpackbits(bits, count=start + len(passes), bitorder="little")[start:].view(np.bool_)
+    passes = _bits(verdict)
+    # Not fill_null, which imports pandas.
+    return passes & _bits(verdict.is_valid()) if verdict.null_count else passes
+
+
+def _bits(truths: pa.Array) -> NDArray[np.bool_]:
+    bits = np.frombuffer(truths.buffers()[1] or b"", np.uint8)
+    start = truths.offset
+    return np.unpackbits(bits, count=start + len(truths), bitorder="little")[start:].view(np.bool_)
 
 
 def value_of(node: Node, batch: pa.RecordBatch) -> pa.Array:

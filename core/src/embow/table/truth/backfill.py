@@ -27,6 +27,7 @@ from embow.pipeline.types import SourceRows
 from embow.table.incoming.vectors import validity, vector_array
 from embow.table.names import HASH_TYPE, hash_column
 from embow.table.truth.sample import SAME_MODEL, Sample
+from embow.table.writing.hashes import chosen_hashes
 from embow.table.writing.staging import Writer, chunks, stored_rows
 
 _SAMPLE = 32
@@ -167,8 +168,7 @@ class Backfill:
         hashes = out.hashes[name]
         self.failed.update(hashes[i].as_py() for i in out.failed.get(name, {}))
         vectors = vector_array(out.vectors[name], out.valid[name], self.shown.type)
-        pairs = zip(hashes.to_pylist(), out.valid[name].tolist(), strict=True)
-        return vectors, pa.array([h if made else None for h, made in pairs], HASH_TYPE)
+        return vectors, chosen_hashes(hashes, out.valid[name])
 
 
 def has_null(snapshot: Snapshot, column: str) -> bool:

@@ -32,6 +32,7 @@ from embow.table.incoming.vectors import (
     vector_values,
 )
 from embow.table.names import HASH_TYPE, HIDDEN_PREFIX
+from embow.table.writing.hashes import chosen_hashes
 
 CARRIED = f"{HIDDEN_PREFIX}_carried"
 """Struct of the hidden columns of stored rows that are written again."""
@@ -117,14 +118,13 @@ class Ingest:
         data_type = self.columns.visible.field(name).type
         given = out.batch.column(name)
         if given.null_count == len(given):
-            fresh = hashes if valid.all() else _chosen(hashes, valid, None, ~valid)
-            return vector_array(made, valid, data_type), fresh
+            return vector_array(made, valid, data_type), chosen_hashes(hashes, valid)
         carried = carried_columns(out.batch).get(self.columns.hashes(name))
         kept = validity(given) & ~out.needs[name]
         merged = np.array(vector_values(given))
         merged[valid] = made[valid]
         vectors = vector_array(merged, valid | kept, data_type)
-        return vectors, _chosen(hashes, valid, carried, kept)
+        return vectors, chosen_hashes(hashes, valid, carried, kept)
 
     def _refuse_missing_vectors(self, out: EmbeddedBatch, stored: pa.RecordBatch) -> None:
         """Refuse a row without a vector where the vector column may not be null."""
@@ -234,16 +234,6 @@ def _with_functions(
             if (each.needs[binding.vector_column] & sources).any():
                 raise error
         yield each
-
-
-def _chosen(
-    made: pa.Array, valid: NDArray[np.bool_], carried: pa.Array | None, kept: NDArray[np.bool_]
-) -> pa.Array:
-    """Return the hash of what was made where that is valid, of what was carried where kept."""
-    old = carried.to_pylist() if carried is not None else [None] * len(made)
-    rows = zip(made.to_pylist(), valid.tolist(), old, kept.tolist(), strict=True)
-    chosen = [new if is_new else (was if is_kept else None) for new, is_new, was, is_kept in rows]
-    return pa.array(chosen, HASH_TYPE)
 
 
 def _differs(before: pa.Array, after: pa.Array) -> NDArray[np.bool_]:

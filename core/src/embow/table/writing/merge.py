@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from embow.engines.contract import Change, RowIds, Snapshot
 from embow.engines.predicate import evaluate_expression
-from embow.errors import ConfigurationError, DataError, MissingColumnError, PredicateError
+from embow.errors import (
+    CommitConflictError,
+    ConfigurationError,
+    DataError,
+    MissingColumnError,
+    PredicateError,
+)
 from embow.pipeline import AddReport
 from embow.pipeline.types import SourceRows
 from embow.table.columns import Columns
@@ -29,7 +35,6 @@ from embow.table.writing.staging import (
     Writer,
     chunks,
     keeping_rows,
-    require_same_functions,
     stored_rows,
 )
 
@@ -172,7 +177,7 @@ def _execute(
     def plan(snapshot: Snapshot) -> Change | None:
         nonlocal match
         now = handle.columns(snapshot)
-        require_same_functions(columns, now, handle.name)
+        _require_fit(incoming, now, handle.name)
         match = _match(snapshot, now, clauses, incoming, keyed)
         gone = np.concatenate([match.targets, match.deleted])
         if not len(gone) and not len(match.inserted):
@@ -205,6 +210,16 @@ def _incoming(
     table = pa.Table.from_batches(fitted, schema=fitted[0].schema if fitted else partial)
     combined = table.combine_chunks().to_batches()
     return combined[0] if combined else _empty(partial)
+
+
+def _require_fit(incoming: pa.RecordBatch, now: Columns, name: str) -> None:
+    """Refuse data fitted to columns that are others by now; another function is no matter."""
+    types = {field.name: field.type for field in now.visible}
+    if any(types.get(field.name) != field.type for field in incoming.schema):
+        raise CommitConflictError(
+            f"The columns of table {name!r} were changed while rows were being merged. Nothing "
+            "was changed; merge the rows again."
+        )
 
 
 def _keyed(incoming: pa.RecordBatch, on: Sequence[str]) -> NDArray[np.int64]:

@@ -68,7 +68,7 @@ class Quarantine:
     def store(self, rejected: Sequence[Rejected]) -> pa.Array:
         """Store rows durably, those that are there already not again; return their keys."""
         if not rejected:
-            return pa.array([], _KEY.type)
+            return pa.nulls(0, _KEY.type)
         table = self._ready()
         with table.snapshot() as snapshot:
             kept = self._kept(snapshot.schema)
