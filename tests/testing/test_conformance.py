@@ -144,9 +144,9 @@ class Shuffled(Fake):
 class Truncating(Fake):
     """Embeds only what fits one call."""
 
-    def generate_embeddings(self, texts: list[str]) -> Any:
+    def compute_source_embeddings(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Drop the rest."""
-        return super().generate_embeddings(texts[:3])
+        return super().compute_source_embeddings(self.sanitize_input(inputs)[:3])
 
 
 class Constant(Fake):

@@ -50,11 +50,8 @@ class Request:
 
     def __str__(self) -> str:
         """Return ``setting=value`` on one line, secrets masked, of bounded length."""
-        shown = json.dumps(MASK if self.secret else scrub(self.value, ()), ensure_ascii=False)
-        shown = shown if shown.isprintable() else ascii(self.value)
-        if len(shown) > _LONGEST_SHOWN:
-            shown = shown[:_LONGEST_SHOWN] + "..."
-        return f"{self.setting}={shown}"
+        shown = MASK if self.secret else scrub(self.value, ())
+        return f"{self.setting}={_bounded(json.dumps(shown))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +271,13 @@ def _as_entry(request: Request) -> str:
     """Return what to write into ``trust=[...]`` for a request, as Python text."""
     if request.secret:
         return f'"{request.setting}=..."'
+    value = scrub(request.value, ())
     try:
-        json.loads(request.value)
+        json.loads(value)
     except ValueError:
-        return ascii(request.value)
-    return ascii(f"{request.setting}={request.value}")
+        return _bounded(ascii(value))
+    return _bounded(ascii(f"{request.setting}={value}"))
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
