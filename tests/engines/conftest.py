@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from embow.engines.base import EngineOptions
+from embow.engines.contract import EngineOptions
 from embow.engines.local import LocalEngine
 
 

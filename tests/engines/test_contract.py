@@ -23,12 +23,15 @@ class TestUsualSizes(EngineSuite):
             Capability.ORDERED_SCAN,
             Capability.STABLE_ROW_IDS,
             Capability.FRAGMENTS,
+            Capability.REMOTE_WRITE,
         }
     )
 
 
 class TestSmallSizes(TestUsualSizes):
     """The same with rows spread over blocks, files and the tail."""
+
+    many = 20
 
     @pytest.fixture
     def engine(self, open_engine: Callable[..., LocalEngine]) -> LocalEngine:
