@@ -1,4 +1,4 @@
-"""Engines for the tests of this room."""
+"""Engines for the tests of this room, and short ways to do what most of them do."""
 
 from __future__ import annotations
 
