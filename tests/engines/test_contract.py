@@ -23,7 +23,6 @@ class TestUsualSizes(EngineSuite):
             Capability.ORDERED_SCAN,
             Capability.STABLE_ROW_IDS,
             Capability.FRAGMENTS,
-            Capability.REMOTE_WRITE,
         }
     )
 
