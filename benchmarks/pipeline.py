@@ -32,7 +32,7 @@ import pyarrow as pa
 from embow.embeddings import register
 from embow.embeddings.base import TextEmbeddingFunction
 from embow.embeddings.types import Limits
-from embow.pipeline import AddReport, EmbedJob, Pipeline, PipelineOptions
+from embow.pipeline import AddReport, EmbedJob, Pipeline, PipelineOptions, SourceRows
 
 NDIMS = 384
 POOL = np.random.default_rng(0).random((20_000, NDIMS), dtype=np.float32) + 1
@@ -82,7 +82,7 @@ def embed(
     pipeline = Pipeline(path)
     options = PipelineOptions(cache=path is not None, progress=False)
     job = EmbedJob(function, "text", "vector", NDIMS)
-    for out in pipeline.embed_batches(batches, [job], options, AddReport()):
+    for out in pipeline.embed_batches(map(SourceRows, batches), [job], options, AddReport()):
         vectors = with_dims(out.vectors["vector"])
         columns = [out.batch.column("text"), vectors, out.hashes["vector"]]
         yield pa.RecordBatch.from_arrays(columns, names=["text", "vector", "hash"])
