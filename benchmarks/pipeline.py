@@ -82,7 +82,8 @@ def embed(
     pipeline = Pipeline(path)
     options = PipelineOptions(cache=path is not None, progress=False)
     job = EmbedJob(function, "text", "vector", NDIMS)
-    for out in pipeline.embed_batches(map(SourceRows, batches), [job], options, AddReport()):
+    rows = (SourceRows(batch) for batch in batches)
+    for out in pipeline.embed_batches(rows, [job], options, AddReport()):
         vectors = with_dims(out.vectors["vector"])
         columns = [out.batch.column("text"), vectors, out.hashes["vector"]]
         yield pa.RecordBatch.from_arrays(columns, names=["text", "vector", "hash"])
@@ -302,7 +303,9 @@ def compare_latency(url: str, rows: int, limit: int) -> None:
             job = EmbedJob(function, "text", "vector", NDIMS)
             start = time.monotonic()
             options = PipelineOptions(progress=False)
-            for _ in pipeline.embed_batches(texts(rows, limit), [job], options, report):
+            for _ in pipeline.embed_batches(
+                map(SourceRows, texts(rows, limit)), [job], options, report
+            ):
                 pass
             rates.append(rows / (time.monotonic() - start))
             pipeline.close()

@@ -23,6 +23,40 @@ MAY_IMPORT = {
 }
 """The rooms of the core that a room may use, beside itself."""
 
+CIRCLES = {
+    frozenset({"schema.columns", "schema.resolve"}),
+    frozenset({"pipeline.limiter", "pipeline.sharedlimits"}),
+    frozenset(
+        {
+            "embeddings.base",
+            "embeddings.bindings",
+            "embeddings.config",
+            "embeddings.functions",
+            "embeddings.registry",
+            "embeddings.retry",
+            "embeddings.secrets",
+            "embeddings.trust",
+        }
+    ),
+}
+"""Modules that still import each other. This list only ever gets shorter."""
+
+NOT_PRIVATE = {"_asdict", "_fields", "_replace"}
+"""Names of the standard library that begin with an underscore so as not to meet a field's."""
+
+LAYERS = (
+    ("names", "settings", "identity", "incoming"),
+    ("columns",),
+    ("handle",),
+    ("reading", "writing", "truth", "versions", "declaration"),
+    ("readable",),
+    ("table",),
+    ("database",),
+    ("connect",),
+    ("aio",),
+)
+"""The modules of ``table``, from the ground up: each imports from its own layer and those below."""
+
 HEAVY = ("numpy", "pyarrow", "pydantic", "pandas", "sqlglot", "tqdm")
 
 
@@ -85,3 +119,108 @@ def test_every_room_of_the_core_has_its_rule() -> None:
     """A new folder in the core is put into the order of imports, or is one that only uses it."""
     rooms = {path.name for path in SOURCE.iterdir() if path.is_dir() and path.name[0] != "_"}
     assert rooms - set(MAY_IMPORT) == {"cli", "testing"}
+
+
+def module_of(path: Path) -> str:
+    """Return the name of a module inside the core, ``""`` for the package itself."""
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in SOURCE.rglob("*.py") if "templates" not in path.parts}
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Yield each module of the core that a module imports, for type checkers too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            _, _, inside = name.partition("embow.")
+            known = inside if inside in MODULES else inside.rpartition(".")[0]
+            if name.startswith("embow.") and known in MODULES:
+                yield known
+
+
+def circles() -> set[frozenset[str]]:
+    """Return the groups of modules that can reach one another.
+
+    The package itself is left out: its names are imported when they are first used.
+    """
+    imports = {name: {*imported_modules(path)} - {name, ""} for name, path in MODULES.items()}
+    reached = {name: _reachable(name, imports) for name in imports if name}
+    groups = {
+        frozenset({other for other in reached[name] if name in reached.get(other, ())} | {name})
+        for name in reached
+    }
+    return {group for group in groups if len(group) > 1}
+
+
+def _reachable(start: str, imports: dict[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for name in imports[waiting.pop()] - found:
+            found.add(name)
+            waiting.append(name)
+    return found
+
+
+def test_no_modules_import_each_other() -> None:
+    """There is no circle among the modules of the core, beside those that are left to undo."""
+    assert circles() == CIRCLES
+
+
+def test_the_table_layers_run_one_way() -> None:
+    """Faces use operations, operations use the handle, the handle uses columns and settings."""
+    level = {name: number for number, names in enumerate(LAYERS) for name in names}
+    wrong = []
+    for name, path in MODULES.items():
+        room, _, rest = name.partition(".")
+        if room == "table" and rest:
+            own = level[rest.partition(".")[0]]
+            used = {other.split(".")[1] for other in imported_modules(path) if "table." in other}
+            wrong += [f"{name} imports {other}" for other in used if level[other] > own]
+    assert wrong == []
+
+
+def test_reading_of_user_data_knows_no_engine() -> None:
+    """What turns any data into batches could serve another store: only types are shared."""
+    wrong = [
+        f"{name} imports {other}"
+        for name, path in MODULES.items()
+        if name.startswith("table.incoming")
+        for other in imported_modules(path)
+        if other.startswith("engines") and other != "engines.contract"
+    ]
+    assert wrong == []
+
+
+def private_uses(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each use of a private attribute that the module does not define."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    defined = {getattr(node, "name", None) for node in nodes}
+    for node in nodes:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            defined.add(node.target.id)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            defined.add(node.attr)
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            known = node.attr in defined or node.attr in NOT_PRIVATE
+            if not own and not known and not node.attr.startswith("__"):
+                yield node.lineno, ast.unparse(node)
+
+
+def test_no_module_uses_what_another_keeps_private() -> None:
+    """``x._name`` is for the module that defines it."""
+    wrong = [
+        f"{name}:{line} {text}"
+        for name, path in MODULES.items()
+        for line, text in private_uses(path)
+    ]
+    assert wrong == []

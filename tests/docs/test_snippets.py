@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embow.embeddings import get_registry
+from embow.embeddings.lookup import SHARED
 from embow.testing.pages import examples, run_page
 
 ROOT = Path(__file__).parents[2]
@@ -26,5 +26,5 @@ def test_the_examples_of_a_page_run(
 ) -> None:
     """The blocks of one page run in order, as one program in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(get_registry(), "_classes", {})  # a page may use any name
+    monkeypatch.setattr(SHARED, "registered", {})  # a page may use any name
     assert run_page(page) == []

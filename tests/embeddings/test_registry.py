@@ -22,8 +22,10 @@ from embow.embeddings import (
     get_registry,
     read_bindings,
     register,
+    secret_value,
 )
 from embow.embeddings.bindings import Binding, bindings_metadata
+from embow.embeddings.lookup import SHARED
 from embow.errors import (
     ConfigurationError,
     ProviderConflictError,
@@ -278,14 +280,35 @@ def test_plain_key_lives_on_in_the_process() -> None:
 
 
 def test_keys_of_two_accounts_are_not_mixed_up() -> None:
-    """Where settings do not tell two keys apart, neither key is used for the other's table."""
+    """Where settings do not tell two keys apart, no key is used, the environment's neither."""
     cls = register("mine")(make_class())
-    metadata = metadata_of(cls.create(api_key="first"))
+    first = cls.create(api_key="first")
+    binding = read_bindings(metadata_of(first))["vector"]
+    assert binding.function() is first
     metadata_of(cls.create(api_key="second"))
     metadata_of(cls.create(api_key="first"))
-    found = read_bindings(metadata)["vector"].function()
-    assert isinstance(found, cls)
-    assert found.api_key is None  # type: ignore[attr-defined]
+    with pytest.raises(ConfigurationError, match=r'api_key.*create\(api_key="\$var:KEY_A"\)'):
+        binding.function()
+
+
+def test_keys_named_apart_are_kept_apart() -> None:
+    """With a variable for each key, each table sends its own."""
+    cls = register("mine")(make_class())
+    for name in ("KEY_A", "KEY_B"):
+        get_registry().set_var(name, f"sk-{name}")
+    made = [cls.create(api_key=f"$var:{name}") for name in ("KEY_A", "KEY_B")]
+    found = [read_bindings(metadata_of(each))["vector"].function() for each in made]
+    assert [secret_value(each, "api_key") for each in found] == ["sk-KEY_A", "sk-KEY_B"]
+
+
+def test_key_of_an_opened_table_is_not_replaced() -> None:
+    """A table that uses the environment's key does not go over to a key given later."""
+    cls = register("mine")(make_class())
+    binding = Binding("mine", cls.create().safe_model_dump(), "a", "v")
+    assert binding.function().api_key is None  # type: ignore[attr-defined]
+    metadata_of(cls.create(api_key="other"))
+    with pytest.raises(ConfigurationError, match="cannot be told whose key is meant"):
+        binding.function()
 
 
 # -- names LanceDB users import -----------------------------------------------------------
@@ -310,7 +333,7 @@ def test_provider_class_can_be_imported_by_its_lancedb_name(
 ) -> None:
     """Class names of LanceDB lead through the registry, the misspelt one too."""
     cls = make_class()
-    monkeypatch.setitem(get_registry()._classes, "instructor", cls)
+    monkeypatch.setitem(SHARED.registered, "instructor", cls)
     from embow.embeddings import InstuctorEmbeddingFunction
 
     assert InstuctorEmbeddingFunction is cls

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from embow.engines.contract import Capability
 from embow.engines.local import LocalEngine
 from embow.testing.engine_suite import EngineSuite
 
@@ -13,8 +14,20 @@ from embow.testing.engine_suite import EngineSuite
 class TestUsualSizes(EngineSuite):
     """Few rows live in the catalog."""
 
+    claims = frozenset(
+        {
+            Capability.VERSIONS,
+            Capability.TAGS,
+            Capability.RESTORE,
+            Capability.RENAME_TABLE,
+            Capability.ORDERED_SCAN,
+            Capability.STABLE_ROW_IDS,
+            Capability.FRAGMENTS,
+        }
+    )
 
-class TestSmallSizes(EngineSuite):
+
+class TestSmallSizes(TestUsualSizes):
     """The same with rows spread over blocks, files and the tail."""
 
     @pytest.fixture

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from embow.errors import ConfigurationError
 from embow.pipeline import Pipeline
-from embow.pipeline.cache import EmbeddingCache, cache_file, cache_size
+from embow.pipeline.cache import EmbeddingCache, cache_file, cache_size, default_cache_path
 from embow.pipeline.cachefile import CacheFile
 from scripted import column, embed, scripted, vectors_of
 
@@ -286,6 +286,16 @@ def test_the_environment_names_the_file(monkeypatch, tmp_path):
     """``EMBOW_CACHE`` wins; a folder stands for a file in it."""
     monkeypatch.setenv("EMBOW_CACHE", str(tmp_path))
     assert cache_file("/elsewhere/cache.sqlite") == tmp_path / "cache.sqlite"
+
+
+def test_databases_without_a_folder_share_the_users_cache(monkeypatch, tmp_path):
+    """The file lies in the folder that this system keeps caches in, made where it is missing."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = default_cache_path()
+    assert (path.name, path.parent.is_dir()) == ("cache.sqlite", True)
+    assert tmp_path in path.parents
 
 
 def test_many_threads_write_one_file(path):

@@ -20,7 +20,7 @@ from urllib.request import urlopen
 import numpy as np, pyarrow as pa
 from embow.embeddings.base import TextEmbeddingFunction
 from embow.embeddings.types import Limits
-from embow.pipeline import AddReport, EmbedJob, Pipeline, PipelineOptions
+from embow.pipeline import AddReport, EmbedJob, Pipeline, PipelineOptions, SourceRows
 
 url, path, rows, items, at_once = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 
@@ -36,7 +36,9 @@ class OverHttp(TextEmbeddingFunction):
 
 texts = [f"row {at}" for at in range(rows)]
 function, report, at = OverHttp(), AddReport(), 0
-batches = (pa.record_batch({"text": texts[s:s + 500]}) for s in range(0, rows, 500))
+batches = (
+    SourceRows(pa.record_batch({"text": texts[s:s + 500]})) for s in range(0, rows, 500)
+)
 job = EmbedJob(function, "text", "vector", 4)
 for out in Pipeline(path).embed_batches(batches, [job], PipelineOptions(), report):
     for vector in out.vectors["vector"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +16,10 @@ from embow.pipeline import AddReport, EmbedJob, Pipeline, PipelineOptions, conte
 from embow.pipeline.requests import Caps, Queue, Request
 from scripted import (
     NDIMS,
-    batches_of,
     column,
     embed,
     job,
+    rows_of,
     scripted,
     validity,
     vector_of,
@@ -119,7 +120,7 @@ def test_two_columns_of_one_function_share_the_calls():
     function = scripted()
     jobs = [job(function, "one"), job(function, "two")]
     stream = Pipeline(None).embed_batches(
-        batches_of(["a", "b"]), jobs, PipelineOptions(), report := AddReport()
+        rows_of(["a", "b"]), jobs, PipelineOptions(), report := AddReport()
     )
     (out,) = list(stream)
     np.testing.assert_array_equal(out.vectors["one"], out.vectors["two"])
@@ -130,22 +131,21 @@ def test_functions_that_differ_each_embed_their_column():
     """Two functions in one call keep to their own columns."""
     plain, negative = scripted(), scripted(lambda texts: -vectors_of(texts))
     jobs = [job(plain, "plain"), job(negative, "negative")]
-    (out,) = Pipeline(None).embed_batches(batches_of(["a"]), jobs, PipelineOptions(), AddReport())
+    (out,) = Pipeline(None).embed_batches(rows_of(["a"]), jobs, PipelineOptions(), AddReport())
     np.testing.assert_array_equal(out.vectors["plain"], -out.vectors["negative"])
 
 
 def test_rows_that_need_nothing_are_not_sent_but_are_hashed():
     """``needs`` leaves rows out; their hash is still there."""
     function = scripted()
+    (rows,) = rows_of(["a", "b", "c"])
+    needs = {"vector": np.array([False, True, False])}
     stream = Pipeline(None).embed_batches(
-        batches_of(["a", "b", "c"]),
-        [job(function)],
-        PipelineOptions(),
-        AddReport(),
-        needs=lambda batch, job: np.array([False, True, False]),
+        [replace(rows, needs=needs)], [job(function)], PipelineOptions(), AddReport()
     )
     (out,) = list(stream)
     assert function.asked == [["b"]]
+    assert out.needs["vector"].tolist() == [False, True, False]
     assert out.valid["vector"].tolist() == [False, True, False]
     assert out.hashes["vector"].null_count == 0
 
@@ -221,7 +221,7 @@ def test_closing_the_stream_early_ends_all_threads_and_sends_nothing_more():
     """A closed generator leaves no thread behind."""
     function = scripted(max_items=2, max_concurrency=4)
     stream = Pipeline(None).embed_batches(
-        batches_of((f"t{at}" for at in range(100_000)), rows=10),
+        rows_of((f"t{at}" for at in range(100_000)), rows=10),
         [job(function)],
         PipelineOptions(),
         AddReport(),
@@ -241,7 +241,7 @@ def test_input_is_read_only_a_window_ahead():
     def endless():
         nonlocal read
         while True:
-            yield from batches_of([f"t{read}"] * 100, rows=100)
+            yield from rows_of([f"t{read}"] * 100, rows=100)
             read += 100
 
     stream = Pipeline(None).embed_batches(
@@ -256,7 +256,7 @@ def test_an_error_of_the_source_comes_out_as_it_is():
     """What the user's generator raises is not wrapped, and no thread stays."""
 
     def source():
-        yield from batches_of(["a"])
+        yield from rows_of(["a"])
         raise KeyError("mine")
 
     stream = Pipeline(None).embed_batches(
@@ -347,7 +347,7 @@ def test_an_estimate_counts_without_a_call(tmp_path):
     embed(function, ["aaaaaaaa"], pipeline=pipeline)
     function.asked.clear()
     texts = ["aaaaaaaa", "bbbbbbbb", "cccccccc", "bbbbbbbb", None, "dddddddd"]
-    estimate = pipeline.estimate(batches_of(texts), [job(function)])
+    estimate = pipeline.estimate(rows_of(texts), [job(function)])
     pipeline.close()
     assert (estimate.inputs, estimate.distinct, estimate.cached) == (5, 4, 1)
     assert (estimate.tokens, estimate.requests, function.asked) == (6, 2, [])

@@ -31,11 +31,11 @@ from scripted import (
     NDIMS,
     FakeClock,
     Scripted,
-    batches_of,
     column,
     embed,
     job,
     poisoned,
+    rows_of,
     scripted,
     validity,
     vectors_of,
@@ -425,7 +425,7 @@ def test_a_cancelled_wait_sends_nothing_more(caplog):
     function = scripted(answer, max_retries=50, max_items=1)
 
     def source():
-        yield from batches_of(TEXTS[:3])
+        yield from rows_of(TEXTS[:3])
         assert started.wait(30)
         raise KeyboardInterrupt
 

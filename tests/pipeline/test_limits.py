@@ -18,11 +18,12 @@ from embow.embeddings.types import Failure, FailureKind, RateStatus, record_rate
 from embow.errors import RateLimitError
 from embow.pipeline import AddReport, Pipeline, PipelineOptions
 from embow.pipeline.cachefile import CacheFile
+from embow.pipeline.cancel import Cancellation
 from embow.pipeline.clock import StopWork
 from embow.pipeline.limiter import Bucket, Gate
 from embow.pipeline.settle import REQUEST_ITEMS
 from embow.pipeline.sharedlimits import SharedLimits
-from scripted import FakeClock, batches_of, embed, job, scripted, validity, vectors_of
+from scripted import FakeClock, embed, job, rows_of, scripted, validity, vectors_of
 
 TEXTS = [f"text {at}" for at in range(3000)]
 
@@ -108,7 +109,7 @@ def test_a_pause_holds_for_the_next_call_too(caplog):
 
 def test_calls_at_once_are_halved_by_a_refusal_and_grow_back_by_one():
     """Nobody hammers a provider that asked to slow down."""
-    gate, go = Gate("k"), threading.Event()
+    gate, go = Gate("k"), Cancellation()
     gate.succeeded(None, 0.0)
     for _ in range(8):
         gate.enter(8, go)
@@ -123,7 +124,7 @@ def test_calls_at_once_are_halved_by_a_refusal_and_grow_back_by_one():
 
 def places(gate: Gate) -> int:
     """Return how many calls the gate lets in at once, leaving it as it was."""
-    stop, entered = threading.Event(), []
+    stop, entered = Cancellation(), []
 
     def enter():
         try:
@@ -356,7 +357,7 @@ def test_full_requests_are_sent_where_requests_are_scarce():
     for function in (few, many):
         list(
             Pipeline(None, clock=FakeClock()).embed_batches(
-                batches_of(TEXTS), [job(function)], PipelineOptions(), AddReport()
+                rows_of(TEXTS), [job(function)], PipelineOptions(), AddReport()
             )
         )
     assert (len(few.asked), len(many.asked)) == (2, math.ceil(3000 / REQUEST_ITEMS))

@@ -12,7 +12,7 @@ pytest.importorskip("resource", reason="needs getrusage")
 _CHILD = """
 import resource, sys
 import numpy as np, pyarrow as pa
-from scripted import batches_of, job, scripted
+from scripted import rows_of, job, scripted
 from embow.pipeline import AddReport, Pipeline, PipelineOptions
 rows = int(sys.argv[1])
 function = scripted(
@@ -20,7 +20,7 @@ function = scripted(
 )
 texts = (f"this is row number {at} of so many" for at in range(rows))
 stream = Pipeline(sys.argv[2]).embed_batches(
-    batches_of(texts), [job(function)], PipelineOptions(), AddReport()
+    rows_of(texts), [job(function)], PipelineOptions(), AddReport()
 )
 assert sum(out.batch.num_rows for out in stream) == rows
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr
 from embow.embeddings.base import TextEmbeddingFunction
 from embow.embeddings.types import Limits
 from embow.errors import BadInputError
-from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob, Pipeline, PipelineOptions
+from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob, Pipeline, PipelineOptions, SourceRows
 from embow.pipeline.clock import Clock, StopWork
 
 NDIMS = 8
@@ -111,11 +111,11 @@ def poisoned(*bad: str, index: bool = False) -> Callable[[list[str]], Any]:
     return answer
 
 
-def batches_of(texts: Iterable[str | None], rows: int = 1000) -> Iterator[pa.RecordBatch]:
-    """Yield texts as record batches with one column ``text``."""
+def rows_of(texts: Iterable[str | None], rows: int = 1000) -> Iterator[SourceRows]:
+    """Yield texts as rows with one column ``text``."""
     texts = iter(texts)
     while part := list(itertools.islice(texts, rows)):
-        yield pa.record_batch({"text": pa.array(part, type=pa.string())})
+        yield SourceRows(pa.record_batch({"text": pa.array(part, type=pa.string())}))
 
 
 def job(function: TextEmbeddingFunction, column: str = "vector") -> EmbedJob:
@@ -137,7 +137,7 @@ def embed(
     report = AddReport() if report is None else report
     pipeline = pipeline or Pipeline(None, clock=clock)
     stream = pipeline.embed_batches(
-        batches_of(texts, rows), [job(function)], PipelineOptions(**options), report
+        rows_of(texts, rows), [job(function)], PipelineOptions(**options), report
     )
     return list(stream), report
 

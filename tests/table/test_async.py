@@ -1,15 +1,23 @@
-"""The asynchronous face: nothing blocks the loop, and the same tables are behind it."""
+"""The asynchronous face: nothing blocks the loop, nothing is left out, and a call can be ended."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import embow
+from embow.engines.contract import EngineTable
+from embow.table import aio
+from embow.table.reading.query import Query, VectorSearch
+from embow.table.versions import Tags
+from embow.table.writing.merge import MergeInsert
 
 
 class _Held:
@@ -18,6 +26,7 @@ class _Held:
     def __init__(self) -> None:
         self.entered = threading.Event()
         self.free = threading.Event()
+        self.sent: list[str] = []
 
 
 HELD = _Held()
@@ -25,17 +34,32 @@ HELD = _Held()
 
 @embow.register("held")
 class Held(embow.TextEmbeddingFunction):
-    """Embeds once it is allowed to."""
+    """Embeds once it is allowed to, two texts a request."""
 
     def ndims(self) -> int:
         """Return 2."""
         return 2
 
+    def limits(self) -> Any:
+        """Send two texts at a time, one request after the other."""
+        return embow.embeddings.Limits(max_items=2, max_concurrency=1)
+
     def generate_embeddings(self, texts: list[str]) -> Any:
         """Wait for the test."""
+        HELD.sent.extend(texts)
         HELD.entered.set()
         assert HELD.free.wait(30)
         return np.ones((len(texts), 2), np.float32)
+
+
+@pytest.fixture(autouse=True)
+def held() -> Iterator[_Held]:
+    """Let calls go from the start; a test may hold them."""
+    HELD.sent.clear()
+    HELD.entered.clear()
+    HELD.free.set()
+    yield HELD
+    HELD.free.set()
 
 
 def _schema() -> type[embow.Model]:
@@ -48,43 +72,152 @@ def _schema() -> type[embow.Model]:
     return Words
 
 
+async def _entered(task: asyncio.Task[Any]) -> None:
+    """Wait until the provider is asked."""
+    while not HELD.entered.is_set():
+        assert not task.done(), task.exception()
+        await asyncio.sleep(0)
+
+
 def test_the_loop_runs_on_while_a_call_embeds(tmp_path: Path) -> None:
     """Other tasks finish while the provider is busy."""
 
     async def main() -> list[Any]:
         async with await embow.connect_async(tmp_path / "db") as db:
             table = await db.create_table("words", schema=_schema())
+            HELD.free.clear()
             adding = asyncio.create_task(table.add([{"text": "a"}]))
-            while not HELD.entered.is_set():
-                assert not adding.done(), adding.exception()
-                await asyncio.sleep(0)
+            await _entered(adding)
             assert not adding.done()
             assert await table.count_rows() == 0
             HELD.free.set()
             await adding
-            return await table.search("a").limit(1).ato_list()
+            return await table.search("a").limit(1).to_list()
 
-    HELD.entered.clear()
-    HELD.free.clear()
     rows = asyncio.run(main())
     assert rows[0]["text"] == "a"
 
 
-def test_every_call_has_its_twin(tmp_path: Path) -> None:
-    """Update, delete, open, list and drop work by awaiting them."""
+def test_a_cancelled_call_sends_nothing_more_and_commits_nothing(tmp_path: Path) -> None:
+    """What is on its way ends; the rows are not there, and the table can be used."""
 
     async def main() -> None:
-        HELD.free.set()
+        async with await embow.connect_async(tmp_path / "db") as db:
+            table = await db.create_table("words", schema=_schema())
+            HELD.free.clear()
+            rows = [{"text": f"t{number}"} for number in range(100)]
+            adding = asyncio.create_task(table.add(rows))
+            await _entered(adding)
+            adding.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await adding
+            HELD.free.set()
+            await db.close()
+        async with await embow.connect_async(tmp_path / "db") as db:
+            table = await db.open_table("words")
+            assert await table.count_rows() == 0
+            assert await table.version() == 1
+
+    asyncio.run(main())
+    assert len(HELD.sent) < 100
+
+
+def test_a_call_cancelled_before_its_commit_makes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a call that embeds nothing."""
+    planning, free = threading.Event(), threading.Event()
+    plain = EngineTable.transact
+
+    def slow(self: EngineTable, plan: Any, **options: Any) -> Any:
+        planning.set()
+        assert free.wait(30)
+        return plain(self, plan, **options)
+
+    async def main() -> None:
+        async with await embow.connect_async(tmp_path / "db") as db:
+            table = await db.create_table("t", [{"n": 1}])
+            monkeypatch.setattr(EngineTable, "transact", slow)
+            deleting = asyncio.create_task(table.delete("n = 1"))
+            while not planning.is_set():
+                await asyncio.sleep(0)
+            deleting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await deleting
+            free.set()
+        assert embow.connect(tmp_path / "db").open_table("t").count_rows() == 1
+
+    asyncio.run(main())
+
+
+def test_every_call_can_be_awaited(tmp_path: Path) -> None:
+    """Writing, reading, versions and tags work, in every form of result."""
+
+    async def main() -> None:
         async with await embow.connect_async(tmp_path / "db") as db:
             table = await db.create_table("words", [{"text": "a"}, {"text": "b"}], schema=_schema())
             await table.update(where="text = 'a'", values={"text": "c"})
             await table.delete("text = 'b'")
             again = await db.open_table("words")
-            assert (await again.search().ato_arrow())["text"].to_pylist() == ["c"]
-            assert (await again.search("c").ato_pandas())["text"].tolist() == ["c"]
-            assert (await again.search("c").ato_polars())["text"].to_list() == ["c"]
-            assert await db.table_names() == ["words"]
-            await db.drop_table("words")
+            query = again.search("c").metric("cosine").select(["text"]).limit(1)
+            assert (await query.to_arrow())["text"].to_pylist() == ["c"]
+            assert (await query.to_pandas())["text"].tolist() == ["c"]
+            assert (await query.to_polars())["text"].to_list() == ["c"]
+            batches = await again.search().where("text = 'c'").to_batches()
+            assert [batch.num_rows async for batch in batches] == [1]
+            assert [batch.num_rows async for batch in await query.to_batches()] == [1]
+            merge = table.merge_insert("text").when_not_matched_insert_all()
+            assert (await merge.execute([{"text": "d"}])).num_inserted_rows == 1
+            await table.tags.create("first", 1)
+            await table.checkout("first")
+            assert await table.version() == 1
+            assert (await table.schema()).names == ["text", "vector"]
+            await table.restore()
+            assert (await table.to_arrow())["text"].to_pylist() == ["a", "b"]
+            await db.rename_table("words", "more")
+            assert await db.table_names() == ["more"]
+            await db.drop_table("more")
             assert await db.table_names() == []
+
+    asyncio.run(main())
+
+
+FACES = [
+    (embow.Database, aio.AsyncDatabase, set()),
+    (embow.Table, aio.AsyncTable, set()),
+    (Query, aio.AsyncQuery, {"computed"}),
+    (VectorSearch, aio.AsyncVectorSearch, {"computed"}),
+    (MergeInsert, aio.AsyncMerge, set()),
+    (Tags, aio.AsyncTags, set()),
+]
+
+
+def _public(face: type) -> set[str]:
+    return {name for name in dir(face) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(("one", "other", "values"), FACES)
+def test_neither_face_falls_behind(one: type, other: type, values: set[str]) -> None:
+    """What one has the other has, with the same signature and the same words in help()."""
+    assert _public(one) - values <= _public(other)
+    assert _public(other) - {"last_report", "uri"} <= _public(one)
+    for name in _public(one) - values:
+        plain, face = getattr(one, name), getattr(other, name)
+        if callable(plain):
+            assert inspect.signature(face) == inspect.signature(plain), name
+            assert inspect.getdoc(face) == inspect.getdoc(plain), name
+
+
+def test_options_of_connect_are_passed_on(tmp_path: Path) -> None:
+    """A mistake is the same one."""
+
+    async def main() -> None:
+        with pytest.raises(embow.errors.ConfigurationError, match="no-such-engine"):
+            await embow.connect_async("no-such-engine://x")
+        seen: list[Any] = []
+        async with await embow.connect_async(tmp_path / "db", observers=[seen.append]) as db:
+            await db.create_table("words", [{"text": "a"}], schema=_schema())
+            assert repr(db).startswith("AsyncDatabase(")
+        assert len(seen) == 1
 
     asyncio.run(main())

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 import embow
+from embow.engines.contract import EngineTable
 from embow.errors import (
     BadVectorError,
     ConfigurationError,
@@ -16,6 +17,7 @@ from embow.errors import (
     PredicateError,
     UnknownColumnError,
 )
+from embow.pipeline import Pipeline
 
 FRUIT = ["apple", "pear", "plum", "cherry", "fig"]
 
@@ -139,10 +141,19 @@ def test_results_come_in_every_form(fruit: embow.Table) -> None:
         (lambda t: t.search("a").metric("euclid"), ConfigurationError, "cosine"),
         (lambda t: t.search("a").select(["txt"]).to_list(), UnknownColumnError, "'text'"),
         (lambda t: t.search("a").select("text"), ConfigurationError, "list"),
-        (lambda t: t.search([1.0, 2.0]), BadVectorError, "2 dimensions.*26"),
+        (lambda t: t.search("a").select(5), ConfigurationError, "list of column names.*5"),
+        (lambda t: t.search([1.0, 2.0]).to_list(), BadVectorError, "2 dimensions.*26"),
         (lambda t: t.search([float("nan")] * 26), BadVectorError, "NaN"),
-        (lambda t: t.search("a", vector_column_name="tag"), DataError, "no embedding function"),
-        (lambda t: t.search("a", vector_column_name="vec"), UnknownColumnError, "'vector'"),
+        (
+            lambda t: t.search("a", vector_column_name="tag").to_list(),
+            DataError,
+            "no embedding function",
+        ),
+        (
+            lambda t: t.search("a", vector_column_name="vec").to_list(),
+            UnknownColumnError,
+            "'vector'",
+        ),
         (lambda t: t.search("a", query_type="fts"), ConfigurationError, "query_type"),
         (lambda t: t.search(5).to_list(), Exception, "not text"),
     ],
@@ -160,7 +171,7 @@ def test_text_on_a_table_without_function_says_what_to_do(db: embow.Database) ->
     table = db.create_table("plain", [{"vector": [1.0, 2.0]}])
     assert table.search([1.0, 2.0]).limit(1).to_list()[0]["_distance"] == 0.0
     with pytest.raises(DataError, match="add_embedding"):
-        table.search("text")
+        table.search("text").to_list()
 
 
 def test_an_empty_table_gives_no_rows(words: embow.Table) -> None:
@@ -173,3 +184,76 @@ def test_late_filters_keep_the_chosen_columns(fruit: embow.Table) -> None:
     """A late filter may use a column that is not returned."""
     rows = fruit.search("apple").where("tag = 't0'", prefilter=False).select(["text"]).to_list()
     assert rows == [{"text": "apple", "_distance": 0.0}]
+
+
+@pytest.fixture
+def snapshots(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the tables whose snapshots are taken from now on."""
+    taken: list[str] = []
+    plain = EngineTable.snapshot
+
+    def counted(self: EngineTable, *args: Any, **options: Any) -> Any:
+        taken.append(self.name)
+        return plain(self, *args, **options)
+
+    monkeypatch.setattr(EngineTable, "snapshot", counted)
+    return taken
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda t: t.search([1.0] * 26).where("tag = 't1'").select(["text"]).to_list(),
+        lambda t: t.search([[1.0] * 26, [2.0] * 26]).to_arrow(),
+        lambda t: t.search().where("tag = 't1'").limit(1).to_list(),
+        lambda t: t.to_batches().read_all(),
+        lambda t: t.count_rows("tag = 't1'"),
+        lambda t: t.head(2),
+        lambda t: t.version,
+        lambda t: t.schema,
+    ],
+)
+def test_a_read_takes_one_snapshot(fruit: embow.Table, snapshots: list[str], run: Any) -> None:
+    """Names, filter and rows all come from the same version, and it is looked up once."""
+    run(fruit)
+    assert snapshots == ["words"]
+
+
+def test_a_search_for_text_finds_what_is_there_after_the_embedding(
+    fruit: embow.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No snapshot is held while the provider is asked: rows added meanwhile are found."""
+    plain = Pipeline.embed_queries
+
+    def slow(self: Pipeline, *args: Any) -> Any:
+        monkeypatch.setattr(Pipeline, "embed_queries", plain)
+        vectors = self.embed_queries(*args)
+        fruit.add([{"text": "quince"}])
+        return vectors
+
+    monkeypatch.setattr(Pipeline, "embed_queries", slow)
+    assert fruit.search("quince").limit(1).to_list()[0]["_distance"] == 0.0
+
+
+def test_a_search_is_planned_again_where_the_function_changes_meanwhile(
+    fruit: embow.Table, monkeypatch: pytest.MonkeyPatch, letters: Any
+) -> None:
+    """A vector of the old function is not compared with vectors of the new one."""
+    plain = Pipeline.embed_queries
+
+    def slow(self: Pipeline, *args: Any) -> Any:
+        monkeypatch.setattr(Pipeline, "embed_queries", plain)
+        vectors = self.embed_queries(*args)
+        fruit.migrate("vector", letters.create(scale=2.0))
+        return vectors
+
+    monkeypatch.setattr(Pipeline, "embed_queries", slow)
+    assert fruit.search("plum").limit(1).to_list()[0]["_distance"] == 0.0
+
+
+def test_batches_are_read_from_the_version_they_were_asked_for(fruit: embow.Table) -> None:
+    """What is deleted while a reader is open still comes out of it."""
+    reader = fruit.search().to_batches(batch_size=2)
+    fruit.delete("true")
+    assert [batch.num_rows for batch in reader] == [2, 2, 1]
+    assert fruit.count_rows() == 0

@@ -381,19 +381,6 @@ def test_retrying_is_one_commit_for_table_and_quarantine(
     assert (words.count_rows(), len(words.failed_rows())) == (1, 0)
 
 
-def test_a_function_that_refuses_the_fixed_text_can_still_be_used(
-    words: embow.Table, letters: Any
-) -> None:
-    """The canary never fails an add, and is in no report."""
-    from embow.table.canary import CANARY_TEXT
-
-    letters.refuse.add(CANARY_TEXT)
-    report = words.add([{"text": "apple"}, {"text": "pear"}])
-    assert (report.rows, report.embedded, report.failed) == (2, 2, [])
-    assert words.verify(remote=True).columns["vector"].drift is None
-    assert words.verify().ok
-
-
 def test_a_migration_given_up_for_another_leaves_nothing_behind(
     stocked: embow.Table, letters: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,20 +26,28 @@ if TYPE_CHECKING:
     from embow.embeddings.local_models import local_folder as local_folder
     from embow.embeddings.local_models import model_reference as model_reference
     from embow.embeddings.local_models import usable_device as usable_device
+    from embow.embeddings.provider import Provider as Provider
     from embow.embeddings.registry import EmbeddingFunctionRegistry as EmbeddingFunctionRegistry
     from embow.embeddings.registry import get_registry as get_registry
     from embow.embeddings.registry import register as register
+    from embow.embeddings.rerank import Reranker as Reranker
     from embow.embeddings.secrets import scrub as scrub
     from embow.embeddings.secrets import secret_mapping as secret_mapping
     from embow.embeddings.secrets import secret_value as secret_value
     from embow.embeddings.secrets import secrets_of as secrets_of
     from embow.embeddings.tokens import TokenCounter as TokenCounter
+    from embow.embeddings.trust import Trust as Trust
+    from embow.embeddings.trust import is_signed as is_signed
+    from embow.embeddings.trust import sign as sign
+    from embow.embeddings.types import External as External
     from embow.embeddings.types import Failure as Failure
     from embow.embeddings.types import FailureKind as FailureKind
     from embow.embeddings.types import Limits as Limits
     from embow.embeddings.types import RateStatus as RateStatus
     from embow.embeddings.types import Role as Role
     from embow.embeddings.types import Usage as Usage
+    from embow.embeddings.types import external as external
+    from embow.embeddings.types import local_path as local_path
     from embow.embeddings.types import operational as operational
     from embow.embeddings.types import record_rate as record_rate
     from embow.embeddings.types import record_request as record_request
@@ -50,21 +58,28 @@ _HOME = {
     "EmbeddingFunction": "base",
     "EmbeddingFunctionConfig": "bindings",
     "EmbeddingFunctionRegistry": "registry",
+    "External": "types",
     "Failure": "types",
     "FailureKind": "types",
     "Limits": "types",
+    "Provider": "provider",
     "RateStatus": "types",
+    "Reranker": "rerank",
     "Role": "types",
     "TextEmbeddingFunction": "base",
     "TokenCounter": "tokens",
+    "Trust": "trust",
     "Usage": "types",
     "Vectors": "base",
     "as_vectors": "base",
     "explain_load_failure": "local_models",
+    "external": "types",
     "get_registry": "registry",
+    "is_signed": "trust",
     "load_once": "loading",
     "load_sdk": "loading",
     "local_folder": "local_models",
+    "local_path": "types",
     "model_reference": "local_models",
     "operational": "types",
     "read_bindings": "bindings",
@@ -79,6 +94,7 @@ _HOME = {
     "secret_mapping": "secrets",
     "secret_value": "secrets",
     "secrets_of": "secrets",
+    "sign": "trust",
     "unload": "loading",
     "usable_device": "local_models",
 }

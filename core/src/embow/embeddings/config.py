@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -15,19 +15,15 @@ from embow.embeddings.secrets import (
     references_only,
     scrub,
     secret_fields,
-    secrets_of,
     without_userinfo,
 )
-from embow.embeddings.types import operational
+from embow.embeddings.types import operational, provider_name
 from embow.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from embow.embeddings.base import EmbeddingFunction
 
 _ACCOUNT_SALT = b"embow account 1"
 
 
-def resolve_arguments(cls: type[EmbeddingFunction], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_arguments(cls: type[BaseModel], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments with every ``$var:`` reference replaced.
 
     References in secret fields stay: those are followed each time the secret is needed.
@@ -36,7 +32,7 @@ def resolve_arguments(cls: type[EmbeddingFunction], kwargs: Mapping[str, Any]) -
         ConfigurationError: An argument is not a field of the class.
         VariableNotFoundError: A variable has no value and no default.
     """
-    accepted = _accepted(cls)
+    accepted = accepted_names(cls)
     for name in kwargs:
         if name not in accepted:
             raise _unknown_argument(cls, name, accepted)
@@ -47,9 +43,9 @@ def resolve_arguments(cls: type[EmbeddingFunction], kwargs: Mapping[str, Any]) -
     }
 
 
-def explain_validation(cls: type[EmbeddingFunction], error: ValidationError) -> ConfigurationError:
+def explain_validation(cls: type[BaseModel], error: ValidationError) -> ConfigurationError:
     """Return a pydantic error as one sentence an argument, without the values given."""
-    accepted = _accepted(cls)
+    accepted = accepted_names(cls)
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
         field = str(problem["loc"][0]) if problem["loc"] else ""
@@ -60,10 +56,10 @@ def explain_validation(cls: type[EmbeddingFunction], error: ValidationError) -> 
         message = scrub(message, _secrets_in(cls, problem["input"]))
         where = ".".join(str(part) for part in problem["loc"])
         lines.append(f"argument {where!r}: {message}" if where else message)
-    return ConfigurationError(f"Provider {_provider(cls)!r}: {'; '.join(lines)}.")
+    return ConfigurationError(f"Provider {provider_name(cls)!r}: {'; '.join(lines)}.")
 
 
-def identity_fields(function: EmbeddingFunction) -> dict[str, Any]:
+def identity_fields(function: BaseModel) -> dict[str, Any]:
     """Return the fields that change the vectors, as JSON values.
 
     Left out are secrets, fields marked ``operational``, and fields excluded from dumps.
@@ -73,7 +69,7 @@ def identity_fields(function: EmbeddingFunction) -> dict[str, Any]:
     return _json_fields(function, names)
 
 
-def dump_settings(function: EmbeddingFunction, original_args: Mapping[str, Any]) -> dict[str, Any]:
+def dump_settings(function: BaseModel, original_args: Mapping[str, Any]) -> dict[str, Any]:
     """Return all settings as JSON values, so that ``create(**settings)`` makes an equal function.
 
     Defaults are written out, ``$var:`` references stay as they were given, and plain secrets,
@@ -83,7 +79,7 @@ def dump_settings(function: EmbeddingFunction, original_args: Mapping[str, Any])
         ConfigurationError: A field holds something JSON cannot.
     """
     cls = type(function)
-    accepted = _accepted(cls)
+    accepted = accepted_names(cls)
     settings = _json_fields(function, cls.model_fields)
     for argument, value in original_args.items():
         name = accepted.get(argument, argument)
@@ -96,32 +92,15 @@ def dump_settings(function: EmbeddingFunction, original_args: Mapping[str, Any])
     return settings
 
 
-def binding_record(
-    function: EmbeddingFunction, source_column: str, vector_column: str
-) -> dict[str, Any]:
-    """Return the JSON record of one binding, as kept in a table's schema metadata.
-
-    Raises:
-        ConfigurationError: The class has no registered name to be found by again.
-    """
-    from embow.embeddings import bindings
-
-    return bindings.make_record(function, source_column, vector_column)
-
-
-def account_digest(function: EmbeddingFunction) -> str:
+def account_digest(provider: str, model: str | None, secrets: Iterable[str]) -> str:
     """Return 16 hex digits that stand for provider, model and keys, equal in every process."""
-    from embow.plugins import discovery
-
-    provider = function.name_of_provider()
-    credentials = discovery.credentials_of(provider)
     digest = hashlib.sha256(_ACCOUNT_SALT)
-    for part in (provider, function.model_label() or "", *secrets_of(function, credentials)):
+    for part in (provider, model or "", *secrets):
         digest.update(hashlib.sha256(part.encode(errors="surrogatepass")).digest())
     return digest.hexdigest()[:16]
 
 
-def _json_fields(function: EmbeddingFunction, names: Iterable[str]) -> dict[str, Any]:
+def _json_fields(function: BaseModel, names: Iterable[str]) -> dict[str, Any]:
     """Dump the named fields as JSON values, without secrets."""
     cls = type(function)
     wanted = {name for name in names if not cls.model_fields[name].exclude} - secret_fields(cls)
@@ -129,14 +108,14 @@ def _json_fields(function: EmbeddingFunction, names: Iterable[str]) -> dict[str,
         values = BaseModel.model_dump(function, mode="json", include=wanted)
     except PydanticSerializationError as exc:
         raise ConfigurationError(
-            f"The settings of provider {_provider(cls)!r} cannot be stored: {exc}. Use plain "
+            f"The settings of provider {provider_name(cls)!r} cannot be stored: {exc}. Use plain "
             "types, or declare the field with Field(exclude=True)."
         ) from exc
     cleaned: dict[str, Any] = without_userinfo(values)
     return cleaned
 
 
-def _accepted(cls: type[BaseModel]) -> dict[str, str]:
+def accepted_names(cls: type[BaseModel]) -> dict[str, str]:
     """Return every argument name the class takes, with the field it sets."""
     names = {name: name for name in cls.model_fields}
     names.update({i.alias: name for name, i in cls.model_fields.items() if i.alias})
@@ -150,13 +129,9 @@ def _unknown_argument(
     near = difflib.get_close_matches(name, names, n=1)
     guess = f" Did you mean {near[0]!r}?" if near else ""
     return ConfigurationError(
-        f"Provider {_provider(cls)!r} has no argument {name!r}.{guess} "
+        f"Provider {provider_name(cls)!r} has no argument {name!r}.{guess} "
         f"Accepted: {', '.join(names)}."
     )
-
-
-def _provider(cls: type[BaseModel]) -> str:
-    return vars(cls).get("provider_id") or cls.__name__
 
 
 def _secrets_in(cls: type[BaseModel], given: Any) -> list[str]:

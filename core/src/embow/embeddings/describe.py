@@ -10,10 +10,10 @@ from pydantic import Secret, SecretBytes, SecretStr
 from pydantic_core import PydanticUndefined
 
 from embow.embeddings.secrets import secret_fields
-from embow.embeddings.types import operational
+from embow.embeddings.types import External, operational
 
 if TYPE_CHECKING:
-    from embow.embeddings.base import EmbeddingFunction
+    from embow.embeddings.provider import Provider
 
 Kind = Literal["identity", "operational", "secret"]
 
@@ -29,6 +29,7 @@ class Setting:
         kind: ``identity`` changes the vectors, ``operational`` does not, ``secret`` is never
             stored.
         description: What it does.
+        external: Whether values of it that come with a table must be allowed by the process.
     """
 
     name: str
@@ -36,18 +37,19 @@ class Setting:
     default: str | None
     kind: Kind
     description: str
+    external: bool = False
 
 
-def describe_settings(cls: type[EmbeddingFunction]) -> list[Setting]:
+def describe_settings(cls: type[Provider]) -> list[Setting]:
     """Return the settings of a provider: its own first, then those every provider has."""
-    from embow.embeddings.base import EmbeddingFunction
+    from embow.embeddings.provider import Provider
 
-    shared = EmbeddingFunction.model_fields.keys()
+    shared = Provider.model_fields.keys()
     names = sorted(cls.model_fields, key=lambda name: name in shared)
     return [_describe(cls, name) for name in names]
 
 
-def _describe(cls: type[EmbeddingFunction], name: str) -> Setting:
+def _describe(cls: type[Provider], name: str) -> Setting:
     info = cls.model_fields[name]
     default = info.get_default(call_default_factory=True, validated_data={})
     kind: Kind = "operational" if operational in info.metadata or info.exclude else "identity"
@@ -57,6 +59,7 @@ def _describe(cls: type[EmbeddingFunction], name: str) -> Setting:
         None if default is PydanticUndefined else repr(default),
         "secret" if name in secret_fields(cls) else kind,
         info.description or "",
+        any(isinstance(mark, External) for mark in info.metadata),
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from embow.errors import ConfigurationError, MissingSdkError, PluginBrokenError
 
 if TYPE_CHECKING:
-    from embow.embeddings.base import EmbeddingFunction
+    from embow.embeddings.provider import Provider
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ def unload(key: Hashable | None = None) -> int:
     return len(dropped)
 
 
-def load_sdk(function: EmbeddingFunction, module: str) -> ModuleType:
+def load_sdk(function: Provider, module: str) -> ModuleType:
     """Import a vendor's package inside the method that first needs it.
 
     Raises:
@@ -83,7 +83,7 @@ def load_sdk(function: EmbeddingFunction, module: str) -> ModuleType:
 
 
 def _absent_sdk(
-    function: EmbeddingFunction, module: str, cause: ModuleNotFoundError
+    function: Provider, module: str, cause: ModuleNotFoundError
 ) -> MissingSdkError | PluginBrokenError:
     """Tell a package that is missing from one whose own dependency is missing."""
     from embow.plugins import discovery, hints
@@ -100,7 +100,7 @@ def _absent_sdk(
     )
 
 
-def _broken_sdk(function: EmbeddingFunction, module: str, cause: Exception) -> PluginBrokenError:
+def _broken_sdk(function: Provider, module: str, cause: Exception) -> PluginBrokenError:
     return PluginBrokenError(
         f"Provider {function.name_of_provider()!r} needs the package {module!r}, which is "
         f"installed but fails to import: {type(cause).__name__}: {cause}"

@@ -6,9 +6,37 @@ import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from embow.embeddings.loading import resolve_device
+from embow.embeddings.types import external, local_path, operational
 from embow.errors import ConfigurationError
+
+# Settings that repeat: annotate a field with one and give it a default.
+
+ModelName = Annotated[
+    str, local_path, Field(description="Model on the Hugging Face hub, or a local folder.")
+]
+Device = Annotated[
+    str,
+    operational,
+    Field(description='"cpu", "gpu", "cuda", "cuda:1", "mps" or "auto".'),
+]
+BatchSize = Annotated[
+    int, operational, Field(ge=1, description="Texts that go through the model together.")
+]
+Revision = Annotated[
+    str | None, Field(description="Branch, tag or commit of the model on the hub.")
+]
+TrustRemoteCode = Annotated[
+    bool, operational, external, Field(description="Run Python code that comes with the model.")
+]
+CacheFolder = Annotated[
+    str | None, operational, external, Field(description="Where downloaded models are kept.")
+]
+LocalFilesOnly = Annotated[bool, operational, Field(description="Never ask the hub.")]
 
 _NOT_PART_OF_A_MODEL = (".md", ".gitattributes", ".gitignore", ".jpg", ".png")
 
@@ -96,4 +124,16 @@ def _digest(folder: Path, listing: tuple[tuple[str, int, int], ...]) -> str:
     return whole.hexdigest()
 
 
-__all__ = ["explain_load_failure", "local_folder", "model_reference", "usable_device"]
+__all__ = [
+    "BatchSize",
+    "CacheFolder",
+    "Device",
+    "LocalFilesOnly",
+    "ModelName",
+    "Revision",
+    "TrustRemoteCode",
+    "explain_load_failure",
+    "local_folder",
+    "model_reference",
+    "usable_device",
+]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
-from embow.embeddings import variables
+from embow.embeddings import lookup, variables
 from embow.embeddings.base import EmbeddingFunction
 from embow.embeddings.bindings import (
     Binding,
     EmbeddingFunctionConfig,
     bindings_metadata,
-    forget_functions,
     read_bindings,
 )
-from embow.errors import PluginBrokenError, ProviderConflictError
-from embow.plugins import discovery
-from embow.plugins.listing import Listed, ListedProvider
-from embow.plugins.loader import State
+from embow.embeddings.functions import forget_functions
+from embow.embeddings.lookup import Classes
+from embow.embeddings.trust import SIGNATURE_KEY, Trust, is_signed
+from embow.plugins.listing import ListedProvider
 from embow.schema.protocol import METADATA_KEY
 
 FunctionT = TypeVar("FunctionT", bound=type[EmbeddingFunction])
@@ -35,9 +33,9 @@ class EmbeddingFunctionRegistry:
         embow.errors.ProviderNotFoundError: No provider named 'opnai'. Did you mean 'openai'? ...
     """
 
-    def __init__(self) -> None:
-        self._classes: dict[str, type[EmbeddingFunction]] = {}
-        self._lock = threading.RLock()
+    def __init__(self, known: Classes | None = None) -> None:
+        """Start with the classes given, with none but the plugins' otherwise."""
+        self._known = Classes() if known is None else known
 
     @classmethod
     def get_instance(cls) -> EmbeddingFunctionRegistry:
@@ -63,7 +61,7 @@ class EmbeddingFunctionRegistry:
         def decorate(cls: FunctionT) -> FunctionT:
             if not (isinstance(cls, type) and issubclass(cls, EmbeddingFunction)):
                 raise TypeError(f"{cls!r} must be a subclass of EmbeddingFunction.")
-            self._add(alias or cls.__name__, cls)
+            self._known.add(alias or cls.__name__, cls)
             return cls
 
         return decorate
@@ -77,40 +75,17 @@ class EmbeddingFunctionRegistry:
             ProviderConflictError: Several distributions offer it.
             PluginBrokenError: It is disabled, incompatible or broken.
         """
-        with self._lock:
-            if name in self._classes:
-                return self._classes[name]
-        return _load(discovery.find_provider(name))
+        return self._known.find(name)
 
     def providers(self) -> list[ListedProvider]:
         """Return every provider, with its state, sorted by name. Imports none of them."""
-        listed = {item.id: item for item in discovery.catalog().providers}
-        with self._lock:
-            own = {name: _describe_own(name, cls) for name, cls in self._classes.items()}
-        return sorted((listed | own).values(), key=lambda item: item.id)
+        return self._known.providers()
 
     def reset(self) -> None:
         """Forget the classes registered in this process. Plugins and variables stay."""
-        with self._lock:
-            self._classes.clear()
+        with self._known.lock:
+            self._known.registered.clear()
         forget_functions()
-
-    def _add(self, name: str, cls: type[EmbeddingFunction]) -> None:
-        owner = _plugin_owner(name, cls)
-        if owner is not None:
-            raise ProviderConflictError(
-                f"Provider name {name!r} for {_qualified(cls)} is taken by {owner}. Choose "
-                f"another name, or switch that plugin off: EMBOW_DISABLE_PLUGINS={name}."
-            )
-        with self._lock:
-            other = self._classes.get(name)
-            if other is not None and _qualified(other) != _qualified(cls):
-                raise ProviderConflictError(
-                    f"Provider name {name!r} for {_qualified(cls)} is taken by "
-                    f"{_qualified(other)}. Choose another name."
-                )
-            self._classes[name] = cls
-        cls.provider_id = name
 
     # -- variables ----------------------------------------------------------------------
 
@@ -144,16 +119,36 @@ class EmbeddingFunctionRegistry:
         return {METADATA_KEY.decode(): bindings_metadata(records)} if records else None
 
     def parse_functions(
-        self, metadata: Mapping[Any, Any] | None
+        self,
+        metadata: Mapping[Any, Any] | None,
+        trust: bool | Collection[str] | Trust = False,
     ) -> dict[str, EmbeddingFunctionConfig]:
-        """Return the functions of schema metadata by vector column, the providers needed."""
+        """Return the functions of schema metadata by vector column, the providers needed.
+
+        Args:
+            metadata: The schema's.
+            trust: What the metadata may ask for, as ``connect`` takes it.
+
+        Raises:
+            UntrustedError: The metadata ask for more; see :mod:`embow.embeddings.trust`.
+        """
+        allowed, signature = Trust.of(trust), _signature(metadata or {})
         return {
-            column: EmbeddingFunctionConfig(column, binding.source_column, binding.function())
+            column: EmbeddingFunctionConfig(
+                column,
+                binding.source_column,
+                binding.function(allowed, signed=is_signed([binding], signature)),
+            )
             for column, binding in read_bindings(metadata).items()
         }
 
 
-_REGISTRY = EmbeddingFunctionRegistry()
+def _signature(metadata: Mapping[Any, Any]) -> str | None:
+    found = metadata.get(SIGNATURE_KEY.encode(), metadata.get(SIGNATURE_KEY))
+    return found.decode(errors="replace") if isinstance(found, bytes) else found
+
+
+_REGISTRY = EmbeddingFunctionRegistry(lookup.SHARED)
 
 
 def get_registry() -> EmbeddingFunctionRegistry:
@@ -181,39 +176,3 @@ def register(name: str) -> Callable[[FunctionT], FunctionT]:
     if not isinstance(name, str):
         raise TypeError('Name the provider: write @register("a-name"), not @register.')
     return get_registry().register(name)
-
-
-def _load(listed: ListedProvider) -> type[EmbeddingFunction]:
-    """Import the class of a plugin's provider and give it its name."""
-    spec = listed.spec
-    assert spec is not None, "a provider that can be imported has a spec"
-    cls = discovery.load_target(spec)
-    if not issubclass(cls, EmbeddingFunction):
-        raise PluginBrokenError(
-            f"Provider {spec.id!r} of {listed.distribution} cannot be used: {spec.target!r} is "
-            "not an EmbeddingFunction."
-        )
-    if not vars(cls).get("provider_id"):
-        cls.provider_id = spec.id
-    return cls
-
-
-def _plugin_owner(name: str, cls: type[EmbeddingFunction]) -> str | None:
-    """Return the distribution whose usable plugin has the name, unless it names this class."""
-    listed = discovery.catalog().provider(name)
-    if listed is None or listed.spec is None or listed.state is State.DISABLED:
-        return None
-    if listed.spec.target == f"{cls.__module__}:{cls.__qualname__}":
-        return None
-    return f"{listed.spec.target} of {listed.distribution} {listed.version}"
-
-
-def _describe_own(name: str, cls: type[EmbeddingFunction]) -> ListedProvider:
-    doc = (cls.__doc__ or "").strip().partition("\n")[0]
-    return Listed(
-        name, State.READY, doc, reason=f"Registered in this process by {_qualified(cls)}."
-    )
-
-
-def _qualified(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"

@@ -1,4 +1,4 @@
-"""What providers share that call a server: one client a process, and splitting of requests."""
+"""What providers share that call a server: settings, one client a process, cutting of requests."""
 
 from __future__ import annotations
 
@@ -8,12 +8,27 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field
 
 from embow.embeddings.loading import load_once
-from embow.embeddings.types import Limits
+from embow.embeddings.types import Limits, external, operational
 
 T = TypeVar("T")
+
+# Settings that repeat: annotate a field with one, and give it a default and, where it says more
+# than the description here, Field(description=...).
+
+ServerAddress = Annotated[
+    str | None, operational, external, Field(description="Address to call instead of the vendor's.")
+]
+Elsewhere = Annotated[str | None, operational, external]
+"""Any other text that decides whom data and keys go to: an account, a profile, a project."""
+Timeout = Annotated[float, operational, Field(gt=0, description="Seconds one request may take.")]
+PerMinute = Annotated[
+    float | None, operational, Field(gt=0, description="Limit of your account, a minute.")
+]
 
 
 _at_exit = contextlib.ExitStack()
@@ -94,4 +109,11 @@ def _size(value: Any) -> int:
     return len(value) if isinstance(value, (bytes, bytearray, memoryview)) else 0
 
 
-__all__ = ["client_once", "split_to_limits"]
+__all__ = [
+    "Elsewhere",
+    "PerMinute",
+    "ServerAddress",
+    "Timeout",
+    "client_once",
+    "split_to_limits",
+]

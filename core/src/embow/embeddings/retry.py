@@ -17,7 +17,7 @@ from embow.errors import EmbeddingError, EmbowError
 from embow.plugins import discovery
 
 if TYPE_CHECKING:
-    from embow.embeddings.base import EmbeddingFunction
+    from embow.embeddings.provider import Provider
 
 T = TypeVar("T")
 logger = logging.getLogger("embow")
@@ -68,9 +68,7 @@ class CallFailedError(Exception):
         self.attempts = attempts
 
 
-def call_with_retry(
-    function: EmbeddingFunction, call: Callable[..., T], *args: Any, **kwargs: Any
-) -> T:
+def call_with_retry(function: Provider, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """Call ``call(*args, **kwargs)``, at most ``1 + function.max_retries`` times.
 
     Raises:
@@ -86,7 +84,7 @@ def call_with_retry(
 
 
 def attempt_call(
-    function: EmbeddingFunction,
+    function: Provider,
     attempt: Callable[[int], T],
     policy: RetryPolicy,
 ) -> T:
@@ -118,7 +116,7 @@ def attempt_call(
 
 @dataclass(slots=True)
 class _Attempts:
-    function: EmbeddingFunction
+    function: Provider
     policy: RetryPolicy
     number: int = 1
     error: BaseException | None = None
@@ -173,9 +171,7 @@ _PHRASES = {
 }
 
 
-def final_error(
-    function: EmbeddingFunction, failed: CallFailedError, row: int | None = None
-) -> EmbowError:
+def final_error(function: Provider, failed: CallFailedError, row: int | None = None) -> EmbowError:
     """Return the exception to raise for a failed call; chain it from ``failed.error``.
 
     A configuration or plugin error of embow's own comes back as it is: its message already
@@ -202,7 +198,7 @@ def final_error(
     )
 
 
-def label(function: EmbeddingFunction) -> str:
+def label(function: Provider) -> str:
     """Return ``provider/model`` for messages."""
     model = function.model_label()
     return function.name_of_provider() + (f"/{model}" if model else "")
@@ -213,7 +209,7 @@ def kind_name(kind: FailureKind) -> str:
     return kind.name.lower()
 
 
-def describe(function: EmbeddingFunction, error: BaseException) -> str:
+def describe(function: Provider, error: BaseException) -> str:
     """Return one line on an error, without secrets and of bounded length."""
     text = " ".join(str(error).split()) or type(error).__name__
     text = scrub(function, text)
@@ -222,12 +218,12 @@ def describe(function: EmbeddingFunction, error: BaseException) -> str:
     return text if len(text) <= 500 else text[:500] + "..."
 
 
-def scrub(function: EmbeddingFunction, text: str) -> str:
+def scrub(function: Provider, text: str) -> str:
     """Return text with every key the function may send masked."""
     return secrets.scrub(text, _secrets(function))
 
 
-def scrub_exception(function: EmbeddingFunction, error: BaseException) -> None:
+def scrub_exception(function: Provider, error: BaseException) -> None:
     """Mask keys in the text of an exception and of those behind it, in place.
 
     A traceback prints the whole chain, so masking our own message alone would not do.
@@ -255,6 +251,6 @@ def _masked(value: Any, known: list[str]) -> Any:
     return value
 
 
-def _secrets(function: EmbeddingFunction) -> list[str]:
+def _secrets(function: Provider) -> list[str]:
     credentials = discovery.credentials_of(function.name_of_provider())
     return secrets.secrets_of(function, credentials)

@@ -7,16 +7,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, overload
+from typing import Any, Literal, get_args, get_origin, overload
 from urllib.parse import quote
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
+from embow.embeddings.types import provider_name
 from embow.embeddings.variables import PREFIX, Reference, lookup, parse_reference
 from embow.errors import MissingCredentialError, VariableNotFoundError
-
-if TYPE_CHECKING:
-    from embow.embeddings.base import EmbeddingFunction
 
 MASK = "***"
 
@@ -47,17 +45,17 @@ def _is_secret(annotation: Any, seen: set[type]) -> bool:
 
 @overload
 def secret_value(
-    function: EmbeddingFunction,
+    function: BaseModel,
     field: str,
     env: Iterable[str] = (),
     required: Literal[True] = True,
 ) -> str: ...
 @overload
 def secret_value(
-    function: EmbeddingFunction, field: str, env: Iterable[str] = (), *, required: bool
+    function: BaseModel, field: str, env: Iterable[str] = (), *, required: bool
 ) -> str | None: ...
 def secret_value(
-    function: EmbeddingFunction, field: str, env: Iterable[str] = (), required: bool = True
+    function: BaseModel, field: str, env: Iterable[str] = (), required: bool = True
 ) -> str | None:
     """Return a key at the moment it is needed.
 
@@ -90,7 +88,7 @@ def secret_value(
     return None
 
 
-def secret_mapping(function: EmbeddingFunction, field: str) -> dict[str, str]:
+def secret_mapping(function: BaseModel, field: str) -> dict[str, str]:
     """Return a ``dict[str, SecretStr]`` field, such as headers, in clear.
 
     Raises:
@@ -106,7 +104,7 @@ def secret_mapping(function: EmbeddingFunction, field: str) -> dict[str, str]:
     return clear
 
 
-def secrets_of(function: EmbeddingFunction, env: Iterable[str] = ()) -> list[str]:
+def secrets_of(function: BaseModel, env: Iterable[str] = ()) -> list[str]:
     """Return every secret text a function may send, for :func:`scrub`."""
     found = [
         text
@@ -200,9 +198,9 @@ def _forms(secret: str) -> set[str]:
 
 
 def _missing(
-    function: EmbeddingFunction, field: str, env: tuple[str, ...], variable: str | None
+    function: BaseModel, field: str, env: tuple[str, ...], variable: str | None
 ) -> MissingCredentialError:
-    provider = function.name_of_provider()
+    provider = provider_name(type(function))
     name = variable or (env[0] if env else field.partition("[")[0].upper())
     cause = f" (variable {variable!r} has no value)" if variable else ""
     ways = [

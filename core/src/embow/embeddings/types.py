@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from embow import errors
 
 Role = Literal["document", "query"]
 """What an input is: text to be found, or text that finds."""
+
+
+def provider_name(cls: type) -> str:
+    """Return the name a class is registered under, or its own where it is not."""
+    # A subclass is another provider: it must not pass as the one it inherits from.
+    return vars(cls).get("provider_id") or cls.__name__
 
 
 class _Operational:
@@ -25,6 +33,66 @@ operational = _Operational()
 
 ``device: Annotated[str, operational] = "cpu"``. Every other field is part of the identity.
 """
+
+
+class External:
+    """Marks a field that decides where data and keys go, what is read, or what code runs.
+
+    A table may come from a stranger, so such a setting is taken from a table's metadata only where
+    this process allowed it (see :mod:`embow.embeddings.trust`).
+    """
+
+    def __init__(self, when: Callable[[Any], bool] | None = None) -> None:
+        """Take what tells which values are meant; ``None``: all but the field's default.
+
+        ``when`` gets a value as the metadata holds it, before validation, so of any JSON type. It
+        must not raise.
+        """
+        self._when = when
+
+    def asks(self, value: Any, default: Any) -> bool:
+        """Tell whether a value asks for trust."""
+        return bool(value != default if self._when is None else self._when(value))
+
+    def __repr__(self) -> str:
+        return "external" if self._when is None else f"External({self._when.__name__})"
+
+
+def leaves_folder(value: Any) -> bool:
+    """Tell whether a value, as the name of a file in a known folder, may lead out of it.
+
+    It may where it is absolute, starts with ``~`` or ``.``, leads upwards, or has a drive, a
+    backslash or a scheme.
+    """
+    if not isinstance(value, str):
+        return value is not None
+    if value.startswith(("/", "~", ".")) or ".." in value.split("/"):
+        return True
+    return "\\" in value or "://" in value or value[1:2] == ":"
+
+
+def names_local_path(value: Any) -> bool:
+    """Tell whether a value, such as the name of a model, names a place on this machine.
+
+    It does where it may lead anywhere, as :func:`leaves_folder` says, or where a file or folder
+    of that name exists here. A plain hub id such as ``"org/name"`` does not.
+    """
+    if leaves_folder(value):
+        return True
+    try:
+        return bool(value) and Path(value).exists()
+    except (OSError, ValueError):  # too long or no file name at all: the loader says so
+        return False
+
+
+external = External()
+"""Annotate a field with this where every value but its default must be allowed by the process.
+
+``base_url: Annotated[str | None, operational, external] = None``.
+"""
+
+local_path = External(names_local_path)
+"""Annotate a field with this where values that name a place on this machine must be allowed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from embow.media.detect import is_reference, kind_of, kind_of_bytes, kind_of_nam
 from embow.media.images import open_image
 from embow.media.inputs import map_inputs, split_inputs
 from embow.media.reading import read_bytes, resolve
-from embow.media.settings import MediaSettings
+from embow.media.settings import MediaField, MediaSettings
 from embow.media.types import Media, Modality, audio, depth, image, imu, text, thermal, video
 
 __all__ = [
     "Media",
+    "MediaField",
     "MediaSettings",
     "Modality",
     "audio",

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from embow.embeddings.types import External, operational
 from embow.errors import ConfigurationError
 
 PRIVATE_HOSTS_VARIABLE = "EMBOW_ALLOW_PRIVATE_HOSTS"
@@ -17,6 +22,11 @@ _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 @dataclass(frozen=True, slots=True)
 class MediaSettings:
     """Limits on reading media. Tables keep them with the function they belong to.
+
+    Text in a media column may be the path of any file this process can read, also where the rows
+    are someone else's; a provider may send what it holds to its server. Confine reading with
+    ``root``, or for the whole process with ``EMBOW_MEDIA_ROOT``. Settings that come with a table
+    may forbid more than the defaults do; what allows more must be allowed by the process.
 
     Two environment variables overrule what a table or a program says, for those who run the
     process: ``EMBOW_ALLOW_PRIVATE_HOSTS`` (1 or 0), and ``EMBOW_MEDIA_ROOT``, a folder outside
@@ -59,3 +69,26 @@ class MediaSettings:
         """Return the folders that must all hold a file for it to be read."""
         given = (self.root, os.environ.get(ROOT_VARIABLE))
         return tuple(Path(root).expanduser().resolve() for root in given if root)
+
+
+def widens(value: Any) -> bool:
+    """Tell whether settings, as a table's metadata hold them, allow more than the defaults."""
+    try:
+        asked = _adapter().validate_python(value)
+    except (ValidationError, RecursionError):
+        return True  # the provider says what is wrong with them, where they are allowed
+    usual = MediaSettings()
+    return any(
+        not getattr(asked, each.name) <= getattr(usual, each.name)  # which NaN is not either
+        for each in fields(MediaSettings)
+        if each.name != "root"
+    )
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[MediaSettings]:
+    return TypeAdapter(MediaSettings)
+
+
+MediaField = Annotated[MediaSettings, operational, External(widens)]
+"""Annotate the setting ``media`` of a provider with this: a table must not widen what is read."""

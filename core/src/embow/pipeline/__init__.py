@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from embow.pipeline.types import PipelineOptions as PipelineOptions
     from embow.pipeline.types import ProgressUpdate as ProgressUpdate
     from embow.pipeline.types import RequestEvent as RequestEvent
+    from embow.pipeline.types import SourceRows as SourceRows
 
 _HOME = {
     "AddReport": "types",
@@ -33,6 +34,7 @@ _HOME = {
     "PipelineOptions": "types",
     "ProgressUpdate": "types",
     "RequestEvent": "types",
+    "SourceRows": "types",
     "content_hashes": "sources",
 }
 

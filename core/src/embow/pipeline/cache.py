@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
 from embow.errors import ConfigurationError
 from embow.pipeline.cachefile import CacheFile
@@ -51,6 +52,15 @@ def cache_file(path: str | os.PathLike[str] | None) -> Path | None:
         return None
     file = Path(chosen).expanduser()
     return file / "cache.sqlite" if file.is_dir() else file
+
+
+def default_cache_path() -> Path:
+    """Return the cache for databases that have no folder of their own: one file for each user.
+
+    The folder is made where it is missing.
+    """
+    folder = user_cache_path("embow", appauthor=False, ensure_exists=True)
+    return folder / "cache.sqlite"
 
 
 def cache_size() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from embow.embeddings.retry import CallFailedError, RetryPolicy, attempt_call, kind_name
 from embow.embeddings.types import CallRecord, Failure, FailureKind, set_current_call
 from embow.errors import BadOutputError
+from embow.pipeline.cancel import Cancellation
 from embow.pipeline.clock import Clock
 from embow.pipeline.limiter import Gate, gate_of
 from embow.pipeline.sharedlimits import SharedLimits
@@ -43,7 +43,7 @@ class Surroundings:
     """
 
     clock: Clock
-    cancelled: threading.Event
+    cancelled: Cancellation
     tally: Tally
     observers: Sequence[Observer]
     shared: SharedLimits | None

@@ -11,13 +11,10 @@ from embow.pipeline.lane import estimate_tokens
 from embow.pipeline.requests import Queue, Request
 from embow.pipeline.settle import Settler
 from embow.pipeline.sources import Source
-from embow.pipeline.types import EmbedJob, Estimate
+from embow.pipeline.types import EmbedJob, Estimate, SourceRows
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from embow.pipeline.cache import EmbeddingCache
-    from embow.pipeline.run import Needs
 
 Plan = tuple[list[EmbedJob], Settler, "EmbeddingCache | None"]
 
@@ -70,18 +67,14 @@ class _Count:
             self.requests += 1
 
 
-def estimate_batches(
-    batches: Iterable[pa.RecordBatch], plans: Sequence[Plan], needs: Needs | None
-) -> Estimate:
-    """Return the totals over all batches and functions."""
+def estimate_rows(rows: Iterable[SourceRows], plans: Sequence[Plan]) -> Estimate:
+    """Return the totals over all rows and functions."""
     counts = [_Count(plan) for plan in plans]
-    for batch in batches:
+    for given in rows:
         for count in counts:
             for job in count.jobs:
-                needed = np.ones(batch.num_rows, dtype=np.bool_)
-                if needs is not None:
-                    needed = np.asarray(needs(batch, job), dtype=np.bool_)
-                count.add(Source(batch.column(job.source_column)), needed)
+                source = Source(given.batch.column(job.source_column))
+                count.add(source, given.needed(job.vector_column))
     for count in counts:
         count.finish()
     return Estimate(

@@ -210,7 +210,7 @@ class Lane:
                     if self._queue.fills(caps) or self._owner.may_send_partial(self._queue):
                         self._idle -= 1
                         return self._queue.take(caps)
-                self._condition.wait()
+                self._condition.wait(self._cancelled.look_every)
         return None
 
     def wake(self) -> None:

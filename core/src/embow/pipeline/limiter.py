@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from embow.embeddings.types import Failure, FailureKind, Limits, RateStatus
 from embow.errors import RateLimitError
+from embow.pipeline.cancel import Cancellation
 from embow.pipeline.clock import Clock, StopWork
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Gate:
 
     # -- calls at once ------------------------------------------------------------------
 
-    def await_turn(self, at_once: int, cancelled: threading.Event) -> None:
+    def await_turn(self, at_once: int, cancelled: Cancellation) -> None:
         """Wait until a call could start.
 
         Raises:
@@ -90,7 +91,7 @@ class Gate:
         with self._condition:
             self._await(at_once, cancelled)
 
-    def enter(self, at_once: int, cancelled: threading.Event) -> None:
+    def enter(self, at_once: int, cancelled: Cancellation) -> None:
         """Wait for a place among the running calls and take it.
 
         Raises:
@@ -111,12 +112,12 @@ class Gate:
         with self._condition:
             self._condition.notify_all()
 
-    def _await(self, at_once: int, cancelled: threading.Event) -> None:
+    def _await(self, at_once: int, cancelled: Cancellation) -> None:
         while not cancelled.is_set():
             allowed = min(at_once, self._ceiling) if self._proved else 1
             if self._running < allowed:
                 return
-            self._condition.wait()
+            self._condition.wait(cancelled.look_every)
         raise StopWork
 
     # -- calls a minute -----------------------------------------------------------------
@@ -126,7 +127,7 @@ class Gate:
         tokens: int,
         limits: Limits,
         clock: Clock,
-        cancelled: threading.Event,
+        cancelled: Cancellation,
         patience: float,
         shared: SharedLimits | None,
     ) -> None:

@@ -186,7 +186,6 @@ class Pieces:
     """
 
     def __init__(self, owner: Target, row: int, weights: NDArray[np.float64]) -> None:
-        self.optional = owner.optional
         self._owner = owner
         self._row = row
         self._weights = weights

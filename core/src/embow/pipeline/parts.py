@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 class Part:
     """The vectors of one job for one batch, filled from any thread.
 
-    ``on_done`` is called, once, when no row is waited for any more. A failed row of an
-    ``optional`` part never stops a call.
+    ``on_done`` is called, once, when no row is waited for any more.
     """
 
     def __init__(
@@ -32,9 +31,7 @@ class Part:
         needed: NDArray[np.bool_],
         first_row: int,
         on_done: Callable[[], None],
-        optional: bool = False,
     ) -> None:
-        self.optional = optional
         self.job = job
         self.source = source
         self.needed = needed & source.present

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,14 +12,15 @@ from embow.errors import BadInputError
 from embow.pipeline.cache import EmbeddingCache, cache_file, cache_size, space_of
 from embow.pipeline.cachefile import CacheFile
 from embow.pipeline.calls import Caller, Observer, Surroundings
-from embow.pipeline.clock import Clock
-from embow.pipeline.estimate import estimate_batches
+from embow.pipeline.cancel import Cancellation, stop_if_cancelled
+from embow.pipeline.clock import Clock, StopWork
+from embow.pipeline.estimate import estimate_rows
 from embow.pipeline.lane import Lane
 from embow.pipeline.longer import LongInputs
 from embow.pipeline.progress import Progress
 from embow.pipeline.queries import embed_inputs
 from embow.pipeline.requests import Vectors
-from embow.pipeline.run import Needs, Run
+from embow.pipeline.run import Run
 from embow.pipeline.settle import Settler
 from embow.pipeline.sharedlimits import SharedLimits
 from embow.pipeline.tally import Tally
@@ -30,11 +30,10 @@ from embow.pipeline.types import (
     EmbedJob,
     Estimate,
     PipelineOptions,
+    SourceRows,
 )
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from embow.embeddings.types import Role
 
 
@@ -53,7 +52,8 @@ class Pipeline:
 
         pipeline = Pipeline(None)
         report = AddReport()
-        for out in pipeline.embed_batches(batches, jobs, PipelineOptions(), report):
+        rows = (SourceRows(batch) for batch in batches)
+        for out in pipeline.embed_batches(rows, jobs, PipelineOptions(), report):
             store(out.batch, out.vectors)
     """
 
@@ -73,11 +73,10 @@ class Pipeline:
 
     def embed_batches(
         self,
-        batches: Iterable[pa.RecordBatch],
+        rows: Iterable[SourceRows],
         jobs: Sequence[EmbedJob],
         options: PipelineOptions,
         report: AddReport,
-        needs: Needs | None = None,
         total: int | None = None,
     ) -> Generator[EmbeddedBatch, None, None]:
         """Yield the rows with the vectors of every job, in order.
@@ -87,22 +86,22 @@ class Pipeline:
         is on its way is waited for and cached, nothing more is sent.
 
         Args:
-            batches: Rows of any number; memory does not grow with it.
+            rows: Rows of any number; memory does not grow with it. The rows a job does not need
+                keep ``valid=False`` and their hash.
             jobs: One for each vector column to fill.
             options: How to embed.
             report: Receives the counts.
-            needs: Returns which rows of a batch a job has to embed; the others keep
-                ``valid=False`` and their hash. All rows where it is ``None``.
             total: Rows in all, for the progress bar.
 
         Raises:
             EmbeddingError: A call failed for good; or, with ``on_error="raise"``, one row did.
                 What had been paid for by then is in the cache.
             BudgetExceededError: The next request would exceed ``options.budget``.
+            CancelledError: The event of :func:`embow.pipeline.cancel.cancellable` was set.
         """
         jobs = list(jobs)
-        cancelled = threading.Event()
-        run = Run(jobs, report, cancelled, Progress(options.progress, total), needs)
+        cancelled = Cancellation()
+        run = Run(jobs, report, cancelled, Progress(options.progress, total))
         around = self._surroundings(options, report, cancelled)
         policies = []
         for group in _by_function(jobs):
@@ -111,7 +110,7 @@ class Pipeline:
             cache = self._cache_for(first.function, options)
             run.assign(Lane(settler, cache, run), group)
             policies.append(settler.longer)
-        yield from run.stream(batches)
+        yield from run.stream(rows)
         for policy in policies:
             policy.warn()
 
@@ -160,25 +159,28 @@ class Pipeline:
         options: PipelineOptions | None,
     ) -> Vectors:
         options = replace(options or PipelineOptions(), on_error="raise")
-        around = self._surroundings(options, AddReport(), threading.Event())
+        around = self._surroundings(options, AddReport(), Cancellation())
         settler = self._settler(function, function.ndims(), role, options, around)
-        vectors = embed_inputs(settler, values, self._cache_for(function, options))
+        try:
+            vectors = embed_inputs(settler, values, self._cache_for(function, options))
+        except StopWork:
+            stop_if_cancelled()
+            raise
         settler.longer.warn()
         return vectors
 
     def estimate(
         self,
-        batches: Iterable[pa.RecordBatch],
+        rows: Iterable[SourceRows],
         jobs: Sequence[EmbedJob],
         options: PipelineOptions | None = None,
-        needs: Needs | None = None,
     ) -> Estimate:
         """Return what embedding the rows would take, without calling a provider.
 
         Remembers 16 bytes for each distinct input.
         """
         options = options or PipelineOptions()
-        around = self._surroundings(options, AddReport(), threading.Event())
+        around = self._surroundings(options, AddReport(), Cancellation())
         plans = [
             (
                 group,
@@ -187,7 +189,7 @@ class Pipeline:
             )
             for group in _by_function(jobs)
         ]
-        return estimate_batches(batches, plans, needs)
+        return estimate_rows(rows, plans)
 
     def close(self) -> None:
         """Close the cache file."""
@@ -195,7 +197,7 @@ class Pipeline:
             self._file.close()
 
     def _surroundings(
-        self, options: PipelineOptions, report: AddReport, cancelled: threading.Event
+        self, options: PipelineOptions, report: AddReport, cancelled: Cancellation
     ) -> Surroundings:
         return Surroundings(
             clock=self._clock,

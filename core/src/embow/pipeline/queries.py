@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 class _Answers:
     """Gathers vectors by position."""
 
-    optional: bool = False
-
     def __init__(self, count: int, ndims: int) -> None:
         self.vectors: Vectors = np.empty((count, ndims), dtype=np.float32)
 

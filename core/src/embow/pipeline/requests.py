@@ -18,9 +18,7 @@ Vectors = NDArray[np.float32]
 
 
 class Target(Protocol):
-    """Where the vectors of inputs go. A failed row of an ``optional`` one never stops a call."""
-
-    optional: bool
+    """Where the vectors of inputs go."""
 
     def store(self, rows: Ints, vectors: Vectors) -> None:
         """Take the vectors of some rows."""

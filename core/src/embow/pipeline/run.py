@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from embow.pipeline.cancel import Cancellation, stop_if_cancelled
 from embow.pipeline.clock import StopWork
 from embow.pipeline.lane import Lane
 from embow.pipeline.parts import Part
@@ -18,12 +15,7 @@ from embow.pipeline.progress import Progress
 from embow.pipeline.requests import Queue
 from embow.pipeline.settle import RowFailedError
 from embow.pipeline.sources import Source
-from embow.pipeline.types import OPTIONAL_KEY, AddReport, EmbeddedBatch, EmbedJob, ProgressUpdate
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-Needs = Callable[["pa.RecordBatch", EmbedJob], NDArray[np.bool_]]
+from embow.pipeline.types import AddReport, EmbeddedBatch, EmbedJob, ProgressUpdate, SourceRows
 
 BATCH_ROWS = 4096
 """Rows after which a batch is cut, so that a window of batches stays small."""
@@ -38,7 +30,7 @@ WINDOW_ROWS = 4096
 class _Pending:
     """A batch whose vectors are on their way."""
 
-    batch: pa.RecordBatch
+    rows: SourceRows
     first_row: int
     parts: dict[str, Part] = field(default_factory=dict)
     size: int = 0
@@ -49,7 +41,7 @@ class _Pending:
 
     @property
     def end(self) -> int:
-        return self.first_row + int(self.batch.num_rows)
+        return self.first_row + int(self.rows.batch.num_rows)
 
 
 class Run:
@@ -59,16 +51,14 @@ class Run:
         self,
         jobs: list[EmbedJob],
         report: AddReport,
-        cancelled: threading.Event,
+        cancelled: Cancellation,
         progress: Progress,
-        needs: Needs | None = None,
     ) -> None:
         self._jobs = jobs
         self._report = report
         self._cancelled = cancelled
         self._stopping = threading.Event()
         self._progress = progress
-        self._needs = needs
         self._condition = threading.Condition()
         self._window: deque[_Pending] = deque()
         self._lanes: list[Lane] = []
@@ -94,15 +84,16 @@ class Run:
         self._lanes.append(lane)
         self._by_column.update((job.vector_column, lane) for job in jobs)
 
-    def stream(self, batches: Iterable[pa.RecordBatch]) -> Generator[EmbeddedBatch, None, None]:
+    def stream(self, rows: Iterable[SourceRows]) -> Generator[EmbeddedBatch, None, None]:
         """Yield each batch with its vectors, in order.
 
         Raises:
             EmbowError: A call failed for good, or a row did and the policy is to stop.
+            CancelledError: The call was cancelled from outside.
         """
         try:
-            for first_row, batch in _cut(batches):
-                self._admit(first_row, batch)
+            for first_row, part in _cut(rows):
+                self._admit(first_row, part)
                 while self._window and (self._window[0].done or self._full()):
                     yield self._pop()
             self._ended = True
@@ -111,6 +102,7 @@ class Run:
         except (StopWork, RowFailedError) as error:
             self.fail(error)
             self._join()
+            stop_if_cancelled()
             self._raise_first()
         finally:
             self._stop()
@@ -118,29 +110,23 @@ class Run:
 
     # -- the window ---------------------------------------------------------------------
 
-    def _admit(self, first_row: int, batch: pa.RecordBatch) -> None:
+    def _admit(self, first_row: int, rows: SourceRows) -> None:
         if self._stopping.is_set() or self._cancelled.is_set():
             raise StopWork
-        pending = _Pending(batch, first_row, size=batch.nbytes)
-        optional = OPTIONAL_KEY in (batch.schema.metadata or {})
+        batch = rows.batch
+        pending = _Pending(rows, first_row, size=batch.nbytes)
         sources: dict[str, Source] = {}
         for job in self._jobs:
             if job.source_column not in sources:
                 sources[job.source_column] = Source(batch.column(job.source_column))
-            needed = self._needed(batch, job)
-            source = sources[job.source_column]
-            part = Part(job, source, needed, first_row, self._notify, optional)
+            source, needed = sources[job.source_column], rows.needed(job.vector_column)
+            part = Part(job, source, needed, first_row, self._notify)
             pending.parts[job.vector_column] = part
             pending.size += part.vectors.nbytes
         self._window.append(pending)
         self._size += pending.size
         for job in self._jobs:
             self._by_column[job.vector_column].admit(pending.parts[job.vector_column])
-
-    def _needed(self, batch: pa.RecordBatch, job: EmbedJob) -> NDArray[np.bool_]:
-        if self._needs is None:
-            return np.ones(batch.num_rows, dtype=np.bool_)
-        return np.asarray(self._needs(batch, job), dtype=np.bool_)
 
     def _full(self) -> bool:
         rows = self._window[-1].end - self._window[0].first_row
@@ -153,7 +139,7 @@ class Run:
         self._window.popleft()
         self._size -= head.size
         out = self._finished(head)
-        self._rows_out += head.batch.num_rows
+        self._rows_out += head.rows.batch.num_rows
         self._progress.show(self._update())
         return out
 
@@ -164,12 +150,12 @@ class Run:
             self._condition.notify_all()
         while True:
             with self._condition:
-                if head.done or self._errors:
+                if head.done or self._errors or self._cancelled.from_outside:
                     self._waiting = False
                     break
-                self._condition.wait(timeout=self._progress.interval)
+                self._condition.wait(timeout=self._cancelled.look_every or self._progress.interval)
             self._progress.show(self._update())
-        if self._errors:
+        if self._errors or self._cancelled.from_outside:
             raise StopWork
 
     def _finished(self, pending: _Pending) -> EmbeddedBatch:
@@ -179,11 +165,11 @@ class Run:
             self._report.embedded += part.embedded
         parts = pending.parts
         failed = {column: dict(sorted(part.failed.items())) for column, part in parts.items()}
-        counted = (rows for column, rows in failed.items() if not parts[column].optional)
-        self._report.failed += [row for rows in counted for row in rows.values()]
+        self._report.failed += [row for rows in failed.values() for row in rows.values()]
         return EmbeddedBatch(
-            batch=pending.batch,
+            batch=pending.rows.batch,
             first_row=pending.first_row,
+            needs=pending.rows.needs,
             vectors={column: part.vectors for column, part in parts.items()},
             valid={column: part.valid for column, part in parts.items()},
             hashes={column: part.hashes() for column, part in parts.items()},
@@ -246,7 +232,8 @@ class Run:
     def _update(self) -> ProgressUpdate:
         report = self._report
         behind = [
-            pending.batch.num_rows - max((p.waiting for p in pending.parts.values()), default=0)
+            pending.rows.batch.num_rows
+            - max((p.waiting for p in pending.parts.values()), default=0)
             for pending in self._window
         ]
         return ProgressUpdate(
@@ -258,13 +245,14 @@ class Run:
         )
 
 
-def _cut(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield batches of bounded size with the position of their first row."""
+def _cut(rows: Iterable[SourceRows]) -> Iterator[tuple[int, SourceRows]]:
+    """Yield rows in parts of bounded size, with the position of their first row."""
     position = 0
-    for batch in batches:
+    for given in rows:
+        batch = given.batch
         share = BATCH_BYTES * batch.num_rows // max(1, batch.nbytes)
         step = max(1, min(BATCH_ROWS, share))
         for start in range(0, batch.num_rows, step):
-            part = batch.slice(start, step)
+            part = given.slice(start, step)
             yield position, part
-            position += part.num_rows
+            position += part.batch.num_rows

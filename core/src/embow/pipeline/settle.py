@@ -193,8 +193,7 @@ class Settler:
         """
         position = request.position()
         error = final_error(self.caller.function, failed, position)
-        target = request.segments[0].target
-        if self._stop_at_failure and not target.optional:
+        if self._stop_at_failure:
             raise RowFailedError(position, error, failed.error)
         with self._lock:
             self._refused += 1
@@ -208,7 +207,8 @@ class Settler:
                 model=self.caller.function.model_label(),
                 row=position,
             ) from failed.error
-        target.fail(int(request.segments[0].rows[0]), failed)
+        segment = request.segments[0]
+        segment.target.fail(int(segment.rows[0]), failed)
 
 
 def _named(failed: CallFailedError, count: int) -> dict[int, BaseException]:

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from embow.embeddings.base import EmbeddingFunction
     from embow.embeddings.types import Role
 
-OPTIONAL_KEY = b"_embow_optional"
-"""Schema metadata key of a batch whose rows may fail without failing the call or the report."""
-
 OnError = Literal["raise", "skip", "null", "quarantine"]
 OnLong = Literal["truncate", "error", "split"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRows:
+    """Rows on their way into the pipeline.
+
+    Attributes:
+        batch: The rows, with the source columns of every job.
+        needs: For a vector column, which rows to embed. A column not named: every row.
+    """
+
+    batch: pa.RecordBatch
+    needs: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    def needed(self, vector_column: str) -> NDArray[np.bool_]:
+        """Return which rows to embed for a vector column."""
+        chosen = self.needs.get(vector_column)
+        return np.ones(self.batch.num_rows, dtype=np.bool_) if chosen is None else chosen
+
+    def slice(self, start: int, count: int) -> SourceRows:
+        """Return some of the rows."""
+        needs = {name: rows[start : start + count] for name, rows in self.needs.items()}
+        return SourceRows(self.batch.slice(start, count), needs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +163,7 @@ class EmbeddedBatch:
     Attributes:
         batch: The rows as they came in.
         first_row: Position of the first row in the data given to the call.
+        needs: For a vector column, which rows were to be embedded, as they came in.
         vectors: For each vector column an array ``(rows, ndims)`` float32.
         valid: For each vector column, which rows have a vector.
         hashes: For each vector column the 16-byte content hash of each source value, as a
@@ -152,6 +174,7 @@ class EmbeddedBatch:
 
     batch: pa.RecordBatch
     first_row: int
+    needs: Mapping[str, NDArray[np.bool_]]
     vectors: dict[str, NDArray[np.float32]]
     valid: dict[str, NDArray[np.bool_]]
     hashes: dict[str, pa.Array]

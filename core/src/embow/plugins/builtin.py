@@ -8,12 +8,18 @@ from embow.plugins.specs import EngineSpec
 
 @hookimpl
 def embow_engines() -> list[EngineSpec]:
-    """Offer the embedded engine for plain paths and ``file:`` URIs."""
+    """Offer the embedded engine for plain paths and ``file:`` URIs, and one in memory."""
     return [
         EngineSpec(
             id="local",
             target="embow.engines.local:LocalEngine",
             schemes=("", "file"),
             summary="Tables in a folder: Arrow files and a SQLite catalog",
-        )
+        ),
+        EngineSpec(
+            id="memory",
+            target="embow.engines.memory:MemoryEngine",
+            schemes=("memory",),
+            summary="Tables in memory, gone with the connection",
+        ),
     ]

@@ -12,7 +12,7 @@ from embow.plugins.listing import ListedEngine
 from embow.plugins.loader import State
 
 if TYPE_CHECKING:
-    from embow.engines.base import Engine
+    from embow.engines.contract import Engine
 
 # One letter is a Windows drive, not a scheme.
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>.*)", re.DOTALL)

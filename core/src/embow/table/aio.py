@@ -1,27 +1,267 @@
 """The asynchronous face of a database: the same tables, with calls to await.
 
-Every call runs on the database's own threads, so limits, cache and engine are shared with the
-synchronous face, and the event loop is never blocked.
+Every method is the synchronous one, run on threads of the database's own, so that limits, cache and
+engine are shared and the event loop is never blocked. A cancelled call sends nothing more and
+commits nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
-from typing import Any, Self
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast
+
+import pyarrow as pa
 
 from embow.pipeline import AddReport
+from embow.pipeline.cancel import cancellable
 from embow.table.connect import connect
 from embow.table.database import Database
+from embow.table.reading.query import Query, VectorSearch
 from embow.table.table import Table
+from embow.table.versions import Tags
+from embow.table.writing.merge import MergeInsert
+
+P = ParamSpec("P")
+F = TypeVar("F")
+S = TypeVar("S")
+T = TypeVar("T")
+A = TypeVar("A", bound="_Face[Any]")
+_THREADS = 32
 
 
 async def connect_async(uri: str | os.PathLike[str], **options: Any) -> AsyncDatabase:
     """Open a database without blocking the event loop. See :func:`embow.connect`."""
-    return AsyncDatabase(await asyncio.to_thread(connect, uri, **options))
+    return AsyncDatabase(await asyncio.to_thread(functools.partial(connect, uri, **options)))
 
 
-class AsyncDatabase:
+class _Threads:
+    """The threads the calls of one database run on."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="embow")
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Await a blocking call; where that is cancelled, the call ends without committing."""
+        given_up = threading.Event()
+        context = copy_context()
+
+        def work() -> T:
+            with cancellable(given_up):
+                return call()
+
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, context.run, work)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+
+    def close(self) -> None:
+        """Wait for the calls that run."""
+        self._pool.shutdown(wait=True)
+
+
+class _Face(Generic[S]):
+    """An object whose calls are awaited.
+
+    Attributes:
+        sync: The object itself.
+    """
+
+    def __init__(self, sync: S, threads: _Threads) -> None:
+        self.sync = sync
+        self._threads = threads
+
+    def __repr__(self) -> str:
+        return f"Async{self.sync!r}"
+
+
+def _awaited(
+    method: Callable[Concatenate[Any, P], T],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """Return the method as one to await."""
+
+    @functools.wraps(method)
+    async def call(self: _Face[Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._threads.run(functools.partial(method, self.sync, *args, **kwargs))
+
+    return call
+
+
+def _awaited_property(read: Any) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+    """Return a property whose reading may take time as a method to await."""
+    return _awaited(cast("property", read).fget)  # type: ignore[arg-type]
+
+
+def _awaited_face(
+    face: Callable[[Any, _Threads], F], method: Callable[Concatenate[Any, P], Any]
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, F]]:
+    """Return the method as one to await, whose result has calls to await itself."""
+
+    @functools.wraps(method)
+    async def call(self: _Face[Any], /, *args: P.args, **kwargs: P.kwargs) -> F:
+        made = await self._threads.run(functools.partial(method, self.sync, *args, **kwargs))
+        return face(made, self._threads)
+
+    return call
+
+
+def _building(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate[A, P], A]:
+    """Return a method that asks for nothing yet, so that calls chain without being awaited."""
+
+    @functools.wraps(method)
+    def call(self: A, /, *args: P.args, **kwargs: P.kwargs) -> A:
+        method(self.sync, *args, **kwargs)
+        return self
+
+    return call
+
+
+class AsyncBatches:
+    """Record batches to iterate over with ``async for``.
+
+    Attributes:
+        schema: Their schema.
+    """
+
+    def __init__(self, reader: pa.RecordBatchReader, threads: _Threads) -> None:
+        self.schema: pa.Schema = reader.schema
+        self._batches: Iterator[pa.RecordBatch] = iter(reader)
+        self._threads = threads
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> pa.RecordBatch:
+        batch = await self._threads.run(lambda: next(self._batches, None))
+        if batch is None:
+            raise StopAsyncIteration
+        return batch
+
+
+class AsyncQuery(_Face[Query]):
+    """A :class:`~embow.table.reading.query.Query` whose terminal methods are awaited."""
+
+    where = _building(Query.where)
+    select = _building(Query.select)
+    limit = _building(Query.limit)
+    offset = _building(Query.offset)
+    with_row_id = _building(Query.with_row_id)
+
+    to_arrow = _awaited(Query.to_arrow)
+    to_batches = _awaited_face(AsyncBatches, Query.to_batches)
+    to_list = _awaited(Query.to_list)
+    to_pandas = _awaited(Query.to_pandas)
+    to_polars = _awaited(Query.to_polars)
+    to_pydantic = _awaited(Query.to_pydantic)
+
+
+class AsyncVectorSearch(AsyncQuery):
+    """A :class:`~embow.table.reading.query.VectorSearch` whose terminal methods are awaited."""
+
+    limit = _building(VectorSearch.limit)
+    metric = _building(VectorSearch.metric)
+    distance_type = metric
+    distance_range = _building(VectorSearch.distance_range)
+
+    to_arrow = _awaited(VectorSearch.to_arrow)
+    to_batches = _awaited_face(AsyncBatches, VectorSearch.to_batches)
+
+
+class AsyncMerge(_Face[MergeInsert]):
+    """A :class:`~embow.table.writing.merge.MergeInsert` that is awaited."""
+
+    when_matched_update_all = _building(MergeInsert.when_matched_update_all)
+    when_not_matched_insert_all = _building(MergeInsert.when_not_matched_insert_all)
+    when_not_matched_by_source_delete = _building(MergeInsert.when_not_matched_by_source_delete)
+    execute = _awaited(MergeInsert.execute)
+
+
+class AsyncTags(_Face[Tags]):
+    """The :class:`~embow.table.versions.Tags` of a table, awaited."""
+
+    list = _awaited(Tags.list)
+    get_version = _awaited(Tags.get_version)
+    create = _awaited(Tags.create)
+    update = _awaited(Tags.update)
+    delete = _awaited(Tags.delete)
+
+
+class AsyncTable(_Face[Table]):
+    """A :class:`~embow.table.table.Table` whose calls are awaited.
+
+    ``search`` and ``merge_insert`` return at once; what they return is awaited in the end. What is
+    a property of a table and has to be read is a method here: ``await table.schema()``.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the table."""
+        return self.sync.name
+
+    @property
+    def last_report(self) -> AddReport | None:
+        """What the latest call that embedded did, in this object."""
+        return self.sync.last_report
+
+    @property
+    def tags(self) -> AsyncTags:
+        """Names of versions."""
+        return AsyncTags(self.sync.tags, self._threads)
+
+    schema = _awaited_property(Table.schema)
+    version = _awaited_property(Table.version)
+    embedding_functions = _awaited_property(Table.embedding_functions)
+
+    add = _awaited(Table.add)
+    update = _awaited(Table.update)
+    delete = _awaited(Table.delete)
+
+    @functools.wraps(Table.merge_insert)
+    def merge_insert(self, on: str | Sequence[str]) -> AsyncMerge:
+        """Begin a merge."""
+        return AsyncMerge(self.sync.merge_insert(on), self._threads)
+
+    @functools.wraps(Table.search)
+    def search(self, *args: Any, **options: Any) -> Any:
+        """Return a query."""
+        query = self.sync.search(*args, **options)
+        face = AsyncVectorSearch if isinstance(query, VectorSearch) else AsyncQuery
+        return face(query, self._threads)
+
+    count_rows = _awaited(Table.count_rows)
+    head = _awaited(Table.head)
+    to_arrow = _awaited(Table.to_arrow)
+    to_batches = _awaited_face(AsyncBatches, Table.to_batches)
+    to_list = _awaited(Table.to_list)
+    to_pandas = _awaited(Table.to_pandas)
+    to_polars = _awaited(Table.to_polars)
+    to_pydantic = _awaited(Table.to_pydantic)
+
+    list_versions = _awaited(Table.list_versions)
+    checkout = _awaited(Table.checkout)
+    checkout_latest = _awaited(Table.checkout_latest)
+    restore = _awaited(Table.restore)
+
+    verify = _awaited(Table.verify)
+    repair = _awaited(Table.repair)
+    add_embedding = _awaited(Table.add_embedding)
+    migrate = _awaited(Table.migrate)
+    rollback = _awaited(Table.rollback)
+    rebind = _awaited(Table.rebind)
+    failed_rows = _awaited(Table.failed_rows)
+    retry_failed = _awaited(Table.retry_failed)
+    configure = _awaited(Table.configure)
+    optimize = _awaited(Table.optimize)
+
+
+class AsyncDatabase(_Face[Database]):
     """A :class:`~embow.table.database.Database` whose calls are awaited.
 
     Attributes:
@@ -29,28 +269,24 @@ class AsyncDatabase:
     """
 
     def __init__(self, database: Database) -> None:
-        self.sync = database
+        super().__init__(database, _Threads())
 
-    async def table_names(
-        self, page_token: str | None = None, limit: int | None = None
-    ) -> list[str]:
-        """Return the names of the tables, sorted."""
-        return await self.sync._in_thread(self.sync.table_names, page_token, limit)
+    @property
+    def uri(self) -> str:
+        """Where the database is."""
+        return self.sync.uri
 
-    async def create_table(self, name: str, data: Any = None, **options: Any) -> AsyncTable:
-        """Create a table. See ``Database.create_table``."""
-        return AsyncTable(await self.sync._in_thread(self.sync.create_table, name, data, **options))
+    table_names = _awaited(Database.table_names)
+    create_table = _awaited_face(AsyncTable, Database.create_table)
+    open_table = _awaited_face(AsyncTable, Database.open_table)
+    drop_table = _awaited(Database.drop_table)
+    drop_all_tables = _awaited(Database.drop_all_tables)
+    rename_table = _awaited(Database.rename_table)
 
-    async def open_table(self, name: str, *, schema: Any = None) -> AsyncTable:
-        """Open a table. See ``Database.open_table``."""
-        return AsyncTable(await self.sync._in_thread(self.sync.open_table, name, schema=schema))
-
-    async def drop_table(self, name: str, ignore_missing: bool = False) -> None:
-        """Remove a table. See ``Database.drop_table``."""
-        await self.sync._in_thread(self.sync.drop_table, name, ignore_missing)
-
+    @functools.wraps(Database.close)
     async def close(self) -> None:
-        """Release files and threads."""
+        """Release files and threads; calls that run are waited for."""
+        await asyncio.to_thread(self._threads.close)
         await asyncio.to_thread(self.sync.close)
 
     async def __aenter__(self) -> Self:
@@ -58,42 +294,3 @@ class AsyncDatabase:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-class AsyncTable:
-    """A :class:`~embow.table.table.Table` whose calls are awaited.
-
-    ``search`` returns a query at once; its ``ato_list``, ``ato_arrow``, ``ato_pandas``,
-    ``ato_polars`` and ``ato_pydantic`` are awaited.
-
-    Attributes:
-        sync: The table itself.
-    """
-
-    def __init__(self, table: Table) -> None:
-        self.sync = table
-
-    @property
-    def name(self) -> str:
-        """Name of the table."""
-        return self.sync.name
-
-    async def add(self, data: Any, *args: Any, **options: Any) -> AddReport:
-        """Add rows. See ``Table.add``."""
-        return await self.sync.aadd(data, *args, **options)
-
-    async def update(self, *args: Any, **options: Any) -> Any:
-        """Change rows. See ``Table.update``."""
-        return await self.sync.aupdate(*args, **options)
-
-    async def delete(self, where: str) -> Any:
-        """Remove rows. See ``Table.delete``."""
-        return await self.sync.adelete(where)
-
-    async def count_rows(self, filter: str | None = None) -> int:
-        """Count rows. See ``Table.count_rows``."""
-        return await self.sync.acount_rows(filter)
-
-    def search(self, *args: Any, **options: Any) -> Any:
-        """Return a query. See ``Table.search``."""
-        return self.sync.search(*args, **options)

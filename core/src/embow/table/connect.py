@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from embow.engines.base import EngineOptions
+from embow.engines.contract import EngineOptions
 from embow.errors import ConfigurationError
 from embow.plugins.engines import engine_for
 from embow.table.database import Database, Observer
@@ -19,6 +19,7 @@ from embow.table.database import Database, Observer
 def connect(
     uri: str | os.PathLike[str],
     *,
+    trust: bool | Collection[str] = False,
     storage_options: dict[str, Any] | None = None,
     observers: Sequence[Observer] = (),
 ) -> Database:
@@ -26,6 +27,9 @@ def connect(
 
     Args:
         uri: A folder (``~`` is the home folder), or the URI of an engine plugin.
+        trust: What settings kept in tables may decide here. Tables made with this machine's key are
+            trusted; of others, a setting that names a variable, an address, a folder or code is
+            refused unless it is listed here. ``True`` trusts whatever the tables say.
         storage_options: Settings of the engine.
         observers: Called with a ``RequestEvent`` for each provider request, from any thread,
             beside those that plugins bring.
@@ -42,4 +46,4 @@ def connect(
     if "://" not in location:
         location = str(Path(location).expanduser())
     engine = engine_for(location)(location, EngineOptions(storage_options or {}))
-    return Database(location, engine, observers)
+    return Database(location, engine, observers, trust)

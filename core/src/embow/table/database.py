@@ -6,39 +6,30 @@ embedding functions meet.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Literal, Self, Unpack
 
-import pyarrow as pa
-
-from embow.engines.base import Engine, EngineTable
-from embow.errors import ConfigurationError, TableExistsError, TableNotFoundError
-from embow.pipeline import AddReport, Pipeline, RequestEvent
+from embow.embeddings import EmbeddingFunctionConfig
+from embow.embeddings.trust import Trust
+from embow.engines.contract import Engine, EngineTable
+from embow.errors import ConfigurationError, TableExistsError, TableNotFoundError, near_name
+from embow.pipeline import Pipeline, RequestEvent
+from embow.pipeline.types import OnError, OnLong
 from embow.plugins import discovery
-from embow.table.bindings import TableSchema
-from embow.table.canary import keep_canaries
-from embow.table.committing import committing
-from embow.table.inputs import iter_batches
-from embow.table.provenance import is_hidden
-from embow.table.quarantine import Quarantine
-from embow.table.settings import TableSettings, pipeline_options
+from embow.table.declaration import declared, require_same
+from embow.table.handle import Context, Handle
+from embow.table.incoming.vectors import BadVectorPolicy, OnBadVectors
+from embow.table.names import is_hidden
+from embow.table.settings import LimitOptions, TableSettings
 from embow.table.table import Table
-from embow.table.vectors import BadVectorPolicy, OnBadVectors
-
-if TYPE_CHECKING:
-    from embow.embeddings import EmbeddingFunctionConfig
+from embow.table.writing.create import create
+from embow.table.writing.quarantine import Quarantine
 
 Observer = Callable[[RequestEvent], None]
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
-_THREADS = 32
 
 
 class Database:
@@ -52,12 +43,17 @@ class Database:
         ['fruit']
     """
 
-    def __init__(self, uri: str, engine: Engine, observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self,
+        uri: str,
+        engine: Engine,
+        observers: Sequence[Observer] = (),
+        trust: bool | Collection[str] = False,
+    ) -> None:
         self.uri = uri
-        self._engine = engine
-        watching = (*discovery.observers(), *observers)
-        self._pipeline = Pipeline(engine.side_path("cache.sqlite"), observers=watching)
-        self._threads: ThreadPoolExecutor | None = None
+        cache = engine.folder / "cache.sqlite" if engine.folder is not None else None
+        pipeline = Pipeline(cache, observers=(*discovery.observers(), *observers))
+        self._context = Context(engine, pipeline, Trust.of(trust))
 
     # -- reading the list of tables -------------------------------------------------------
 
@@ -68,7 +64,7 @@ class Database:
             page_token: Return names after this one.
             limit: Return at most so many; all where it is ``None``.
         """
-        names = [name for name in self._engine.table_names() if not is_hidden(name)]
+        names = [name for name in self._context.engine.table_names() if not is_hidden(name)]
         if page_token is not None:
             names = [name for name in names if name > page_token]
         return names if limit is None else names[:limit]
@@ -107,9 +103,9 @@ class Database:
         fill_value: float = 0.0,
         embedding_functions: Sequence[EmbeddingFunctionConfig] | None = None,
         *,
-        on_error: str | None = None,
-        on_long: str | None = None,
-        **options: Any,
+        on_error: OnError | None = None,
+        on_long: OnLong | None = None,
+        **options: Unpack[LimitOptions],
     ) -> Table:
         """Create a table, with its first rows where ``data`` is given, in one commit.
 
@@ -136,75 +132,64 @@ class Database:
         if mode not in ("create", "overwrite"):
             raise ConfigurationError(f"mode={mode!r}: mode must be either 'create' or 'overwrite'.")
         settings = TableSettings(on_error=on_error, on_long=on_long)
-        if mode == "create" and name in self._engine.table_names():
+        if mode == "create" and name in self:
             if not exist_ok:
                 raise TableExistsError(
                     f"Table {name!r} already exists. Open it with open_table({name!r}), or replace "
                     "it with mode='overwrite'."
                 )
             return self._open_checked(name, schema, embedding_functions)
-        batches = iter_batches(data, None) if schema is None and data is not None else None
-        declared, data = TableSchema.declare(name, schema, embedding_functions, batches, data)
+        columns, data = declared(name, schema, embedding_functions, data, settings)
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
-        return self._create(name, declared, data, mode, settings, policy, options)
-
-    def _create(
-        self,
-        name: str,
-        declared: TableSchema,
-        data: Any,
-        mode: str,
-        settings: TableSettings,
-        policy: BadVectorPolicy,
-        options: dict[str, Any],
-    ) -> Table:
-        stored = settings.into(declared.physical)
-        chosen = pipeline_options(settings, **options)
-        quarantine = Quarantine(self._engine, name, declared.visible)
-        report = AddReport()
-        writing = declared.ingest(self._pipeline, chosen, policy, quarantine)
-        batches = writing.batches(data, report)
-        overwrite = mode == "overwrite"
-        concerned = quarantine.is_concerned
-        with committing(self._engine, batches, quarantine.start_over, concerned) as rows:
-            engine_table = self._engine.create_table(name, stored, rows, overwrite=overwrite)
-        table = Table(self, engine_table)
-        keep_canaries(engine_table, writing.canaries, declared.bindings)
-        report.version = table.version
+        stored, report = create(
+            self._context, name, columns, data, policy, options, overwrite=mode == "overwrite"
+        )
+        table = Table(self._handle(stored))
         table.last_report = report
         return table
 
     def _open_checked(
         self, name: str, schema: Any, functions: Sequence[EmbeddingFunctionConfig] | None
     ) -> Table:
-        table = self.open_table(name)
+        handle = self._handle(self._opened(name))
         if schema is not None:
-            declared, _ = TableSchema.declare(name, schema, functions, None, None)
-            table._columns().require_same(declared, name)
-        return table
+            given, _ = declared(name, schema, functions)
+            require_same(handle.look(), given, name)
+        return Table(handle)
 
-    def open_table(self, name: str, *, schema: Any = None) -> Table:
+    def open_table(
+        self, name: str, version: int | str | None = None, *, schema: Any = None
+    ) -> Table:
         """Open a table.
 
         Args:
             name: Its name.
+            version: Number or tag of the version to check out; the latest where it is ``None``.
             schema: A model class the table must agree with, embedding functions included.
 
         Raises:
             TableNotFoundError: There is none of that name; the message lists those there are.
+            VersionNotFoundError: There is no such version, or no longer.
             IdentityMismatchError: ``schema`` embeds a column with another model.
         """
-        if schema is not None:
-            return self._open_checked(name, schema, None)
-        return Table(self, self._opened(name))
+        table = self._open_checked(name, schema, None)
+        if version is not None:
+            table.checkout(version)
+        return table
+
+    def _handle(self, stored: EngineTable) -> Handle:
+        context = self._context
+        return Handle(context.engine, context.pipeline, context.trust, stored)
 
     def _opened(self, name: str) -> EngineTable:
-        if is_hidden(str(name)):
-            raise TableNotFoundError(self._not_found(name))
+        if not isinstance(name, str):
+            raise ConfigurationError(f"A table is opened by its name, not by {name!r:.60}.")
+        if is_hidden(name):
+            raise self._not_found(name)
         try:
-            return self._engine.open_table(name)
+            return self._context.engine.open_table(name)
         except TableNotFoundError:
-            raise TableNotFoundError(self._not_found(name)) from None
+            raise self._not_found(name) from None
 
     def drop_table(self, name: str, ignore_missing: bool = False) -> None:
         """Remove a table with its rows, and its quarantined rows.
@@ -215,15 +200,16 @@ class Database:
         if name not in self:
             if ignore_missing:
                 return
-            raise TableNotFoundError(self._not_found(name))
+            raise self._not_found(name)
         # First, so that a table made under this name after a crash does not find them.
-        Quarantine(self._engine, name, pa.schema([])).drop()
-        self._engine.drop_table(name)
+        with self._opened(name).snapshot() as snapshot:
+            Quarantine(self._context.engine, snapshot.base.table, snapshot.schema).drop()
+        self._context.engine.drop_table(name)
 
     def drop_all_tables(self) -> None:
         """Remove every table."""
-        for name in self._engine.table_names():
-            self._engine.drop_table(name)
+        for name in self.table_names():
+            self.drop_table(name)
 
     def rename_table(self, name: str, new_name: str) -> None:
         """Give a table another name.
@@ -234,30 +220,20 @@ class Database:
         """
         _check_name(new_name)
         if name not in self:
-            raise TableNotFoundError(self._not_found(name))
-        with self._engine.atomic():
-            Quarantine(self._engine, name, pa.schema([])).rename(new_name)
-            self._engine.rename_table(name, new_name)
+            raise self._not_found(name)
+        self._context.engine.rename_table(name, new_name)
 
-    def _not_found(self, name: str) -> str:
-        names = ", ".join(self.table_names()) or "none"
-        return f"Table {name!r} was not found in {self.uri}. Tables there: {names}."
-
-    # -- threads and closing ----------------------------------------------------------------
-
-    async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking call on the database's own threads, so that no event loop waits."""
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="embow")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
+    def _not_found(self, name: str) -> TableNotFoundError:
+        names = self.table_names()
+        return TableNotFoundError(
+            f"Table {name!r} was not found in {self.uri}.{near_name(str(name), names)} "
+            f"Tables there: {', '.join(names) or 'none'}."
+        )
 
     def close(self) -> None:
-        """Release files and threads. Tables of a closed database must not be used."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=True)
-        self._pipeline.close()
-        self._engine.close()
+        """Release files. Tables of a closed database must not be used."""
+        self._context.pipeline.close()
+        self._context.engine.close()
 
     def __enter__(self) -> Self:
         return self

@@ -12,14 +12,12 @@ from embow.embeddings import Binding, EmbeddingFunction
 from embow.errors import IdentityMismatchError
 
 
-def checked_function(binding: Binding) -> EmbeddingFunction:
-    """Return the function of a stored binding, sure that it makes the same vectors.
+def require_writer(binding: Binding, function: EmbeddingFunction) -> None:
+    """Refuse a function that does not make the vectors of a stored binding.
 
     Raises:
         IdentityMismatchError: A variable or another version of the provider changes the vectors.
-        PluginError: The provider is not installed; the message says what to install.
     """
-    function = binding.function()
     if binding.fingerprint is not None and function.fingerprint() != binding.fingerprint:
         changed = _changes(binding.identity or {}, function.identity())
         raise IdentityMismatchError(
@@ -28,7 +26,6 @@ def checked_function(binding: Binding) -> EmbeddingFunction:
             "Restore the variable or provider version that differs, or re-embed the column with "
             f"table.migrate({binding.vector_column!r}, function)."
         )
-    return function
 
 
 def require_same_identity(stored: Binding, declared: Binding) -> None:

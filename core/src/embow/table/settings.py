@@ -8,18 +8,37 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, get_args
+from typing import Any, TypedDict, get_args
 
-import pyarrow as pa
-
-from embow.engines.base import EngineTable
-from embow.errors import CommitConflictError, ConfigurationError
+from embow.errors import ConfigurationError, near_name
 from embow.pipeline import PipelineOptions
-from embow.pipeline.types import OnError, OnLong
+from embow.pipeline.types import OnError, OnLong, ProgressUpdate
 
-SETTINGS_KEY = b"_embow_settings"
-_METADATA_TRIES = 5
+SETTINGS = "embow.settings"
+_FORMER_SETTINGS = "_embow_settings"
 _CHOICES = {"on_error": get_args(OnError), "on_long": get_args(OnLong)}
+
+
+class LimitOptions(TypedDict, total=False):
+    """Limits of one call that embeds; `PipelineOptions` says what each does."""
+
+    concurrency: int | None
+    deadline: float
+    cache: bool | None
+    budget: int | None
+    progress: bool | Callable[[ProgressUpdate], None] | None
+
+
+class CallOptions(LimitOptions, total=False):
+    """Settings of one call that embeds."""
+
+    on_long: OnLong | None
+
+
+class AddOptions(CallOptions, total=False):
+    """Settings of one call that embeds rows."""
+
+    on_error: OnError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +53,18 @@ class TableSettings:
             _check_choice(name, value)
 
     @classmethod
-    def read(cls, schema: pa.Schema) -> TableSettings:
-        """Return the settings kept in a stored schema."""
-        return cls(**json.loads((schema.metadata or {}).get(SETTINGS_KEY, b"{}")))
+    def read(cls, metadata: Mapping[str, str]) -> TableSettings:
+        """Return the settings kept in a table's metadata."""
+        text = metadata.get(SETTINGS, metadata.get(_FORMER_SETTINGS, "{}"))
+        return cls(**json.loads(text))
 
-    def into(self, schema: pa.Schema) -> pa.Schema:
-        """Return the schema with these settings in it."""
+    def entries(self) -> dict[str, str | None]:
+        """Return the metadata to set for these settings."""
         given = {name: value for name, value in asdict(self).items() if value is not None}
-        metadata = dict(schema.metadata or {})
-        metadata.pop(SETTINGS_KEY, None)
-        if given:
-            metadata[SETTINGS_KEY] = json.dumps(given).encode()
-        return schema.with_metadata(metadata or None)
+        return {SETTINGS: json.dumps(given)}
 
 
-def pipeline_options(settings: TableSettings, **given: Any) -> PipelineOptions:
+def pipeline_options(settings: TableSettings, given: Mapping[str, Any]) -> PipelineOptions:
     """Return the options of one call.
 
     Raises:
@@ -58,30 +74,13 @@ def pipeline_options(settings: TableSettings, **given: Any) -> PipelineOptions:
     for name, value in given.items():
         if name not in known:
             raise ConfigurationError(
-                f"There is no setting {name!r}. The settings are: {', '.join(sorted(known))}."
+                f"There is no setting {name!r}.{near_name(name, known)} "
+                f"The settings are: {', '.join(sorted(known))}."
             )
         _check_choice(name, value)
     merged = {name: value for name, value in asdict(settings).items() if value is not None}
     merged.update({name: value for name, value in given.items() if value is not None})
     return PipelineOptions(**merged)
-
-
-def change_metadata(
-    stored: EngineTable, change: Callable[[pa.Schema], Mapping[bytes, bytes]]
-) -> None:
-    """Change a table's schema metadata, again where another writer was faster.
-
-    Raises:
-        CommitConflictError: Others were faster ``_METADATA_TRIES`` times in a row.
-    """
-    for attempt in range(_METADATA_TRIES):
-        schema = stored.schema()
-        try:
-            stored.set_metadata(change(schema), expected=schema)
-            return
-        except CommitConflictError:
-            if attempt == _METADATA_TRIES - 1:
-                raise
 
 
 def _check_choice(name: str, value: Any) -> None:

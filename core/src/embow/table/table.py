@@ -1,39 +1,31 @@
 """A table: rows in, rows out, vectors made on the way.
 
-A facade: every capability has its own module, and reads and writes go through one engine table.
+A facade: every capability has its own module, which takes the handle and not the table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import timedelta
+from typing import Any, Literal, Unpack
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from embow.embeddings import EmbeddingFunction, EmbeddingFunctionConfig
-from embow.engines.base import EngineTable
-from embow.engines.predicate import Predicate, parse_predicate
+from embow.embeddings import EmbeddingFunction
+from embow.engines.contract import RETENTION, Change, OptimizeReport
 from embow.errors import ConfigurationError
-from embow.pipeline import AddReport, Estimate, PipelineOptions
-from embow.table import changes, migration, verification
-from embow.table.bindings import TableSchema, job_of
-from embow.table.changes import UpdateResult
-from embow.table.merge import MergeInsert
-from embow.table.quarantine import Quarantine
-from embow.table.query import Query
-from embow.table.results import Results
-from embow.table.searching import plan_search
-from embow.table.settings import TableSettings, change_metadata, pipeline_options
-from embow.table.twins import AsyncTwins
-from embow.table.vectors import BadVectorPolicy, OnBadVectors
-
-if TYPE_CHECKING:
-    from embow.table.database import Database
+from embow.pipeline import AddReport, Estimate
+from embow.table.handle import Handle
+from embow.table.incoming.vectors import BadVectorPolicy, OnBadVectors
+from embow.table.readable import ReadableTable
+from embow.table.settings import AddOptions, CallOptions, TableSettings
+from embow.table.truth import migration, verification
+from embow.table.writing import changes, retry
+from embow.table.writing.changes import DeleteResult, UpdateResult
+from embow.table.writing.merge import MergeInsert
 
 
-class Table(Results, AsyncTwins):
+class Table(ReadableTable):
     """Rows of one schema, with vectors that embed themselves.
 
     Made by ``Database.create_table`` and ``Database.open_table``. Safe to use from several threads;
@@ -43,54 +35,9 @@ class Table(Results, AsyncTwins):
         last_report: What the latest call that embedded did, in this object.
     """
 
-    def __init__(self, database: Database, engine_table: EngineTable) -> None:
-        self._database = database
-        self._engine_table = engine_table
-        self._schema_read: tuple[pa.Schema, TableSchema] | None = None
+    def __init__(self, handle: Handle) -> None:
+        super().__init__(handle)
         self.last_report: AddReport | None = None
-
-    # -- what it is -------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        """Name of the table."""
-        return self._engine_table.name
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Arrow schema, with the embedding functions in its metadata."""
-        return self._columns().visible
-
-    @property
-    def version(self) -> int:
-        """Version, larger after every commit."""
-        return self._engine_table.version()
-
-    @property
-    def embedding_functions(self) -> dict[str, EmbeddingFunctionConfig]:
-        """Functions by vector column.
-
-        Raises:
-            PluginError: A provider is not installed; the message says what to install.
-        """
-        return {
-            b.vector_column: EmbeddingFunctionConfig(
-                b.vector_column, b.source_column, job_of(b).function
-            )
-            for b in self._columns().bindings
-        }
-
-    def __len__(self) -> int:
-        return self.count_rows()
-
-    def __reduce__(self) -> Any:
-        raise TypeError(
-            "A Table holds open files and cannot be sent to another process. Send the uri and the "
-            "name, and call embow.connect(uri).open_table(name) there."
-        )
-
-    def __repr__(self) -> str:
-        return f"Table({self.name!r}, version={self.version}, rows={self.count_rows()})"
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -100,7 +47,7 @@ class Table(Results, AsyncTwins):
         mode: Literal["append", "overwrite"] = "append",
         on_bad_vectors: OnBadVectors = "error",
         fill_value: float = 0.0,
-        **options: Any,
+        **options: Unpack[AddOptions],
     ) -> AddReport:
         """Add rows, embedding what has no vector yet, in one commit.
 
@@ -130,7 +77,7 @@ class Table(Results, AsyncTwins):
         if mode not in ("append", "overwrite"):
             raise ConfigurationError(f"mode={mode!r}: mode must be 'append' or 'overwrite'.")
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
-        return changes.add(self, data, mode, policy, self._options(options))
+        return self._kept(changes.add(self._handle, data, mode, policy, options))
 
     def update(
         self,
@@ -138,7 +85,7 @@ class Table(Results, AsyncTwins):
         values: Mapping[str, Any] | None = None,
         *,
         values_sql: Mapping[str, str] | None = None,
-        **options: Any,
+        **options: Unpack[AddOptions],
     ) -> UpdateResult:
         """Change columns of the rows that satisfy a condition, and re-embed what changed.
 
@@ -153,7 +100,9 @@ class Table(Results, AsyncTwins):
             DataError: A value does not fit its column; nothing was changed.
             EmbeddingError: A new source could not be embedded; nothing was changed.
         """
-        return changes.update(self, where, values, values_sql, self._options(options))
+        result = changes.update(self._handle, where, values, values_sql, options)
+        self._kept(result.report)
+        return result
 
     def merge_insert(self, on: str | Sequence[str]) -> MergeInsert:
         """Begin a merge of rows into the table by key columns; end it with ``.execute(data)``.
@@ -161,57 +110,16 @@ class Table(Results, AsyncTwins):
         Example:
             ``table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()``
         """
-        return MergeInsert(self, [on] if isinstance(on, str) else list(on))
+        keys = [on] if isinstance(on, str) else list(on)
+        return MergeInsert(self._handle, keys, self._kept)
 
-    def delete(self, where: str) -> changes.DeleteResult:
+    def delete(self, where: str) -> DeleteResult:
         """Remove the rows that satisfy a condition.
 
         Raises:
             PredicateError: The condition cannot be read.
         """
-        return changes.delete(self, where)
-
-    # -- reading ----------------------------------------------------------------------------
-
-    def search(
-        self,
-        query: Any = None,
-        vector_column_name: str | None = None,
-        query_type: Literal["auto", "vector"] = "auto",
-    ) -> Any:
-        """Search for the nearest rows, or read rows where there is no query.
-
-        Args:
-            query: Text or any input of the embedding function, a vector, or a list of vectors
-                (the result then has ``query_index``). ``None`` reads rows without scoring.
-            vector_column_name: Vector column to search. Without it the first one that fits:
-                for an input the first with a function, for a vector the first of its length.
-            query_type: ``"vector"`` refuses ``None``.
-
-        Returns:
-            A query to refine with ``where``, ``select``, ``limit``, ``metric`` and to run with
-            ``to_list``, ``to_arrow``, ``to_pandas``, ``to_polars`` or ``to_pydantic``.
-
-        Raises:
-            DataError: No vector column fits the query.
-        """
-        return plan_search(self, query, vector_column_name, query_type)
-
-    def to_arrow(self) -> pa.Table:
-        """Return all rows as an Arrow table."""
-        return Query(self).to_arrow()
-
-    def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
-        """Return a reader of all rows, read as it is pulled."""
-        return Query(self).to_batches(batch_size)
-
-    def head(self, n: int = 5) -> pa.Table:
-        """Return the first rows as an Arrow table."""
-        return Query(self).limit(n).to_arrow()
-
-    def count_rows(self, filter: str | None = None) -> int:
-        """Count the rows, all or those that satisfy a condition."""
-        return self._engine_table.count_rows(self._predicate(filter))
+        return changes.delete(self._handle, where)
 
     # -- keeping vectors true ---------------------------------------------------------------
 
@@ -219,27 +127,42 @@ class Table(Results, AsyncTwins):
         """Find stale, missing and foreign vectors by their source hashes, without provider calls.
 
         Args:
-            remote: Also embed the fixed text of each column again and compare, to find out whether
-                the model changed behind its name. One call a column.
+            remote: Also embed a few stored sources of each column again and compare, to find out
+                whether the model changed behind its name.
         """
-        return verification.verify(self, remote=remote)
+        return verification.verify(self._handle, remote=remote)
 
-    def repair(self, **options: Any) -> AddReport:
+    def repair(self, **options: Unpack[AddOptions]) -> AddReport:
         """Re-embed the rows whose vector is stale or missing, in one commit."""
-        return verification.repair(self, self._options(options))
+        return self._kept(verification.repair(self._handle, options))
 
     def add_embedding(
-        self, vector: str, source: str, function: EmbeddingFunction, **options: Any
+        self,
+        vector: str,
+        source: str,
+        function: EmbeddingFunction,
+        *,
+        dry_run: bool = False,
+        **options: Unpack[AddOptions],
     ) -> AddReport | Estimate:
         """Add a vector column and fill it for all rows.
 
         Can be called again after an interruption: what was embedded is not paid for twice.
         ``dry_run=True`` returns the estimate instead and changes nothing.
         """
-        return migration.add_embedding(self, vector, source, function, **options)
+        done = migration.add_embedding(
+            self._handle, vector, source, function, dry_run=dry_run, **options
+        )
+        return self._kept(done) if isinstance(done, AddReport) else done
 
     def migrate(
-        self, vector: str, function: EmbeddingFunction, **options: Any
+        self,
+        vector: str,
+        function: EmbeddingFunction,
+        *,
+        dry_run: bool = False,
+        keep_old: bool = True,
+        **options: Unpack[AddOptions],
     ) -> AddReport | Estimate:
         """Re-embed a vector column with another function, and switch in one commit.
 
@@ -247,61 +170,56 @@ class Table(Results, AsyncTwins):
         switch. The old column is kept for :meth:`rollback` unless ``keep_old=False``.
         ``dry_run=True`` returns the estimate instead and changes nothing.
         """
-        return migration.migrate(self, vector, function, **options)
+        done = migration.migrate(
+            self._handle, vector, function, dry_run=dry_run, keep_old=keep_old, **options
+        )
+        return self._kept(done) if isinstance(done, AddReport) else done
 
     def rollback(self, vector: str) -> None:
         """Switch a migrated vector column back to the function and vectors it had before."""
-        migration.rollback(self, vector)
+        migration.rollback(self._handle, vector)
 
-    def rebind(self, vector: str, function: EmbeddingFunction, **options: Any) -> float:
+    def rebind(self, vector: str, function: EmbeddingFunction, *, sample: int = 32) -> float:
         """Give a vector column another function that makes the same vectors, re-embedding nothing.
 
         A sample of rows is embedded and compared first. Returns the smallest cosine similarity.
         """
-        return migration.rebind(self, vector, function, **options)
+        return migration.rebind(self._handle, vector, function, sample=sample)
 
     # -- rows that could not be embedded ----------------------------------------------------
 
     def failed_rows(self) -> pa.Table:
         """Return the quarantined rows, with ``failed_column``, ``error_kind`` and ``error``."""
-        return self._quarantine().rows()
+        return retry.failed_rows(self._handle)
 
-    def retry_failed(self, **options: Any) -> AddReport:
+    def retry_failed(self, **options: Unpack[CallOptions]) -> AddReport:
         """Try the quarantined rows again; those that fail again stay."""
-        return changes.retry_failed(self, self._options({**options, "on_error": "quarantine"}))
+        return self._kept(retry.retry_failed(self._handle, options))
 
     def configure(self, *, on_error: str | None = None, on_long: str | None = None) -> None:
         """Set defaults of :meth:`add` for this table, kept with it; ``None`` clears one."""
-        settings = TableSettings(on_error=on_error, on_long=on_long)
-        change_metadata(
-            self._engine_table, lambda schema: dict(settings.into(schema).metadata or {})
-        )
+        entries = TableSettings(on_error=on_error, on_long=on_long).entries()
+        self._handle.transact(lambda snapshot: Change(snapshot.base, metadata=entries))
 
-    def optimize(self) -> dict[str, Any]:
-        """Merge small pieces, drop deleted rows and unused files; return what was done."""
-        return self._engine_table.optimize()
+    def optimize(
+        self, cleanup_older_than: timedelta | None = None, delete_unverified: bool = False
+    ) -> OptimizeReport:
+        """Merge small pieces, and drop what no kept version needs; return what was done.
 
-    # -- used by the modules of this package --------------------------------------------------
+        Args:
+            cleanup_older_than: Keep versions younger than this, seven days where it is ``None``.
+                The latest version and tagged ones are kept always. ``timedelta(0)`` also erases
+                what was deleted.
+            delete_unverified: Also remove what others are just writing: only where nobody is.
+        """
+        keep = RETENTION if cleanup_older_than is None else cleanup_older_than
+        if not isinstance(keep, timedelta):
+            raise ConfigurationError(
+                f"cleanup_older_than is a timedelta, such as timedelta(days=7), not {keep!r:.60}."
+            )
+        self._handle.require_latest()
+        return self._handle.stored.optimize(keep=keep, delete_unverified=delete_unverified)
 
-    def _columns(self) -> TableSchema:
-        """Return the current columns and bindings, read anew when the schema has changed."""
-        physical = self._engine_table.schema()
-        if self._schema_read is None or self._schema_read[0] is not physical:
-            self._schema_read = (physical, TableSchema.read(physical))
-        return self._schema_read[1]
-
-    def _options(self, given: Mapping[str, Any]) -> PipelineOptions:
-        return pipeline_options(TableSettings.read(self._engine_table.schema()), **given)
-
-    def _predicate(self, where: str | None) -> Predicate | None:
-        return None if where is None else parse_predicate(where, self.schema)
-
-    def _quarantine(self) -> Quarantine:
-        return Quarantine(self._database._engine, self.name, self.schema)
-
-    def _embed_query(self, column: str, query: Any) -> NDArray[np.float32]:
-        """Return the vectors of one input, shape ``(1, dimensions)``."""
-        binding = self._columns().binding(column)
-        assert binding is not None
-        job = job_of(binding)
-        return self._database._pipeline.embed_queries(job.function, [query], self._options({}))
+    def _kept(self, report: AddReport) -> AddReport:
+        self.last_report = report
+        return report

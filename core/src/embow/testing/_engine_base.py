@@ -1,35 +1,41 @@
-"""What the parts of the engine suite share: a schema, rows, and ways to look at a table."""
+"""What the parts of the engine suite share: a schema, rows, and the shortest way to each verb."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from embow.engines.base import (
+from embow.engines.contract import (
     ROW_ID,
     Capability,
+    Change,
+    Commit,
     Engine,
+    EngineOptions,
     EngineTable,
     Metric,
+    RowIds,
     ScanQuery,
+    Snapshot,
+    Staged,
     VectorQuery,
 )
-from embow.engines.predicate import Predicate, parse_predicate
+from embow.engines.predicate import parse_predicate
 
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.int64(), nullable=False),
         pa.field("text", pa.string()),
         pa.field("vector", pa.list_(pa.float32(), 3)),
-    ],
-    metadata={b"owner": b"suite"},
+    ]
 )
 
 Row = dict[str, Any]
+Reopen = Callable[[], Engine]
 
 
 def rows(*numbers: int) -> list[Row]:
@@ -42,38 +48,130 @@ def batch(data: Sequence[Row], schema: pa.Schema = SCHEMA) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(list(data), schema=schema)
 
 
-def ids(table: EngineTable, predicate: Predicate | None = None) -> list[int]:
-    """Return the ``id`` of all rows, in the order of a scan."""
-    query = ScanQuery(columns=["id"], predicate=predicate)
-    found: list[int] = table.scan(query).read_all()["id"].to_pylist()
+def read(snapshot: Snapshot, name: str = "id", where: str | None = None) -> list[Any]:
+    """Return one column of the rows that satisfy a condition, in the order of a scan."""
+    predicate = None if where is None else parse_predicate(where, snapshot.schema)
+    query = ScanQuery(columns=[name], predicate=predicate)
+    found: list[Any] = snapshot.scan(query).read_all()[name].to_pylist()
     return found
 
 
-def row_ids(table: EngineTable, where: str) -> list[int]:
+def ids(table: EngineTable, where: str | None = None) -> list[int]:
+    """Return the ``id`` of the rows of the current version, sorted."""
+    with table.snapshot() as snapshot:
+        return sorted(read(snapshot, where=where))
+
+
+def values(table: EngineTable, name: str) -> dict[int, Any]:
+    """Return a column of the current version by ``id``."""
+    with table.snapshot() as snapshot:
+        found = snapshot.scan(ScanQuery(columns=["id", name])).read_all()
+    return dict(zip(found["id"].to_pylist(), found[name].to_pylist(), strict=True))
+
+
+def row_ids(snapshot: Snapshot, where: str) -> RowIds:
     """Return the row ids of the rows that satisfy a condition."""
-    query = ScanQuery(
-        columns=["id"], predicate=parse_predicate(where, table.schema()), with_row_id=True
-    )
-    found: list[int] = table.scan(query).read_all()[ROW_ID].to_pylist()
-    return found
+    return snapshot.row_ids(parse_predicate(where, snapshot.schema))
+
+
+def stage(table: EngineTable, *numbers: int) -> Staged:
+    """Write rows for the current version."""
+    with table.snapshot() as snapshot:
+        return table.write([batch(rows(*numbers))], base=snapshot.base)
+
+
+def add(table: EngineTable, *numbers: int) -> Commit:
+    """Add rows in one commit."""
+    staged = stage(table, *numbers)
+    return table.commit(Change(staged.base, add=[staged]))
+
+
+def remove(table: EngineTable, where: str) -> Commit:
+    """Remove rows in one commit."""
+    with table.snapshot() as snapshot:
+        return table.commit(Change(snapshot.base, remove=row_ids(snapshot, where)))
+
+
+def set_metadata(table: EngineTable, entries: Mapping[str, str | None]) -> Commit:
+    """Change metadata in one commit."""
+    with table.snapshot() as snapshot:
+        return table.commit(Change(snapshot.base, metadata=entries))
+
+
+def stage_column(
+    table: EngineTable, field: pa.Field, given: Mapping[int, Any], snapshot: Snapshot
+) -> Staged:
+    """Write the values of a column, given by ``id``, in descending order of the row ids."""
+    located = {n: int(row_ids(snapshot, f"id = {n}")[0]) for n in given}
+    order = sorted(given, key=lambda n: -located[n])
+    arrays = [
+        pa.array([located[n] for n in order], pa.int64()),
+        pa.array([given[n] for n in order], field.type),
+    ]
+    data = pa.record_batch(arrays, names=[ROW_ID, field.name])
+    return table.write_column(field, [data], base=snapshot.base)
+
+
+def put_column(table: EngineTable, field: pa.Field, given: Mapping[int, Any]) -> Commit:
+    """Add a column in one commit."""
+    with table.snapshot() as snapshot:
+        staged = stage_column(table, field, given, snapshot)
+        return table.commit(Change(snapshot.base, add=[staged]))
+
+
+def merge(table: EngineTable, *numbers: int, text: str = "merged") -> Commit | None:
+    """Put rows by ``id``: those there are replaced, the others added."""
+    fresh = batch([{**row, "text": text} for row in rows(*numbers)])
+    with table.snapshot() as snapshot:
+        staged = table.write([fresh], base=snapshot.base)
+
+    def plan(snapshot: Snapshot) -> Change:
+        _, found = snapshot.locate(fresh.select(["id"]))
+        return Change(snapshot.base, add=[staged], remove=found, alone=True)
+
+    return table.transact(plan)
 
 
 def nearest(
-    table: EngineTable, vector: Sequence[float], k: int, metric: Metric = "l2", **options: Any
+    snapshot: Snapshot, vector: Sequence[float], k: int, metric: Metric = "l2", **options: Any
 ) -> pa.Table:
     """Return the result of one search."""
     query = np.array([vector], np.float32)
-    return table.search(VectorQuery("vector", query, k, metric, **options))[0]
+    return snapshot.search(VectorQuery("vector", query, k, metric, **options))[0]
 
 
 class EngineTests:
+    """What the author of an engine states and provides.
+
+    Attributes:
+        claims: The capabilities that the engine is meant to have. One test compares them with what
+            the engine declares and does, so that none is lost unnoticed.
+    """
+
+    claims: ClassVar[frozenset[Capability]]
+
+    @pytest.fixture
+    def reopen(self, engine: Engine) -> Iterator[Reopen]:
+        """Return a function that opens the database a second time, as another process would."""
+        opened: list[Engine] = []
+
+        def again() -> Engine:
+            uri, options = engine.spec()
+            opened.append(type(engine)(uri, EngineOptions(storage_options=options)))
+            return opened[-1]
+
+        yield again
+        for each in opened:
+            each.close()
+
     @pytest.fixture
     def table(self, engine: Engine) -> EngineTable:
         """Return a table of five rows, ids 0 to 4."""
-        return engine.create_table("t", SCHEMA, [batch(rows(0, 1, 2, 3, 4))], overwrite=False)
+        data = [batch(rows(0, 1, 2, 3, 4))]
+        return engine.create_table("t", SCHEMA, data, metadata={"owner": "suite"})
 
-    @staticmethod
-    def needs(engine: Engine, capability: Capability) -> None:
-        """Skip where the engine does not declare a capability."""
-        if capability not in engine.capabilities:
-            pytest.skip(f"the engine has no {capability.name}")
+    def needs(self, *capabilities: Capability) -> None:
+        """Skip where the engine does not claim a capability."""
+        for each in capabilities:
+            if each not in self.claims:
+                pytest.skip(f"the engine has no {each}")

@@ -1,4 +1,4 @@
-"""The part of the engine suite about databases and writes."""
+"""The part of the engine suite about databases, and about rows that are written."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from embow.engines.base import (
+from embow.engines.contract import (
+    NAME_BYTES,
+    RESERVED,
     Capability,
+    Change,
     Engine,
     EngineTable,
 )
-from embow.engines.predicate import parse_predicate
 from embow.errors import (
-    CommitConflictError,
     DataError,
     SchemaError,
     TableExistsError,
@@ -24,11 +25,25 @@ from embow.errors import (
 from embow.testing._engine_base import (
     SCHEMA,
     EngineTests,
+    Reopen,
+    add,
     batch,
     ids,
-    row_ids,
+    read,
+    remove,
     rows,
+    stage,
 )
+
+
+def failing() -> Iterator[pa.RecordBatch]:
+    """Yield one row, then fail."""
+    yield batch(rows(9))
+    raise RuntimeError("source broke")
+
+
+LONG_NAMES = ["a" * 64, "a" * (NAME_BYTES + 1)]
+BAD_NAMES = [*LONG_NAMES, "%s", "a#b", "a.b", "a b", 'a"b', "a'b", "1a", "\u00e9", ""]
 
 
 class DatabaseSuite(EngineTests):
@@ -41,19 +56,26 @@ class DatabaseSuite(EngineTests):
     def test_names_are_sorted(self, engine: Engine) -> None:
         """Names come in alphabetical order whatever the order of creation."""
         for name in ("b", "a", "c"):
-            engine.create_table(name, SCHEMA, [], overwrite=False)
+            engine.create_table(name, SCHEMA)
         assert engine.table_names() == ["a", "b", "c"]
 
-    def test_a_taken_name_is_refused(self, engine: Engine, table: EngineTable) -> None:
-        """Creating over a table needs ``overwrite``."""
-        with pytest.raises(TableExistsError, match="'t'"):
-            engine.create_table("t", SCHEMA, [], overwrite=False)
+    def test_creation_is_version_one(self, table: EngineTable) -> None:
+        """Rows, schema and metadata are there in one commit."""
+        with table.snapshot() as snapshot:
+            assert (snapshot.base.version, snapshot.count_rows()) == (1, 5)
+            assert snapshot.schema.equals(SCHEMA, check_metadata=True)
+            assert dict(snapshot.metadata) == {"owner": "suite"}
 
-    def test_overwriting_replaces_schema_and_rows(self, engine: Engine, table: EngineTable) -> None:
-        """With ``overwrite`` neither old rows nor old columns remain."""
-        schema = pa.schema({"other": pa.int8()})
-        made = engine.create_table("t", schema, [], overwrite=True)
-        assert (made.schema(), made.count_rows()) == (schema, 0)
+    def test_another_handle_sees_the_table(self, table: EngineTable, reopen: Reopen) -> None:
+        """What one wrote the other reads."""
+        other = reopen().open_table("t")
+        add(table, 5)
+        assert ids(other) == [0, 1, 2, 3, 4, 5]
+
+    def test_a_taken_name_is_refused(self, engine: Engine, table: EngineTable) -> None:
+        """Creating never replaces a table."""
+        with pytest.raises(TableExistsError, match="'t'"):
+            engine.create_table("t", SCHEMA)
 
     def test_an_unknown_table_names_what_there_is(self, engine: Engine, table: EngineTable) -> None:
         """A misspelt name is answered with the tables there are."""
@@ -61,9 +83,13 @@ class DatabaseSuite(EngineTests):
             engine.open_table("tt")
 
     def test_dropping_frees_the_name(self, engine: Engine, table: EngineTable) -> None:
-        """A dropped table's name can be used again, for an empty table."""
+        """A dropped table's name can be used again, for another table."""
+        with table.snapshot() as snapshot:
+            before = snapshot.base
         engine.drop_table("t")
-        assert engine.create_table("t", SCHEMA, [], overwrite=False).count_rows() == 0
+        with engine.create_table("t", SCHEMA).snapshot() as snapshot:
+            assert (snapshot.count_rows(), snapshot.base.version) == (0, 1)
+            assert snapshot.base.table != before.table
 
     def test_dropping_an_unknown_table_is_refused(self, engine: Engine) -> None:
         """There must be something to drop."""
@@ -74,148 +100,151 @@ class DatabaseSuite(EngineTests):
         """A table that was dropped is not read as an empty one."""
         engine.drop_table("t")
         with pytest.raises(TableNotFoundError):
-            table.count_rows()
+            table.snapshot()
 
-    def test_renaming_keeps_the_rows(self, engine: Engine, table: EngineTable) -> None:
-        """The new name leads to the same rows, the old one to nothing."""
-        self.needs(engine, Capability.RENAME_TABLE)
+    def test_renaming_keeps_table_and_rows(self, engine: Engine, table: EngineTable) -> None:
+        """The new name leads to the same table, the old one to nothing."""
+        self.needs(Capability.RENAME_TABLE)
+        staged = stage(table, 5)
         engine.rename_table("t", "u")
-        assert (engine.table_names(), ids(engine.open_table("u"))) == (["u"], [0, 1, 2, 3, 4])
+        renamed = engine.open_table("u")
+        renamed.commit(Change(staged.base, add=[staged]))
+        assert (engine.table_names(), renamed.name) == (["u"], "u")
+        assert ids(renamed) == ids(table) == [0, 1, 2, 3, 4, 5]
 
     def test_renaming_onto_a_table_is_refused(self, engine: Engine, table: EngineTable) -> None:
         """A rename never replaces another table."""
-        self.needs(engine, Capability.RENAME_TABLE)
-        engine.create_table("u", SCHEMA, [], overwrite=False)
+        self.needs(Capability.RENAME_TABLE)
+        engine.create_table("u", SCHEMA)
         with pytest.raises(TableExistsError):
             engine.rename_table("t", "u")
 
     def test_creation_that_fails_leaves_no_table(self, engine: Engine) -> None:
         """Rows that cannot be read make no table."""
-
-        def failing() -> Iterator[pa.RecordBatch]:
-            yield batch(rows(1))
-            raise RuntimeError("source broke")
-
         with pytest.raises(RuntimeError, match="source broke"):
-            engine.create_table("t", SCHEMA, failing(), overwrite=False)
+            engine.create_table("t", SCHEMA, failing())
         assert engine.table_names() == []
+
+    @pytest.mark.parametrize("name", [*BAD_NAMES, *RESERVED])
+    def test_a_name_that_is_no_physical_one_is_refused(self, engine: Engine, name: str) -> None:
+        """No store is handed a column it may not be able to name."""
+        with pytest.raises(SchemaError):
+            engine.create_table("t", pa.schema({name: pa.int64()}))
+        assert engine.table_names() == []
+
+    def test_the_longest_name_is_taken(self, engine: Engine) -> None:
+        """And a name may begin with ``_`` and hold capitals and digits."""
+        schema = pa.schema({"a" * NAME_BYTES: pa.int64(), "_A1": pa.int64()})
+        data = pa.record_batch([[1], [2]], schema=schema)
+        with engine.create_table("t", schema, [data]).snapshot() as snapshot:
+            assert snapshot.schema.names == schema.names
+            assert read(snapshot, "a" * NAME_BYTES, "_A1 = 2") == [1]
+
+    def test_a_table_without_columns_is_refused(self, engine: Engine) -> None:
+        """There must be something to store."""
+        with pytest.raises(SchemaError):
+            engine.create_table("t", pa.schema([]))
 
 
 class WriteSuite(EngineTests):
-    """Rows go in and out, whole commits at a time."""
+    """Rows are written, seen by nobody, then named by a commit."""
 
-    def test_a_schema_comes_back_with_its_metadata(self, table: EngineTable) -> None:
-        """Types, nullability and metadata are kept."""
-        assert table.schema().equals(SCHEMA, check_metadata=True)
+    def test_fields_keep_their_metadata(self, engine: Engine) -> None:
+        """Metadata of a field belongs to it, metadata of a schema does not come back."""
+        field = pa.field("a", pa.int64(), metadata={b"unit": b"m"})
+        table = engine.create_table("f", pa.schema([field], metadata={b"x": b"y"}))
+        with table.snapshot() as snapshot:
+            assert snapshot.schema.equals(pa.schema([field]), check_metadata=True)
 
-    def test_appended_rows_come_last(self, table: EngineTable) -> None:
-        """A scan is in insertion order."""
-        table.append([batch(rows(7, 6)), batch(rows(5))])
-        assert ids(table) == [0, 1, 2, 3, 4, 7, 6, 5]
+    def test_staged_rows_are_seen_by_nobody(self, table: EngineTable, reopen: Reopen) -> None:
+        """Only a commit makes them part of the table."""
+        staged = stage(table, 5, 6)
+        assert (staged.rows, staged.column) == (2, None)
+        assert ids(table) == ids(reopen().open_table("t")) == [0, 1, 2, 3, 4]
 
-    def test_an_append_reports_its_rows(self, table: EngineTable) -> None:
-        """The commit counts rows and names the version a reader then sees."""
-        commit = table.append([batch(rows(5, 6))])
-        assert (commit.rows_added, commit.version) == (2, table.version())
+    def test_added_rows_come_last(self, table: EngineTable) -> None:
+        """A scan is in insertion order; staged rows come in the order of the change."""
+        self.needs(Capability.ORDERED_SCAN)
+        one, two = stage(table, 7, 6), stage(table, 5)
+        table.commit(Change(one.base, add=[two, one]))
+        with table.snapshot() as snapshot:
+            assert read(snapshot) == [0, 1, 2, 3, 4, 5, 7, 6]
 
-    def test_versions_grow(self, table: EngineTable) -> None:
-        """Each commit has a higher version."""
-        before = table.version()
-        assert table.append([batch(rows(5))]).version > before
+    def test_a_commit_reports_its_rows(self, table: EngineTable) -> None:
+        """It counts rows and names the version a reader then sees."""
+        staged = stage(table, 5, 6)
+        with table.snapshot() as before:
+            gone = before.row_ids()[:1]
+        commit = table.commit(Change(staged.base, add=[staged], remove=gone))
+        assert (commit.rows_added, commit.rows_removed) == (2, 1)
+        with table.snapshot(at_least=commit.version) as snapshot:
+            assert snapshot.base.version == commit.version > 1
 
-    def test_an_append_that_fails_adds_nothing(self, table: EngineTable) -> None:
-        """Batches before the failure are not kept."""
+    def test_a_write_that_fails_stages_nothing(self, table: EngineTable) -> None:
+        """The error of the source passes through; the table goes on."""
+        with table.snapshot() as snapshot, pytest.raises(RuntimeError, match="source broke"):
+            table.write(failing(), base=snapshot.base)
+        add(table, 5)
+        assert ids(table) == [0, 1, 2, 3, 4, 5]
 
-        def failing() -> Iterator[pa.RecordBatch]:
-            yield batch(rows(5))
-            raise RuntimeError("source broke")
-
-        with pytest.raises(RuntimeError, match="source broke"):
-            table.append(failing())
+    def test_no_rows_make_no_version(self, table: EngineTable) -> None:
+        """No batches, empty batches, nothing removed: the version stays."""
+        with table.snapshot() as snapshot:
+            empty = [table.write(each, base=snapshot.base) for each in ([], [batch([])])]
+            change = Change(snapshot.base, add=empty, remove=snapshot.row_ids()[:0])
+        assert table.commit(change).version == 1
         assert ids(table) == [0, 1, 2, 3, 4]
 
-    def test_an_empty_append_is_harmless(self, table: EngineTable) -> None:
-        """No batches and empty batches add no rows."""
-        assert table.append([batch([])]).rows_added == 0
+    def test_columns_come_in_any_order_and_may_be_missing(self, table: EngineTable) -> None:
+        """A nullable column that is not given is null."""
+        with table.snapshot() as snapshot:
+            data = pa.record_batch({"text": ["x"], "id": [9]})
+            staged = table.write([data], base=snapshot.base)
+            table.commit(Change(snapshot.base, add=[staged]))
+        with table.snapshot() as snapshot:
+            assert read(snapshot, "text", "id = 9") == ["x"]
+            assert read(snapshot, "vector", "id = 9") == [None]
 
-    def test_an_unknown_column_is_refused(self, table: EngineTable) -> None:
-        """A column the table lacks is not dropped silently."""
-        extra = pa.RecordBatch.from_pylist([{"id": 1, "txt": "a"}])
-        with pytest.raises(UnknownColumnError, match="txt"):
-            table.append([extra])
-
-    def test_another_type_is_refused(self, table: EngineTable) -> None:
+    @pytest.mark.parametrize(
+        ("data", "error", "word"),
+        [
+            (pa.record_batch({"id": [1], "nope": [1]}), UnknownColumnError, "nope"),
+            (pa.record_batch({"id": [1], "text": [5]}), SchemaError, "text"),
+            (pa.record_batch({"text": ["a"]}), DataError, "id"),
+            (pa.record_batch({"id": pa.array([None], pa.int64())}), DataError, "id"),
+        ],
+        ids=["unknown column", "other type", "missing value", "null"],
+    )
+    def test_rows_that_do_not_fit_are_refused(
+        self, table: EngineTable, data: pa.RecordBatch, error: type[Exception], word: str
+    ) -> None:
         """The message names the column."""
-        wrong = pa.RecordBatch.from_pylist([{"id": 1, "text": 5}])
-        with pytest.raises(SchemaError, match="text"):
-            table.append([wrong])
+        with table.snapshot() as snapshot, pytest.raises(error, match=word):
+            table.write([data], base=snapshot.base)
 
-    def test_null_in_a_column_that_must_have_a_value_is_refused(self, table: EngineTable) -> None:
-        """Nullability is kept."""
-        with pytest.raises(DataError, match="id"):
-            table.append([pa.RecordBatch.from_pylist([{"text": "a"}])])
-
-    def test_a_guard_that_holds_lets_rows_in(self, table: EngineTable) -> None:
-        """Metadata that did not change is no obstacle."""
-        guard = {b"owner": b"suite", b"absent": None}
-        assert table.append([batch(rows(5))], guard=guard).rows_added == 1
-
-    def test_a_guard_that_fails_keeps_rows_out(self, table: EngineTable) -> None:
-        """Rows made under other metadata are refused."""
-        with pytest.raises(CommitConflictError, match="owner"):
-            table.append([batch(rows(5))], guard={b"owner": b"other"})
-
-    def test_deleting_removes_what_matches(self, table: EngineTable) -> None:
-        """Only the rows that satisfy the condition go."""
-        commit = table.delete(parse_predicate("id IN (1, 3)", table.schema()))
+    def test_removing_takes_out_what_is_named(self, table: EngineTable) -> None:
+        """Only those rows go."""
+        commit = remove(table, "id IN (1, 3)")
         assert (ids(table), commit.rows_removed) == ([0, 2, 4], 2)
 
-    def test_deleting_nothing_keeps_the_version(self, table: EngineTable) -> None:
-        """A condition that no row satisfies changes nothing."""
-        before = table.version()
-        assert table.delete(parse_predicate("id > 9", table.schema())).version == before
-
-    def test_replacing_removes_and_adds(self, engine: Engine, table: EngineTable) -> None:
-        """One commit takes rows out by id and puts others in."""
-        self.needs(engine, Capability.REPLACE)
-        table.replace(row_ids(table, "id < 2"), [batch(rows(9))])
-        assert ids(table) == [2, 3, 4, 9]
-
-    def test_replacing_rows_that_are_gone_is_a_conflict(
-        self, engine: Engine, table: EngineTable
-    ) -> None:
-        """An update based on a row that another writer removed is refused, and adds nothing."""
-        self.needs(engine, Capability.REPLACE)
-        stale = row_ids(table, "id < 2")
-        table.delete(parse_predicate("id = 1", table.schema()))
-        with pytest.raises(CommitConflictError):
-            table.replace(stale, [batch(rows(9))])
-        assert ids(table) == [0, 2, 3, 4]
-
-    def test_replace_obeys_its_guard(self, engine: Engine, table: EngineTable) -> None:
-        """A changed entry of the metadata stops a replacement too."""
-        self.needs(engine, Capability.REPLACE)
-        with pytest.raises(CommitConflictError):
-            table.replace(row_ids(table, "id = 1"), [], guard={b"owner": None})
-
-    def test_row_ids_survive_optimize(self, engine: Engine, table: EngineTable) -> None:
-        """A replacement may be prepared before the data are reorganised."""
-        self.needs(engine, Capability.REPLACE)
-        known = row_ids(table, "id >= 3")
-        table.delete(parse_predicate("id = 0", table.schema()))
-        table.optimize()
-        table.replace(known, [batch(rows(9))])
-        assert ids(table) == [1, 2, 9]
-
-    def test_overwriting_replaces_everything(self, table: EngineTable) -> None:
-        """Old rows and the old schema are gone in one commit."""
-        schema = pa.schema({"id": pa.int32()})
-        table.overwrite(schema, [pa.RecordBatch.from_pylist([{"id": 8}], schema=schema)])
-        assert (table.schema(), ids(table)) == (schema, [8])
-
     def test_optimizing_changes_no_row(self, table: EngineTable) -> None:
-        """The same rows are there, in the same order."""
-        table.append([batch(rows(5))])
-        table.delete(parse_predicate("id = 2", table.schema()))
+        """The same rows are there, and in the same order."""
+        add(table, 5)
+        remove(table, "id = 2")
         table.optimize()
         assert ids(table) == [0, 1, 3, 4, 5]
+        if Capability.ORDERED_SCAN in self.claims:
+            with table.snapshot() as snapshot:
+                assert read(snapshot) == [0, 1, 3, 4, 5]
+
+    def test_row_ids_survive_optimize(self, table: EngineTable) -> None:
+        """A change may be prepared before the data are reorganised."""
+        self.needs(Capability.STABLE_ROW_IDS)
+        add(table, 5)
+        with table.snapshot() as snapshot:
+            known = snapshot.row_ids()[3:]
+        remove(table, "id = 0")
+        table.optimize()
+        with table.snapshot() as snapshot:
+            table.commit(Change(snapshot.base, remove=known))
+        assert ids(table) == [1, 2]

@@ -96,6 +96,12 @@ def model_of(name: str) -> Model:
     raise ValueError(f"no text model of Bedrock is known as {name!r}; use one of {known}")
 
 
+def names_account(value: Any) -> bool:
+    """Tell whether a model's name is an ARN of an account, which sees what is sent."""
+    parts = value.split(":") if isinstance(value, str) else []
+    return not isinstance(value, str) or (parts[0] == "arn" and any(parts[4:5]))
+
+
 def _found(answer: Mapping[str, Any], field: str) -> Any:
     value = answer.get(field) if isinstance(answer, Mapping) else None
     if value is None:

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from embow.embeddings import (
+    External,
     Failure,
     Limits,
     TextEmbeddingFunction,
@@ -24,7 +25,13 @@ from embow.embeddings import (
     record_usage,
     require_texts,
 )
-from embow.embeddings.remote import split_to_limits
+from embow.embeddings.remote import (
+    Elsewhere,
+    PerMinute,
+    ServerAddress,
+    Timeout,
+    split_to_limits,
+)
 from embow.errors import BadOutputError
 from embow_bedrock import failures, models
 from embow_bedrock.client import MAX_CONCURRENCY, client_for
@@ -47,17 +54,15 @@ class BedRockText(TextEmbeddingFunction):
     provider_id: ClassVar[str | None] = "bedrock-text"
     remote: ClassVar[bool] = True
 
-    name: str = Field(
+    name: Annotated[str, External(models.names_account)] = Field(
         default="amazon.titan-embed-text-v1",
         description="Model id, inference profile, or ARN that names the model.",
     )
     region: Annotated[str, operational] = Field(default="us-east-1", description="AWS region.")
-    profile_name: Annotated[str | None, operational] = Field(
+    profile_name: Elsewhere = Field(
         default=None, description="Profile of the AWS configuration. Default: boto3's choice."
     )
-    assumed_role: Annotated[str | None, operational] = Field(
-        default=None, description="ARN of a role to take on."
-    )
+    assumed_role: Elsewhere = Field(default=None, description="ARN of a role to take on.")
     role_session_name: Annotated[str, operational] = Field(
         default="embow-embeddings", description="Name of the role's session in AWS logs."
     )
@@ -73,17 +78,15 @@ class BedRockText(TextEmbeddingFunction):
     query_input_type: InputType = Field(
         default="search_query", description="What queries are embedded for (Cohere)."
     )
-    endpoint_url: Annotated[str | None, operational] = Field(
+    endpoint_url: ServerAddress = Field(
         default=None, description="Address to call instead of AWS's, such as a VPC endpoint."
     )
-    timeout: Annotated[float, operational] = Field(
-        default=60.0, gt=0, description="Seconds one call may take."
+    timeout: Timeout = Field(default=60.0, description="Seconds one call may take.")
+    requests_per_minute: PerMinute = Field(
+        default=None, description="Quota of your account, which Bedrock does not report."
     )
-    requests_per_minute: Annotated[float | None, operational] = Field(
-        default=None, gt=0, description="Quota of your account, which Bedrock does not report."
-    )
-    tokens_per_minute: Annotated[float | None, operational] = Field(
-        default=None, gt=0, description="Quota of your account, which Bedrock does not report."
+    tokens_per_minute: PerMinute = Field(
+        default=None, description="Quota of your account, which Bedrock does not report."
     )
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ import os
 from base64 import b64decode
 from collections.abc import Sequence
 from operator import methodcaller
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, SecretStr, model_validator
@@ -20,15 +20,20 @@ from embow.embeddings import (
     as_vectors,
     load_once,
     load_sdk,
-    operational,
     record_request,
     record_usage,
     require_texts,
     secret_value,
 )
-from embow.embeddings.remote import client_once, split_to_limits
+from embow.embeddings.remote import (
+    PerMinute,
+    ServerAddress,
+    Timeout,
+    client_once,
+    split_to_limits,
+)
 from embow.errors import BadOutputError
-from embow.media import MediaSettings, map_inputs
+from embow.media import MediaField, MediaSettings, map_inputs
 from embow_cohere import failures, images
 from embow_cohere.models import MAX_ITEMS, MODELS
 
@@ -73,21 +78,20 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
     output_dimension: int | None = Field(
         default=None, gt=0, description="Length of the vectors, from embed-v4.0 on."
     )
-    base_url: Annotated[str | None, operational] = Field(
+    base_url: ServerAddress = Field(
         default=None, description="Address of a private deployment. Default: CO_API_URL, Cohere's."
     )
-    timeout: Annotated[float, operational] = Field(
-        default=120.0, gt=0, description="Seconds one request may take."
-    )
-    media: Annotated[MediaSettings, operational] = Field(
+    timeout: Timeout = 120.0
+    media: MediaField = Field(
         default_factory=MediaSettings,
-        description="What images may be read and fetched: addresses, sizes, folders.",
+        description="What images may be read and fetched: addresses, sizes, folders. Paths in rows "
+        "are read, from anywhere without a root here or EMBOW_MEDIA_ROOT.",
     )
-    requests_per_minute: Annotated[float | None, operational] = Field(
-        default=None, gt=0, description="Limit of your account, which Cohere does not report."
+    requests_per_minute: PerMinute = Field(
+        default=None, description="Limit of your account, which Cohere does not report."
     )
-    tokens_per_minute: Annotated[float | None, operational] = Field(
-        default=None, gt=0, description="Limit of your account, which Cohere does not report."
+    tokens_per_minute: PerMinute = Field(
+        default=None, description="Limit of your account, which Cohere does not report."
     )
 
     @model_validator(mode="after")

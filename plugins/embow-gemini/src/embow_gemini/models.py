@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 CURRENT = "gemini-embedding-001"
 
@@ -61,3 +63,8 @@ def task_type(value: str) -> str:
     if name not in TASK_TYPES:
         raise ValueError(f"no such task type; use one of {', '.join(TASK_TYPES)}")
     return name
+
+
+def names_resource(value: Any) -> bool:
+    """Tell whether a model's name is a path, which may lead into another account's project."""
+    return not isinstance(value, str) or not re.fullmatch(r"(models/)?[\w.-]+", value)

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from embow.embeddings import (
+    External,
     Failure,
     Limits,
     TextEmbeddingFunction,
@@ -25,7 +26,14 @@ from embow.embeddings import (
     require_texts,
     secret_value,
 )
-from embow.embeddings.remote import client_once, split_to_limits
+from embow.embeddings.remote import (
+    Elsewhere,
+    PerMinute,
+    ServerAddress,
+    Timeout,
+    client_once,
+    split_to_limits,
+)
 from embow.errors import BadOutputError
 from embow_gemini import failures, models
 
@@ -46,7 +54,9 @@ class GeminiText(TextEmbeddingFunction):
     provider_id: ClassVar[str | None] = "gemini-text"
     remote: ClassVar[bool] = True
 
-    name: str = Field(default=models.CURRENT, description="Model.")
+    name: Annotated[str, External(models.names_resource)] = Field(
+        default=models.CURRENT, description="Model."
+    )
     dim: int | None = Field(
         default=None, gt=0, description="Length of the vectors. Default: the model's own."
     )
@@ -62,23 +72,23 @@ class GeminiText(TextEmbeddingFunction):
     api_key: SecretStr | None = Field(
         default=None, description="Key. Default: GOOGLE_API_KEY, GEMINI_API_KEY."
     )
-    project: Annotated[str | None, operational] = Field(
+    project: Elsewhere = Field(
         default=None, description="Google Cloud project: calls Vertex AI with its credentials."
     )
     location: Annotated[str | None, operational] = Field(
-        default=None, description="Vertex AI location. Default: GOOGLE_CLOUD_LOCATION, global."
+        default=None,
+        pattern=r"^[a-z0-9-]+$",  # it becomes part of the host's name
+        description="Vertex AI location. Default: GOOGLE_CLOUD_LOCATION, global.",
     )
-    base_url: Annotated[str | None, operational] = Field(
+    base_url: ServerAddress = Field(
         default=None, description="Address to call instead of Google's."
     )
-    timeout: Annotated[float, operational] = Field(
-        default=120.0, gt=0, description="Seconds one request may take."
+    timeout: Timeout = 120.0
+    requests_per_minute: PerMinute = Field(
+        default=None, description="Limit of your account, which Google does not report."
     )
-    requests_per_minute: Annotated[float | None, operational] = Field(
-        default=None, gt=0, description="Limit of your account, which Google does not report."
-    )
-    tokens_per_minute: Annotated[float | None, operational] = Field(
-        default=None, gt=0, description="Limit of your account, which Google does not report."
+    tokens_per_minute: PerMinute = Field(
+        default=None, description="Limit of your account, which Google does not report."
     )
 
     @field_validator("name")

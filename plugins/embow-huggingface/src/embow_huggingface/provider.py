@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,16 @@ from embow.embeddings import (
     Role,
     TextEmbeddingFunction,
     model_reference,
-    operational,
     require_texts,
+)
+from embow.embeddings.local_models import (
+    BatchSize,
+    CacheFolder,
+    Device,
+    LocalFilesOnly,
+    ModelName,
+    Revision,
+    TrustRemoteCode,
 )
 from embow.errors import UnsupportedOperationError
 from embow_huggingface.catalog import width_of
@@ -40,21 +48,14 @@ class TransformersEmbeddingFunction(TextEmbeddingFunction):
 
     provider_id: ClassVar[str | None] = PROVIDER
 
-    name: str = Field(
-        default="colbert-ir/colbertv2.0",
-        description="Model on the Hugging Face hub, or a local folder.",
-    )
-    device: Annotated[str, operational] = Field(
-        default="cpu", description='"cpu", "gpu", "cuda", "cuda:1", "mps" or "auto".'
-    )
+    name: ModelName = "colbert-ir/colbertv2.0"
+    device: Device = "cpu"
     pooling: Pooling = Field(
         default="mean",
         description='How token vectors become one: "mean" or "max" over the tokens, the first '
         'one ("cls") or the "last".',
     )
-    batch_size: Annotated[int, operational] = Field(
-        default=32, ge=1, description="Texts that go through the model together."
-    )
+    batch_size: BatchSize = 32
     normalize: bool = Field(default=False, description="Scale each vector to length 1.")
     max_length: int | None = Field(
         default=None, ge=4, description="Tokens read of each text; the model's own limit if None."
@@ -66,18 +67,10 @@ class TransformersEmbeddingFunction(TextEmbeddingFunction):
     dtype: Literal["float32", "float16", "bfloat16"] = Field(
         default="float32", description="Precision the model computes in."
     )
-    revision: str | None = Field(
-        default=None, description="Branch, tag or commit of the model on the hub."
-    )
-    trust_remote_code: Annotated[bool, operational] = Field(
-        default=False, description="Run Python code that comes with the model."
-    )
-    cache_folder: Annotated[str | None, operational] = Field(
-        default=None, description="Where downloaded models are kept."
-    )
-    local_files_only: Annotated[bool, operational] = Field(
-        default=False, description="Never ask the hub."
-    )
+    revision: Revision = None
+    trust_remote_code: TrustRemoteCode = False
+    cache_folder: CacheFolder = None
+    local_files_only: LocalFilesOnly = False
 
     # -- contract -----------------------------------------------------------------------
 

@@ -8,8 +8,17 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from embow.embeddings import EmbeddingFunction, Limits, Vectors, operational
-from embow.media import Media, MediaSettings, Modality, map_inputs, resolve, split_inputs
+from embow.embeddings import EmbeddingFunction, Limits, Vectors, external, operational
+from embow.embeddings.local_models import BatchSize, Device
+from embow.media import (
+    Media,
+    MediaField,
+    MediaSettings,
+    Modality,
+    map_inputs,
+    resolve,
+    split_inputs,
+)
 from embow_imagebind.runtime import (
     LoadedModel,
     LoadSettings,
@@ -45,23 +54,22 @@ class ImageBindEmbeddings(EmbeddingFunction):
     name: Literal["imagebind_huge"] = Field(
         default="imagebind_huge", description="Model; only this one is published."
     )
-    device: Annotated[str, operational] = Field(
-        default="cpu", description='"cpu", "gpu", "cuda", "cuda:1", "mps" or "auto".'
-    )
+    device: Device = "cpu"
     normalize: bool = Field(default=False, description="Scale each vector to length 1.")
-    batch_size: Annotated[int, operational] = Field(
-        default=16, ge=1, description="Inputs of one modality that go through the model together."
+    batch_size: BatchSize = Field(
+        default=16, description="Inputs of one modality that go through the model together."
     )
-    checkpoint: Annotated[str | None, operational] = Field(
+    checkpoint: Annotated[str | None, operational, external] = Field(
         default=None, description="File with the weights, instead of downloading them."
     )
     model_kwargs: dict[str, int | float] = Field(
         default_factory=dict,
         description="Arguments of ImageBindModel, for a checkpoint of another shape.",
     )
-    media: Annotated[MediaSettings, operational] = Field(
+    media: MediaField = Field(
         default_factory=MediaSettings,
-        description='Limits on reading media, such as {"root": "clips", "timeout": 10}.',
+        description='Limits on reading media, such as {"root": "clips", "timeout": 10}. Paths in '
+        "rows are read, from anywhere without a root here or EMBOW_MEDIA_ROOT.",
     )
 
     # -- contract -----------------------------------------------------------------------

@@ -17,6 +17,14 @@ from embow.embeddings import (
     operational,
     require_texts,
 )
+from embow.embeddings.local_models import (
+    BatchSize,
+    CacheFolder,
+    Device,
+    LocalFilesOnly,
+    ModelName,
+    Revision,
+)
 from embow_instructor.runtime import (
     MAX_TOKENS,
     PROVIDER,
@@ -50,16 +58,9 @@ class InstructorEmbeddingFunction(TextEmbeddingFunction):
 
     provider_id: ClassVar[str | None] = PROVIDER
 
-    name: str = Field(
-        default="hkunlp/instructor-base",
-        description="Model on the Hugging Face hub, or a local folder.",
-    )
-    batch_size: Annotated[int, operational] = Field(
-        default=32, ge=1, description="Texts that go through the model together."
-    )
-    device: Annotated[str, operational] = Field(
-        default="cpu", description='"cpu", "gpu", "cuda", "cuda:1", "mps" or "auto".'
-    )
+    name: ModelName = "hkunlp/instructor-base"
+    batch_size: BatchSize = 32
+    device: Device = "cpu"
     show_progress_bar: Annotated[bool, operational] = Field(
         default=True, description="Show the library's own bar for each call."
     )
@@ -76,15 +77,9 @@ class InstructorEmbeddingFunction(TextEmbeddingFunction):
         default="represent the document for retreiving the most similar documents",
         description="Instruction for queries. Part of what the vectors are.",
     )
-    revision: str | None = Field(
-        default=None, description="Branch, tag or commit of the model on the hub."
-    )
-    cache_folder: Annotated[str | None, operational] = Field(
-        default=None, description="Where downloaded models are kept."
-    )
-    local_files_only: Annotated[bool, operational] = Field(
-        default=False, description="Never ask the hub."
-    )
+    revision: Revision = None
+    cache_folder: CacheFolder = None
+    local_files_only: LocalFilesOnly = False
 
     # -- contract -----------------------------------------------------------------------
 

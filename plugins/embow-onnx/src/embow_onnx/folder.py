@@ -64,6 +64,11 @@ def is_bundled(name: str) -> bool:
     return name in _BUNDLED_NAMES
 
 
+def is_folder(name: Any) -> bool:
+    """Return whether ``name`` can only be a folder on this machine."""
+    return name not in _BUNDLED_NAMES
+
+
 def bundled_path() -> Path:
     """Return the folder of the model inside this distribution."""
     return Path(__file__).parent / "models" / BUNDLED

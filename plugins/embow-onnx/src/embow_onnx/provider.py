@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from embow.embeddings import (
+    External,
     Failure,
     FailureKind,
     Limits,
@@ -22,6 +23,7 @@ from embow.embeddings import (
     operational,
     record_usage,
 )
+from embow.embeddings.types import leaves_folder
 from embow.errors import ConfigurationError
 from embow_onnx import folder as folders
 from embow_onnx.batching import plan
@@ -62,11 +64,11 @@ class OnnxEmbeddings(TextEmbeddingFunction):
 
     provider_id: ClassVar[str | None] = PROVIDER
 
-    name: str = Field(
+    name: Annotated[str, External(folders.is_folder)] = Field(
         default=folders.BUNDLED,
         description="The built-in model, or a folder with an ONNX file and tokenizer.json.",
     )
-    file_name: str | None = Field(
+    file_name: Annotated[str | None, External(leaves_folder)] = Field(
         default=None,
         description="ONNX file in the folder, such as onnx/model_qint8_avx512.onnx; "
         "onnx/model.onnx or model.onnx if None.",

@@ -6,8 +6,10 @@ import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from embow.embeddings.local_models import local_folder, model_reference
+from embow.embeddings.types import names_local_path
 
 RANDOM = "random"
 """Value of ``pretrained`` that asks for weights nobody trained."""
@@ -37,6 +39,11 @@ def model_folder(name: str) -> Path | None:
     """Return the folder of a model given as a path or as ``local-dir:path``, else ``None``."""
     folder = local_folder(name.removeprefix(_PREFIX))
     return folder if folder is not None and (folder / _CONFIG).is_file() else None
+
+
+def names_local_model(name: Any) -> bool:
+    """Tell whether a name stands for a folder on this machine."""
+    return names_local_path(name) or str(name).startswith(_PREFIX)
 
 
 def library_name(name: str) -> str:

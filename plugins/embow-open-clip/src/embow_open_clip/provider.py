@@ -9,10 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from embow.embeddings import EmbeddingFunction, Limits, Role, Vectors, operational
+from embow.embeddings import EmbeddingFunction, External, Limits, Role, Vectors, local_path
+from embow.embeddings.local_models import BatchSize, CacheFolder, Device
 from embow.errors import BadInputError
 from embow.media import (
     Media,
+    MediaField,
     MediaSettings,
     is_reference,
     kind_of,
@@ -20,7 +22,12 @@ from embow.media import (
     open_image,
     split_inputs,
 )
-from embow_open_clip.catalog import free_ndims, model_folder, model_identity
+from embow_open_clip.catalog import (
+    free_ndims,
+    model_folder,
+    model_identity,
+    names_local_model,
+)
 from embow_open_clip.runtime import LoadedModel, LoadSettings, config_ndims, loaded_model
 
 
@@ -43,18 +50,16 @@ class OpenClipEmbeddings(EmbeddingFunction):
 
     provider_id: ClassVar[str | None] = "open-clip"
 
-    name: str = Field(
+    name: Annotated[str, External(names_local_model)] = Field(
         default="ViT-B-32", description="Model of open_clip, or a folder saved by open_clip."
     )
-    pretrained: str = Field(
+    pretrained: Annotated[str, local_path] = Field(
         default="laion2b_s34b_b79k",
         description='Published tag of the weights, or a checkpoint file; "random" for none.',
     )
-    device: Annotated[str, operational] = Field(
-        default="cpu", description='"cpu", "gpu", "cuda", "cuda:1", "mps" or "auto".'
-    )
-    batch_size: Annotated[int, operational] = Field(
-        default=64, ge=1, description="Inputs that go through the model together."
+    device: Device = "cpu"
+    batch_size: BatchSize = Field(
+        default=64, description="Inputs that go through the model together."
     )
     normalize: bool = Field(default=True, description="Scale each vector to length 1.")
     source_type: Literal["image", "text", "auto"] = Field(
@@ -65,12 +70,11 @@ class OpenClipEmbeddings(EmbeddingFunction):
     precision: Literal["fp32", "fp16", "bf16"] = Field(
         default="fp32", description="Precision the model computes in."
     )
-    cache_dir: Annotated[str | None, operational] = Field(
-        default=None, description="Where downloaded weights are kept."
-    )
-    media: Annotated[MediaSettings, operational] = Field(
+    cache_dir: CacheFolder = Field(default=None, description="Where downloaded weights are kept.")
+    media: MediaField = Field(
         default_factory=MediaSettings,
-        description='Limits on reading images, such as {"root": "photos", "timeout": 10}.',
+        description='Limits on reading images, such as {"root": "photos", "timeout": 10}. Paths in '
+        "rows are read, from anywhere without a root here or EMBOW_MEDIA_ROOT.",
     )
 
     @model_validator(mode="after")

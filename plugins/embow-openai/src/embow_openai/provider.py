@@ -15,13 +15,14 @@ from embow.embeddings import (
     Usage,
     Vectors,
     as_vectors,
+    external,
     load_once,
     operational,
     record_rate,
     record_request,
     record_usage,
 )
-from embow.embeddings.remote import split_to_limits
+from embow.embeddings.remote import PerMinute, ServerAddress, Timeout, split_to_limits
 from embow_openai import failures, models, tokens, wire
 from embow_openai.client import client_for
 
@@ -49,7 +50,7 @@ class OpenAIEmbeddings(TextEmbeddingFunction):
         gt=0,
         description="Length of the vectors, where the model can shorten them. Default: its own.",
     )
-    base_url: Annotated[str | None, operational] = Field(
+    base_url: ServerAddress = Field(
         default=None, description="Address of an OpenAI-compatible server, /v1 included."
     )
     api_key: SecretStr | None = Field(
@@ -58,13 +59,13 @@ class OpenAIEmbeddings(TextEmbeddingFunction):
     organization: Annotated[str | None, operational] = Field(
         default=None, description="Organization that is billed."
     )
-    default_headers: dict[str, SecretStr] | None = Field(
+    default_headers: Annotated[dict[str, SecretStr] | None, external] = Field(
         default=None, description="Headers sent with every request. Treated as secrets."
     )
     use_azure: Annotated[bool, operational] = Field(
         default=False, description="Call Azure OpenAI instead of OpenAI."
     )
-    azure_endpoint: Annotated[str | None, operational] = Field(
+    azure_endpoint: ServerAddress = Field(
         default=None, description="Azure resource. Default: base_url, AZURE_OPENAI_ENDPOINT."
     )
     api_version: Annotated[str | None, operational] = Field(
@@ -76,9 +77,7 @@ class OpenAIEmbeddings(TextEmbeddingFunction):
     azure_ad_token: SecretStr | None = Field(
         default=None, description="Microsoft Entra token, in place of a key."
     )
-    timeout: Annotated[float, operational] = Field(
-        default=120.0, gt=0, description="Seconds one request may take."
-    )
+    timeout: Timeout = 120.0
     user: Annotated[str | None, operational] = Field(
         default=None, description="Your end user, for OpenAI's abuse monitoring."
     )
@@ -88,11 +87,11 @@ class OpenAIEmbeddings(TextEmbeddingFunction):
         le=models.MAX_ITEMS,
         description="Inputs in one request. Lower it for servers that take fewer.",
     )
-    requests_per_minute: Annotated[float | None, operational] = Field(
-        default=None, gt=0, description="Limit of your account. Default: as the server reports."
+    requests_per_minute: PerMinute = Field(
+        default=None, description="Limit of your account. Default: as the server reports."
     )
-    tokens_per_minute: Annotated[float | None, operational] = Field(
-        default=None, gt=0, description="Limit of your account. Default: as the server reports."
+    tokens_per_minute: PerMinute = Field(
+        default=None, description="Limit of your account. Default: as the server reports."
     )
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from embow.embeddings import (
+    External,
     Limits,
     Role,
     TextEmbeddingFunction,
@@ -18,6 +19,15 @@ from embow.embeddings import (
     model_reference,
     operational,
     require_texts,
+)
+from embow.embeddings.local_models import (
+    BatchSize,
+    CacheFolder,
+    Device,
+    LocalFilesOnly,
+    ModelName,
+    Revision,
+    TrustRemoteCode,
 )
 from embow.errors import ConfigurationError
 from embow_sentence_transformers.catalog import facts_of, hub_name
@@ -29,6 +39,11 @@ from embow_sentence_transformers.runtime import (
     loaded_model,
 )
 from embow_sentence_transformers.workers import worker_pool
+
+
+def _says_more_than_dtype(value: Any) -> bool:
+    """Tell whether arguments of a model may name code, addresses or files."""
+    return not isinstance(value, dict) or not value.keys() <= {"dtype", "torch_dtype"}
 
 
 class SentenceTransformerEmbeddings(TextEmbeddingFunction):
@@ -47,16 +62,10 @@ class SentenceTransformerEmbeddings(TextEmbeddingFunction):
 
     provider_id: ClassVar[str | None] = PROVIDER
 
-    name: str = Field(
-        default="all-MiniLM-L6-v2", description="Model on the Hugging Face hub, or a local folder."
-    )
-    device: Annotated[str, operational] = Field(
-        default="cpu", description='"cpu", "gpu", "cuda", "cuda:1", "mps" or "auto".'
-    )
+    name: ModelName = "all-MiniLM-L6-v2"
+    device: Device = "cpu"
     normalize: bool = Field(default=True, description="Scale each vector to length 1.")
-    batch_size: Annotated[int, operational] = Field(
-        default=32, ge=1, description="Texts that go through the model together."
-    )
+    batch_size: BatchSize = 32
     prompts: dict[str, str] | None = Field(
         default=None,
         description='Text to put before each input: {"query": "...", "document": "..."}. '
@@ -77,22 +86,14 @@ class SentenceTransformerEmbeddings(TextEmbeddingFunction):
     backend: Literal["torch", "onnx", "openvino"] = Field(
         default="torch", description="What runs the model."
     )
-    revision: str | None = Field(
-        default=None, description="Branch, tag or commit of the model on the hub."
-    )
-    model_kwargs: dict[str, Any] = Field(
+    revision: Revision = None
+    model_kwargs: Annotated[dict[str, Any], External(_says_more_than_dtype)] = Field(
         default_factory=dict,
         description='Handed to the model when it is loaded, such as {"dtype": "float16"}.',
     )
-    trust_remote_code: Annotated[bool, operational] = Field(
-        default=False, description="Run Python code that comes with the model."
-    )
-    cache_folder: Annotated[str | None, operational] = Field(
-        default=None, description="Where downloaded models are kept."
-    )
-    local_files_only: Annotated[bool, operational] = Field(
-        default=False, description="Never ask the hub."
-    )
+    trust_remote_code: TrustRemoteCode = False
+    cache_folder: CacheFolder = None
+    local_files_only: LocalFilesOnly = False
     show_progress_bar: Annotated[bool, operational] = Field(
         default=False, description="Show the library's own bar for each call."
     )

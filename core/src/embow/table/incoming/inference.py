@@ -1,0 +1,91 @@
+"""The schema a table gets where none is given: read off its first rows.
+
+Called by ``columns``. Types that only say how a column lies in memory become the plain type, so
+that rows of any later form fit it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+
+import pyarrow as pa
+
+from embow.errors import SchemaError
+
+_VECTOR_NAMES = ("vector", "embedding")
+_PLAIN = {
+    pa.string_view(): pa.string(),
+    pa.binary_view(): pa.binary(),
+}
+
+
+def inferred_schema(batch: pa.RecordBatch, filled: Collection[str] = ()) -> pa.Schema:
+    """Return the schema of a table whose first rows are these.
+
+    Lists of numbers in a column named like a vector become vectors of the most common length.
+
+    Args:
+        batch: The first rows.
+        filled: Vector columns that functions fill; they are left out where the rows have none.
+
+    Raises:
+        SchemaError: A column has no value to tell its type by.
+    """
+    fields = []
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if not pa.types.is_null(field.type):
+            fields.append(field.with_type(_column_type(field.name, column)))
+        elif field.name not in filled:
+            raise SchemaError(
+                f"The type of column {field.name!r} cannot be read off its values: all of them "
+                "are missing. Pass schema=..., or leave the column out."
+            )
+    return pa.schema(fields, metadata=batch.schema.metadata)
+
+
+def _column_type(name: str, column: pa.Array) -> pa.DataType:
+    size = _vector_size(column) if any(w in name.lower() for w in _VECTOR_NAMES) else 0
+    if size:
+        half = pa.types.is_float16(column.type.value_type)
+        return pa.list_(pa.float16() if half else pa.float32(), size)
+    return _plain_type(column.type)
+
+
+def _vector_size(column: pa.Array) -> int:
+    """Return the most common length of lists of numbers, 0 where the column holds none."""
+    data_type = column.type
+    if not (pa.types.is_list(data_type) or pa.types.is_large_list(data_type)):
+        return 0
+    numbers = data_type.value_type
+    if not (pa.types.is_floating(numbers) or pa.types.is_integer(numbers)):
+        return 0
+    offsets = column.offsets.to_pylist()
+    valid = column.is_valid().to_pylist()
+    lengths = Counter(
+        end - start
+        for start, end, ok in zip(offsets[:-1], offsets[1:], valid, strict=True)
+        if ok and end > start
+    )
+    return lengths.most_common(1)[0][0] if lengths else 0
+
+
+def _plain_type(data_type: pa.DataType) -> pa.DataType:
+    """Return the type without views and without dictionaries of views."""
+    if data_type in _PLAIN:
+        return _PLAIN[data_type]
+    if pa.types.is_dictionary(data_type) and data_type.value_type in _PLAIN:
+        return _PLAIN[data_type.value_type]
+    if pa.types.is_list(data_type):
+        return pa.list_(_plain_field(data_type.value_field))
+    if pa.types.is_large_list(data_type):
+        return pa.large_list(_plain_field(data_type.value_field))
+    if pa.types.is_list_view(data_type) or pa.types.is_large_list_view(data_type):
+        return pa.list_(_plain_field(data_type.value_field))
+    if pa.types.is_struct(data_type):
+        return pa.struct([_plain_field(field) for field in data_type])
+    return data_type
+
+
+def _plain_field(field: pa.Field) -> pa.Field:
+    return field.with_type(_plain_type(field.type))

@@ -1,0 +1,211 @@
+"""Vectors the user brings: fitted to the column, checked, and mended by policy.
+
+Called by ``conform``; knows Arrow and numpy and nothing of functions or engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from embow.errors import BadVectorError, ConfigurationError
+
+OnBadVectors = Literal["error", "drop", "fill", "null"]
+
+
+@dataclass(frozen=True, slots=True)
+class BadVectorPolicy:
+    """What happens to vectors of the wrong length, or with NaN or infinity.
+
+    Attributes:
+        mode: ``error`` refuses the call; ``drop`` leaves the rows out; ``fill`` cuts or pads
+            with ``fill_value`` and replaces unusable numbers by it; ``null`` stores no vector.
+        fill_value: Number for ``fill``.
+    """
+
+    mode: OnBadVectors = "error"
+    fill_value: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(OnBadVectors):
+            raise ConfigurationError(
+                f"on_bad_vectors={self.mode!r} is not known; use 'error', 'drop', 'fill' or 'null'."
+            )
+
+
+def vector_array(
+    values: NDArray[Any], valid: NDArray[np.bool_], data_type: pa.DataType
+) -> pa.FixedSizeListArray:
+    """Wrap an array of shape ``(rows, dimensions)`` as an Arrow column without copying it."""
+    count, ndims = values.shape
+    flat = np.ascontiguousarray(values, dtype=data_type.value_type.to_pandas_dtype()).reshape(-1)
+    child = pa.Array.from_buffers(
+        data_type.value_type, count * ndims, [None, pa.py_buffer(flat)], null_count=0
+    )
+    nulls = int(count - np.count_nonzero(valid))
+    bitmap = pa.py_buffer(np.packbits(valid, bitorder="little").tobytes()) if nulls else None
+    return pa.FixedSizeListArray.from_buffers(
+        data_type, count, [bitmap], null_count=nulls, children=[child]
+    )
+
+
+def validity(column: pa.Array) -> NDArray[np.bool_]:
+    """Return which rows of a column are not null."""
+    if column.null_count == 0:
+        return np.ones(len(column), dtype=np.bool_)
+    return flags(column.is_valid())
+
+
+def flags(column: pa.Array) -> NDArray[np.bool_]:
+    """Return a column of truth values without nulls as an array, without importing pandas."""
+    stop = column.offset + len(column)
+    packed = np.frombuffer(column.buffers()[1] or b"", dtype=np.uint8)
+    return np.unpackbits(packed, count=stop, bitorder="little")[column.offset :].view(np.bool_)
+
+
+def vector_values(column: pa.FixedSizeListArray) -> NDArray[Any]:
+    """Return a vector column as an array of shape ``(rows, dimensions)``; null rows hold junk."""
+    size = column.type.list_size
+    child = column.values
+    data_type = np.dtype(child.type.to_pandas_dtype())
+    start = (child.offset + column.offset * size) * data_type.itemsize
+    flat = np.frombuffer(
+        child.buffers()[1], dtype=data_type, count=len(column) * size, offset=start
+    )
+    return flat.reshape(len(column), size)
+
+
+def fit_vectors(
+    values: pa.Array | Sequence[Any], field: pa.Field, first_row: int, policy: BadVectorPolicy
+) -> tuple[pa.FixedSizeListArray, NDArray[np.bool_]]:
+    """Fit vectors to a column.
+
+    Args:
+        values: One vector or ``None`` a row: Arrow lists, Python lists or arrays.
+        field: The column's Arrow field, a fixed-size list.
+        first_row: Position of the first row in the user's data, for messages.
+        policy: What to do with bad vectors.
+
+    Returns:
+        The column, and which rows are to be kept.
+
+    Raises:
+        BadVectorError: A vector is bad and the policy is ``error``.
+    """
+    array, present = _as_matrix(values, field)
+    keep = np.ones(len(present), dtype=np.bool_)
+    if array is None:
+        array, present, keep = _fit_one_by_one(_as_list(values), field, first_row, policy)
+    elif np.issubdtype(array.dtype, np.floating):
+        bad = present & ~np.isfinite(array).all(axis=1)
+        if bad.any():
+            array, present, keep = _mend(array, present, bad, field, first_row, policy)
+    return vector_array(array, present, field.type), keep
+
+
+def _as_matrix(
+    values: pa.Array | Sequence[Any], field: pa.Field
+) -> tuple[NDArray[Any] | None, NDArray[np.bool_]]:
+    """Return the values as one matrix where all have the right length, else ``None``."""
+    ndims = field.type.list_size
+    if isinstance(values, pa.Array):
+        present = validity(values)
+        fixed = pa.types.is_fixed_size_list(values.type) and values.type.list_size == ndims
+        if fixed and values.values.null_count == 0 and _is_number(values.type.value_type):
+            return vector_values(values), present
+        return None, present
+    present = np.fromiter((value is not None for value in values), np.bool_, len(values))
+    if not present.all():
+        return None, present
+    try:
+        array = np.asarray(values, dtype=field.type.value_type.to_pandas_dtype())
+    except (ValueError, TypeError, OverflowError):
+        return None, present
+    return (array if array.shape == (len(values), ndims) else None), present
+
+
+def _is_number(data_type: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(data_type) or pa.types.is_integer(data_type))
+
+
+def _as_list(values: pa.Array | Sequence[Any]) -> Sequence[Any]:
+    return values.to_pylist() if isinstance(values, pa.Array) else values
+
+
+def _fit_one_by_one(
+    values: Sequence[Any], field: pa.Field, first_row: int, policy: BadVectorPolicy
+) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Fit rows of unequal length, null or unreadable, one after another."""
+    ndims = field.type.list_size
+    data_type = np.dtype(field.type.value_type.to_pandas_dtype())
+    array = np.zeros((len(values), ndims), dtype=data_type)
+    present = np.zeros(len(values), dtype=np.bool_)
+    keep = np.ones(len(values), dtype=np.bool_)
+    for row, value in enumerate(values):
+        if value is None:
+            continue
+        vector, problem = _read_vector(value, ndims, data_type)
+        if problem is None:
+            array[row], present[row] = vector, True
+        elif policy.mode == "error":
+            raise _bad_vector(field.name, first_row + row, problem)
+        elif policy.mode == "drop":
+            keep[row] = False
+        elif policy.mode == "fill":
+            array[row], present[row] = _filled(vector, ndims, policy.fill_value), True
+    return array, present, keep
+
+
+def _read_vector(value: Any, ndims: int, data_type: np.dtype[Any]) -> tuple[Any, str | None]:
+    """Return one vector and what is wrong with it."""
+    try:
+        vector = np.asarray(value, dtype=data_type)
+    except (ValueError, TypeError, OverflowError):
+        return np.empty(0, data_type), f"is not a list of numbers: {type(value).__name__}"
+    if vector.shape != (ndims,):
+        return vector.reshape(-1), f"has {vector.size} dimensions, the column has {ndims}"
+    if np.issubdtype(data_type, np.floating) and not np.isfinite(vector).all():
+        return vector, "holds NaN or infinity"
+    return vector, None
+
+
+def _filled(vector: Any, ndims: int, fill_value: float) -> NDArray[Any]:
+    filled = np.full(ndims, fill_value, dtype=vector.dtype)
+    count = min(ndims, vector.size)
+    filled[:count] = vector[:count]
+    if np.issubdtype(vector.dtype, np.floating):
+        filled[~np.isfinite(filled)] = fill_value
+    return filled
+
+
+def _mend(
+    array: NDArray[Any],
+    present: NDArray[np.bool_],
+    bad: NDArray[np.bool_],
+    field: pa.Field,
+    first_row: int,
+    policy: BadVectorPolicy,
+) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Apply the policy to rows of the right length that hold NaN or infinity."""
+    keep = np.ones(len(present), dtype=np.bool_)
+    if policy.mode == "error":
+        raise _bad_vector(field.name, first_row + int(bad.argmax()), "holds NaN or infinity")
+    if policy.mode == "drop":
+        return array, present, ~bad
+    if policy.mode == "null":
+        return array, present & ~bad, keep
+    mended = np.array(array)
+    mended[bad[:, None] & ~np.isfinite(array)] = policy.fill_value
+    return mended, present, keep
+
+
+def _bad_vector(column: str, row: int, problem: str) -> BadVectorError:
+    return BadVectorError(
+        f"Row {row}, column {column!r}: the vector {problem}. Nothing was stored. Mend the row, or "
+        "pass on_bad_vectors='drop', 'fill' or 'null'."
+    )

@@ -1,0 +1,48 @@
+"""Physical names: what columns are stored under, and which names are embow's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import pyarrow as pa
+
+from embow.engines.contract import NAME_BYTES, RESERVED, is_physical
+
+HIDDEN_PREFIX = "_embow"
+HASH_TYPE = pa.binary(16)
+_NO_LETTER = re.compile(r"[^A-Za-z0-9_]+")
+
+
+def physical_name(text: str) -> str:
+    """Return a name that every engine can store, the text itself where it is one."""
+    if is_physical(text) and text not in RESERVED:
+        return text
+    readable = _NO_LETTER.sub("_", text)[: NAME_BYTES - 10]
+    if not readable or readable[0].isdigit():
+        readable = f"_{readable}"
+    return f"{readable}_{blake2b(text.encode(), digest_size=4).hexdigest()}"
+
+
+def hash_column(physical: str) -> str:
+    """Return the hidden column beside a physical vector column."""
+    return physical_name(f"{HIDDEN_PREFIX}_hash_{physical}")
+
+
+def new_column(vector: str, fingerprint: str) -> str:
+    """Return the physical column that a model fills, named after it, to be taken up again."""
+    return physical_name(f"{vector}__{fingerprint[:12]}")
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a name belongs to embow and not to the user."""
+    return name.startswith(HIDDEN_PREFIX)
+
+
+def free_name(text: str, taken: Iterable[str]) -> str:
+    """Return a physical name that is not taken."""
+    name = physical_name(text)
+    while name in taken:  # What another column's name was shortened to is itself a name.
+        name = physical_name(f"{name} ")
+    return name

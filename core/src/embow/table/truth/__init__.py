@@ -1,0 +1,1 @@
+"""Whether vectors belong to their sources and models, and giving a table another model."""

@@ -1,0 +1,1 @@
+"""From fitted batches to staged rows and one commit."""

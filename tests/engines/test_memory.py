@@ -1,0 +1,54 @@
+"""The engine in memory keeps the contract of every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from embow.engines.contract import Capability, Engine, EngineOptions
+from embow.engines.memory import MemoryEngine
+from embow.errors import ConfigurationError, UnsupportedOperationError
+from embow.plugins.engines import engine_for
+from embow.testing.engine_suite import EngineSuite
+
+
+class TestMemory(EngineSuite):
+    """Each version is one Arrow table."""
+
+    claims = frozenset(
+        {
+            Capability.VERSIONS,
+            Capability.TAGS,
+            Capability.RESTORE,
+            Capability.RENAME_TABLE,
+            Capability.ORDERED_SCAN,
+            Capability.STABLE_ROW_IDS,
+        }
+    )
+
+    @pytest.fixture
+    def engine(self) -> Iterator[Engine]:
+        """Return an empty database."""
+        engine = MemoryEngine("memory://", EngineOptions())
+        yield engine
+        engine.close()
+
+    @pytest.fixture
+    def reopen(self, engine: Engine) -> Callable[[], Engine]:
+        """Return the one handle there is."""
+        return lambda: engine
+
+    def test_nothing_is_on_disk_or_elsewhere(self, engine: Engine) -> None:
+        """There is no folder, and no address for another process."""
+        assert engine.folder is None
+        with pytest.raises(UnsupportedOperationError, match="another process"):
+            engine.spec()
+
+
+def test_a_uri_leads_to_it() -> None:
+    """Only without a name, which would promise that two connections share it."""
+    engine = engine_for("memory://")
+    assert engine("memory://", EngineOptions()).table_names() == []
+    with pytest.raises(ConfigurationError, match="no name"):
+        engine("memory://mine", EngineOptions())
