@@ -239,9 +239,9 @@ def _key(cls: type[EmbeddingFunction], settings: Mapping[str, Any]) -> tuple[Any
 
 
 def _home_of(name: str, target: str) -> tuple[str | None, str | None]:
-    from embow.plugins import discovery
+    from embow.plugins import ProviderSpec, discovery
 
-    listed = discovery.catalog().provider(name)
+    listed = discovery.catalog().find(ProviderSpec, name)
     if listed is None or listed.spec is None or listed.spec.target != target:
         return None, None
     return listed.distribution, listed.version

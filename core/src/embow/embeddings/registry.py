@@ -19,6 +19,7 @@ from embow.errors import PluginBrokenError, ProviderConflictError
 from embow.plugins import discovery
 from embow.plugins.listing import Listed, ListedProvider
 from embow.plugins.loader import State
+from embow.plugins.specs import ProviderSpec
 from embow.schema.protocol import METADATA_KEY
 
 FunctionT = TypeVar("FunctionT", bound=type[EmbeddingFunction])
@@ -80,11 +81,11 @@ class EmbeddingFunctionRegistry:
         with self._lock:
             if name in self._classes:
                 return self._classes[name]
-        return _load(discovery.find_provider(name))
+        return _load(discovery.find(ProviderSpec, name))
 
     def providers(self) -> list[ListedProvider]:
         """Return every provider, with its state, sorted by name. Imports none of them."""
-        listed = {item.id: item for item in discovery.catalog().providers}
+        listed = {item.id: item for item in discovery.catalog().of(ProviderSpec)}
         with self._lock:
             own = {name: _describe_own(name, cls) for name, cls in self._classes.items()}
         return sorted((listed | own).values(), key=lambda item: item.id)
@@ -188,7 +189,7 @@ def _load(listed: ListedProvider) -> type[EmbeddingFunction]:
     spec = listed.spec
     assert spec is not None, "a provider that can be imported has a spec"
     cls = discovery.load_target(spec)
-    if not issubclass(cls, EmbeddingFunction):
+    if not (isinstance(cls, type) and issubclass(cls, EmbeddingFunction)):
         raise PluginBrokenError(
             f"Provider {spec.id!r} of {listed.distribution} cannot be used: {spec.target!r} is "
             "not an EmbeddingFunction."
@@ -200,7 +201,7 @@ def _load(listed: ListedProvider) -> type[EmbeddingFunction]:
 
 def _plugin_owner(name: str, cls: type[EmbeddingFunction]) -> str | None:
     """Return the distribution whose usable plugin has the name, unless it names this class."""
-    listed = discovery.catalog().provider(name)
+    listed = discovery.catalog().find(ProviderSpec, name)
     if listed is None or listed.spec is None or listed.state is State.DISABLED:
         return None
     if listed.spec.target == f"{cls.__module__}:{cls.__qualname__}":
