@@ -65,6 +65,7 @@ class Canaries:
         self.vectors.update({name: np.array(vector) for name, vector in made.items()})
         report.embedded -= out.embedded
         report.cached -= len(made) - out.embedded
+        report.failed = [row for row in report.failed if row.row < out.first_row]
         return True
 
     def _missing(self, job: EmbedJob) -> bool:
