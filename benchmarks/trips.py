@@ -2,11 +2,11 @@
 
     python benchmarks/trips.py [--remote]
 
-A table of 200 rows with an instant provider: one on this machine, or one that counts as remote, whose
-vectors are cached. For each operation: calls of Python
-functions of the package ``embow`` in all threads, how many different functions and modules they
-belong to, and the transactions of the catalog and of the embedding cache (reads + writes). Counts
-are the least of several repetitions; the first of its kind stands for itself. Nothing is timed.
+A table of 200 rows with an instant provider: one on this machine, or one that counts as remote,
+whose vectors are cached. For each operation: calls of Python functions of the package ``embow`` in
+all threads, how many different functions and modules they belong to, and the transactions of the
+catalog and of the embedding cache (reads + writes). Counts are the least of several repetitions;
+the first of its kind stands for itself. Nothing is timed.
 """
 
 from __future__ import annotations
