@@ -81,6 +81,23 @@ class Caller:
         allowed = max(1, self.limits.max_concurrency)
         return allowed if asked is None or allowed == 1 else max(1, asked)
 
+    @property
+    def clock(self) -> Clock:
+        """Time, as the calls see it."""
+        return self.around.clock
+
+    def await_turn(self) -> None:
+        """Wait until a call could start.
+
+        Raises:
+            StopWork: The run was cancelled.
+        """
+        self.gate.await_turn(self.at_once, self.around.cancelled)
+
+    def wake(self) -> None:
+        """Have calls that wait for their turn see that the run was cancelled."""
+        self.gate.wake()
+
     def call(self, values: list[Any], tokens: int) -> Vectors:
         """Return one vector for each value, shape ``(len(values), ndims)``.
 

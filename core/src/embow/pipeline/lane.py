@@ -18,7 +18,7 @@ from embow.pipeline.requests import Ints, Queue, Request, Segment
 from embow.pipeline.settle import Settler
 
 if TYPE_CHECKING:
-    from embow.pipeline.cache import EmbeddingCache
+    from embow.pipeline.calls import Surroundings
 
 
 class Owner(Protocol):
@@ -46,12 +46,11 @@ class Owner(Protocol):
 class Lane:
     """Takes parts in, asks the cache, and embeds the rest on threads of its own."""
 
-    def __init__(self, settler: Settler, cache: EmbeddingCache | None, owner: Owner) -> None:
+    def __init__(self, settler: Settler, around: Surroundings, owner: Owner) -> None:
         self.settler = settler
-        self._cache = cache
         self._function = settler.caller.function
-        self._tally = settler.caller.around.tally
-        self._cancelled = settler.caller.around.cancelled
+        self._tally = around.tally
+        self._cancelled = around.cancelled
         self._owner = owner
         self._condition = owner.condition
         self._stopping = owner.stopping
@@ -148,9 +147,7 @@ class Lane:
     def _from_cache(self, part: Part, rows: Ints, digests: list[bytes]) -> NDArray[np.intp]:
         """Fill what the cache knows; return the positions it does not."""
         everything = np.arange(len(rows))
-        if self._cache is None:
-            return everything
-        found, vectors = self._cache.get(self.settler.space, digests, part.job.ndims)
+        found, vectors = self.settler.cached.get(digests)
         if not found:
             return everything
         part.fill(rows[found], vectors)
@@ -168,10 +165,10 @@ class Lane:
         return Request(values, list(digests), tokens, sizes, [Segment(part, rows)])
 
     def _derived_from_cache(self, request: Request) -> Request | None:
-        if self._cache is None:
-            return request
         digests = [digest for digest in request.digests if digest is not None]
-        found, vectors = self._cache.get(self.settler.space, digests, self.settler.caller.ndims)
+        found, vectors = self.settler.cached.get(digests)
+        if not found:
+            return request
         for position, vector in zip(found, vectors, strict=True):
             request.cut(position, position + 1).deliver(vector[np.newaxis])
         rest = sorted(set(range(len(request))) - set(found))
@@ -215,7 +212,7 @@ class Lane:
 
     def wake(self) -> None:
         """Have threads that wait at the gate see that the call was cancelled."""
-        self.settler.caller.gate.wake()
+        self.settler.caller.wake()
 
     def join(self) -> None:
         """Wait for the threads. They end once ``stopping`` or ``cancelled`` is set."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from embow.embeddings.base import EmbeddingFunction
 from embow.errors import BadInputError
-from embow.pipeline.cache import EmbeddingCache, cache_file, cache_size, space_of
+from embow.pipeline.cache import CachedVectors, EmbeddingCache, cache_file, cache_size
 from embow.pipeline.cachefile import CacheFile
 from embow.pipeline.calls import Caller, Observer, Surroundings
 from embow.pipeline.cancel import Cancellation, stop_if_cancelled
@@ -107,8 +107,7 @@ class Pipeline:
         for group in _by_function(jobs):
             first = group[0]
             settler = self._settler(first.function, first.ndims, "document", options, around)
-            cache = self._cache_for(first.function, options)
-            run.assign(Lane(settler, cache, run), group)
+            run.assign(Lane(settler, around, run), group)
             policies.append(settler.longer)
         yield from run.stream(rows)
         for policy in policies:
@@ -162,7 +161,7 @@ class Pipeline:
         around = self._surroundings(options, AddReport(), Cancellation())
         settler = self._settler(function, function.ndims(), role, options, around)
         try:
-            vectors = embed_inputs(settler, values, self._cache_for(function, options))
+            vectors = embed_inputs(settler, values)
         except StopWork:
             stop_if_cancelled()
             raise
@@ -182,11 +181,7 @@ class Pipeline:
         options = options or PipelineOptions()
         around = self._surroundings(options, AddReport(), Cancellation())
         plans = [
-            (
-                group,
-                self._settler(group[0].function, group[0].ndims, "document", options, around),
-                self._cache_for(group[0].function, options),
-            )
+            (group, self._settler(group[0].function, group[0].ndims, "document", options, around))
             for group in _by_function(jobs)
         ]
         return estimate_rows(rows, plans)
@@ -216,19 +211,13 @@ class Pipeline:
         options: PipelineOptions,
         around: Surroundings,
     ) -> Settler:
+        wanted = function.remote if options.cache is None else options.cache
         return Settler(
             Caller(function, role, ndims, around, options.concurrency),
             LongInputs(function, options.on_long),
-            self._cache_for(function, options),
-            space_of(function, role),
+            CachedVectors(self._cache if wanted else None, function, role, ndims),
             stop_at_failure=options.on_error == "raise",
         )
-
-    def _cache_for(
-        self, function: EmbeddingFunction, options: PipelineOptions
-    ) -> EmbeddingCache | None:
-        wanted = function.remote if options.cache is None else options.cache
-        return self._cache if wanted else None
 
 
 def _by_function(jobs: Sequence[EmbedJob]) -> list[list[EmbedJob]]:

@@ -7,7 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from embow.embeddings.types import Limits
-from embow.pipeline.limiter import declared_buckets, take_all
+from embow.pipeline.buckets import declared_buckets, take_all
 
 if TYPE_CHECKING:
     from embow.pipeline.cachefile import CacheFile
