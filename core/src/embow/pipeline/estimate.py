@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from embow.pipeline.lane import estimate_tokens
 from embow.pipeline.requests import Queue, Request
 from embow.pipeline.settle import Settler
 from embow.pipeline.sources import Source
 from embow.pipeline.types import EmbedJob, Estimate, SourceRows
+from embow.pipeline.workers import estimate_tokens
 
 Plan = tuple[list[EmbedJob], Settler]
 

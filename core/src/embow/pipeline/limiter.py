@@ -1,7 +1,7 @@
-"""One gate for each provider account: how many calls at once, how many a minute, and when.
+"""One limiter for each provider account: how many calls at once, how many a minute, and when.
 
-All threads and event loops of the process share the gate of a (provider, model, account); processes
-that share a cache file share the part of it kept there.
+All threads and event loops of the process share the limiter of a (provider, model, account);
+processes that share a cache file share the part of it kept there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from embow.embeddings.base import EmbeddingFunction
 
 
-class Gate:
+class AccountLimiter:
     """What is known of one provider account, shared by everyone who calls it.
 
     Until one call has succeeded only one is let through, so that a wrong key costs one request.
@@ -215,13 +215,13 @@ def _learn(
     return Bucket(float(limit), rate, level, now)
 
 
-_gates: dict[str, Gate] = {}
-_gates_lock = threading.Lock()
+_limiters: dict[str, AccountLimiter] = {}
+_limiters_lock = threading.Lock()
 
 
-def gate_of(function: EmbeddingFunction) -> Gate:
-    """Return the one gate of this process for a function's provider, model and account."""
+def limiter_of(function: EmbeddingFunction) -> AccountLimiter:
+    """Return the one limiter of this process for a function's provider, model and account."""
     parts = (function.name_of_provider(), function.model_label() or "", function.account())
     key = "/".join(parts)
-    with _gates_lock:
-        return _gates.setdefault(key, Gate(key))
+    with _limiters_lock:
+        return _limiters.setdefault(key, AccountLimiter(key))

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from embow.embeddings.retry import CallFailedError
-from embow.pipeline.lane import counts_exactly, estimate_tokens
 from embow.pipeline.requests import Ints, Queue, Request, Segment, Vectors
 from embow.pipeline.settle import RowFailedError, Settler
 from embow.pipeline.sources import hash_value
+from embow.pipeline.workers import counts_exactly, estimate_tokens
 
 
 class _Answers:

@@ -64,9 +64,9 @@ class Settler:
 
     def caps(self) -> Caps:
         """Return what a request may hold by the declared limits and by what was learned."""
-        limits, gate = self.caller.limits, self.caller.gate
-        items = [limits.max_items, gate.max_items, self._preferred_items()]
-        sizes = [s for s in (limits.max_bytes_per_request, gate.max_bytes) if s is not None]
+        limits, limiter = self.caller.limits, self.caller.limiter
+        items = [limits.max_items, limiter.max_items, self._preferred_items()]
+        sizes = [s for s in (limits.max_bytes_per_request, limiter.max_bytes) if s is not None]
         return Caps(
             items=max(1, min(i for i in items if i is not None)),
             tokens=limits.max_tokens_per_request,
@@ -77,7 +77,7 @@ class Settler:
         caller = self.caller
         if not caller.function.remote and caller.at_once == 1:
             return self._local_items
-        scarce = caller.limits.requests_per_minute or caller.gate.requests_run_short
+        scarce = caller.limits.requests_per_minute or caller.limiter.requests_run_short
         return LOCAL_ITEMS_MOST if scarce or caller.at_once == 1 else REQUEST_ITEMS
 
     def settle(self, request: Request, guilty: CallFailedError | None = None) -> bool:
@@ -142,7 +142,7 @@ class Settler:
             row = request.position()
             raise final_error(self.caller.function, failed, row) from failed.error
         if kind is FailureKind.TOO_LARGE and len(request) > 1:
-            self.caller.gate.too_large(len(request), int(request.sizes.sum()))
+            self.caller.limiter.too_large(len(request), int(request.sizes.sum()))
             return self._halve(request)
         if len(request) > 1:
             return self._isolate(request, failed)

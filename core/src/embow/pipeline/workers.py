@@ -18,11 +18,11 @@ from embow.pipeline.requests import Ints, Queue, Request, Segment
 from embow.pipeline.settle import Settler
 
 if TYPE_CHECKING:
-    from embow.pipeline.calls import Surroundings
+    from embow.pipeline.calls import CallContext
 
 
 class Owner(Protocol):
-    """The call a lane belongs to."""
+    """The call a pool belongs to."""
 
     @property
     def condition(self) -> threading.Condition:
@@ -43,14 +43,14 @@ class Owner(Protocol):
         ...
 
 
-class Lane:
+class WorkerPool:
     """Takes parts in, asks the cache, and embeds the rest on threads of its own."""
 
-    def __init__(self, settler: Settler, around: Surroundings, owner: Owner) -> None:
+    def __init__(self, settler: Settler, context: CallContext, owner: Owner) -> None:
         self.settler = settler
         self._function = settler.caller.function
-        self._tally = around.tally
-        self._cancelled = around.cancelled
+        self._usage = context.usage
+        self._cancelled = context.cancelled
         self._owner = owner
         self._condition = owner.condition
         self._stopping = owner.stopping
@@ -123,7 +123,7 @@ class Lane:
                     group[2].append(row)
         for other, theirs, ours in groups.values():
             part.copy_from(other, np.array(theirs), np.array(ours))
-            self._tally.count(deduplicated=len(ours))
+            self._usage.count(deduplicated=len(ours))
 
     def _copy_repeated(
         self,
@@ -142,7 +142,7 @@ class Lane:
         if pairs:
             theirs, ours = np.array(pairs).T
             part.copy_from(part, rows[theirs], rows[ours])
-            self._tally.count(deduplicated=len(pairs))
+            self._usage.count(deduplicated=len(pairs))
 
     def _from_cache(self, part: Part, rows: Ints, digests: list[bytes]) -> NDArray[np.intp]:
         """Fill what the cache knows; return the positions it does not."""
@@ -151,7 +151,7 @@ class Lane:
         if not found:
             return everything
         part.fill(rows[found], vectors)
-        self._tally.count(cached=len(found))
+        self._usage.count(cached=len(found))
         return np.setdiff1d(everything, found, assume_unique=True)
 
     # -- inputs to requests -------------------------------------------------------------
@@ -211,7 +211,7 @@ class Lane:
         return None
 
     def wake(self) -> None:
-        """Have threads that wait at the gate see that the call was cancelled."""
+        """Have threads that wait for their turn see that the call was cancelled."""
         self.settler.caller.wake()
 
     def join(self) -> None:
