@@ -26,18 +26,6 @@ MAY_IMPORT = {
 CIRCLES = {
     frozenset({"schema.columns", "schema.resolve"}),
     frozenset({"pipeline.limiter", "pipeline.sharedlimits"}),
-    frozenset(
-        {
-            "embeddings.base",
-            "embeddings.bindings",
-            "embeddings.config",
-            "embeddings.functions",
-            "embeddings.registry",
-            "embeddings.retry",
-            "embeddings.secrets",
-            "embeddings.trust",
-        }
-    ),
 }
 """Modules that still import each other. This list only ever gets shorter."""
 
