@@ -185,7 +185,7 @@ class TestVertex:
     def test_gemini_models_take_one_text_a_request(self, vertex, server):
         """The limit of Vertex AI for the current model is kept."""
         texts = ["one", "two", "three"]
-        vectors = vertex(dim=16).generate_embeddings(texts)
+        vectors = vertex(dim=16).compute_source_embeddings(texts)
         np.testing.assert_allclose(vectors, embed_values(texts, 16), atol=1e-6)
         assert [request.items for request in server.requests] == [("one",), ("two",), ("three",)]
 

@@ -87,7 +87,7 @@ def test_a_title_needs_the_document_task(make):
 def test_requests_hold_at_most_100_texts(make, server, count, sizes):
     """A direct call with more texts than a request holds is split."""
     texts = [f"text {i}" for i in range(count)]
-    vectors = make(name="small").generate_embeddings(texts)
+    vectors = make(name="small").compute_source_embeddings(texts)
     assert [len(request.items) for request in server.requests] == sizes
     np.testing.assert_allclose(vectors, embed_values(texts, 8), atol=1e-6)
 
@@ -164,7 +164,7 @@ def test_requests_are_counted(make):
     record = CallRecord()
     set_current_call(record)
     try:
-        make(name="small").generate_embeddings(["a"] * 101)
+        make(name="small").compute_source_embeddings(["a"] * 101)
     finally:
         set_current_call(None)
     assert record.requests == 2

@@ -49,21 +49,21 @@ def test_queries_are_embedded_like_documents(make):
 def test_requests_hold_at_most_2048_inputs(make, server, count, sizes):
     """A direct call with more texts than a request holds is split."""
     texts = [f"text {i}" for i in range(count)]
-    vectors = make().generate_embeddings(texts)
+    vectors = make().compute_source_embeddings(texts)
     assert [len(request.items) for request in server.requests] == sizes
     np.testing.assert_array_equal(vectors, embed_values(texts, 8))
 
 
 def test_requests_hold_at_most_300000_tokens(make, server):
     """Long texts are spread over requests the server accepts."""
-    make().generate_embeddings(["word " * 4800] * 60)
+    make().compute_source_embeddings(["word " * 4800] * 60)
     assert len(server.requests) > 1
     assert {request.status for request in server.requests} == {200}
 
 
 def test_batch_size_lowers_the_inputs_of_a_request(make, server):
     """A server that takes ten inputs gets ten."""
-    make(batch_size=10).generate_embeddings(["x"] * 25)
+    make(batch_size=10).compute_source_embeddings(["x"] * 25)
     assert [len(request.items) for request in server.requests] == [10, 10, 5]
 
 
@@ -165,7 +165,7 @@ def test_usage_requests_and_rate_limits_are_reported():
         function = OpenAIEmbeddings.create(name="t", base_url=server.url, batch_size=2)
         set_current_call(record)
         try:
-            function.generate_embeddings(["abcd", "abcdefgh", "a"])
+            function.compute_source_embeddings(["abcd", "abcdefgh", "a"])
         finally:
             set_current_call(None)
     assert (record.tokens, record.requests) == (1 + 2 + 1, 2)

@@ -8,7 +8,7 @@ An author subclasses :class:`TextEmbeddingFunction` and writes ``ndims`` and
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from pydantic import PrivateAttr
 
 from embow.embeddings import records
 from embow.embeddings.provider import Provider
+from embow.embeddings.remote import split_to_limits
 from embow.embeddings.retry import call_with_retry
 from embow.embeddings.types import Role
 from embow.errors import BadOutputError
@@ -65,6 +66,17 @@ class EmbeddingFunction(Provider):
 
     # -- used by the core ---------------------------------------------------------------
 
+    def in_parts(self, inputs: Sequence[Any], embed: Callable[[list[Any]], Any]) -> Any:
+        """Call ``embed`` with as many inputs at a time as :meth:`limits` allow; join the vectors.
+
+        No inputs give an array of shape ``(0, ndims())`` without a call.
+        """
+        if not inputs:
+            return np.empty((0, self.ndims()), dtype=np.float32)
+        parts = split_to_limits(inputs, self.limits(), self.count_tokens)
+        vectors = [embed(list(part)) for part in parts]
+        return vectors[0] if len(vectors) == 1 else np.concatenate(vectors)
+
     def known_ndims(self) -> int | None:
         """Return the length of the vectors in the table this function was read from, if any.
 
@@ -112,7 +124,10 @@ class TextEmbeddingFunction(EmbeddingFunction):
 
     @abstractmethod
     def generate_embeddings(self, texts: list[str]) -> Any:
-        """Embed texts: one vector a text, in order, shape ``(n, ndims())``."""
+        """Embed texts: one vector a text, in order, shape ``(n, ndims())``.
+
+        Called with at least one text, and no more than :meth:`limits` allow.
+        """
 
     def compute_source_embeddings(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Embed documents. An empty list gives an array of shape ``(0, ndims())``."""
@@ -124,9 +139,7 @@ class TextEmbeddingFunction(EmbeddingFunction):
 
     def _embed_texts(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         texts = require_texts(self.sanitize_input(inputs))
-        if not texts:
-            return np.empty((0, self.ndims()), dtype=np.float32)
-        return self.generate_embeddings(texts, *args, **kwargs)
+        return self.in_parts(texts, lambda part: self.generate_embeddings(part, *args, **kwargs))
 
 
 def sanitize(inputs: Any) -> list[Any]:

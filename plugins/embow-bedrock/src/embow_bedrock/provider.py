@@ -109,6 +109,10 @@ class BedRockText(TextEmbeddingFunction):
         """Embed texts as documents, in as many calls as the model needs."""
         return self._embed(texts, self.source_input_type)
 
+    def compute_source_embeddings(self, inputs: Any, *args: Any, **kwargs: Any) -> Vectors:
+        """Embed documents, several calls at a time: Titan takes one text a call."""
+        return self._embed(require_texts(self.sanitize_input(inputs)), self.source_input_type)
+
     def compute_query_embeddings(self, query: Any, *args: Any, **kwargs: Any) -> Vectors:
         """Embed queries, as such where the model knows the difference."""
         return self._embed(require_texts(self.sanitize_input(query)), self.query_input_type)

@@ -30,7 +30,6 @@ from embow.embeddings.remote import (
     ServerAddress,
     Timeout,
     client_once,
-    split_to_limits,
 )
 from embow.errors import BadOutputError
 from embow.media import MediaField, MediaSettings, map_inputs
@@ -114,7 +113,7 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
         return self._free_ndims() or load_once(key, self._ask_ndims)
 
     def generate_embeddings(self, texts: list[str]) -> Vectors:
-        """Embed texts as documents, in as many requests as their number needs."""
+        """Embed texts as documents."""
         return self._embed(texts, self.source_input_type)
 
     def compute_source_embeddings(self, inputs: Any, *args: Any, **kwargs: Any) -> Vectors:
@@ -153,21 +152,19 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
     # -- requests -------------------------------------------------------------------------
 
     def _embed(self, values: Sequence[Any], input_type: InputType) -> Vectors:
-        if not values:
-            return np.empty((0, self.ndims()), dtype=np.float32)
         if any(images.is_image(value) for value in values):
             return self._embed_mixed(values, input_type)
         texts = require_texts(list(values))
-        parts = split_to_limits(texts, self.limits(), self.count_tokens)
-        return np.concatenate([self._request(input_type, texts=list(part)) for part in parts])
+        vectors: Vectors = self.in_parts(texts, lambda part: self._request(input_type, texts=part))
+        return vectors
 
     def _embed_mixed(self, values: Sequence[Any], input_type: InputType) -> Vectors:
         self._require_images()
         model = MODELS.get(self.name)
         if model is None or model.flexible:
             inputs = [_content(value) for value in self._with_data_uris(values)]
-            parts = split_to_limits(inputs, self.limits(), self.count_tokens)
-            return np.concatenate([self._request(input_type, inputs=list(p)) for p in parts])
+            mixed: Vectors = self.in_parts(inputs, lambda p: self._request(input_type, inputs=p))
+            return mixed
         rows = np.empty((len(values), self.ndims()), dtype=np.float32)
         texts = [i for i, value in enumerate(values) if not images.is_image(value)]
         if texts:

@@ -32,7 +32,6 @@ from embow.embeddings.remote import (
     ServerAddress,
     Timeout,
     client_once,
-    split_to_limits,
 )
 from embow.errors import BadOutputError
 from embow_gemini import failures, models
@@ -125,12 +124,16 @@ class GeminiText(TextEmbeddingFunction):
         return self._free_ndims() or load_once(key, self._ask_ndims)
 
     def generate_embeddings(self, texts: list[str]) -> Vectors:
-        """Embed texts as documents, in as many requests as their number needs."""
-        return self._embed(texts, self.source_task_type, self.title)
+        """Embed texts as documents, in one request."""
+        return self._request(texts, self.source_task_type, self.title)
 
     def compute_query_embeddings(self, query: Any, *args: Any, **kwargs: Any) -> Vectors:
         """Embed queries with the task type of queries."""
-        return self._embed(require_texts(self.sanitize_input(query)), self.query_task_type, None)
+        texts = require_texts(self.sanitize_input(query))
+        vectors: Vectors = self.in_parts(
+            texts, lambda part: self._request(part, self.query_task_type, None)
+        )
+        return vectors
 
     def limits(self) -> Limits:
         """Return the limits of the Gemini API or of Vertex AI."""
@@ -157,11 +160,6 @@ class GeminiText(TextEmbeddingFunction):
         return {**super().identity(), "dim": self.dim or (model.ndims if model else None)}
 
     # -- requests -------------------------------------------------------------------------
-
-    def _embed(self, texts: Sequence[str], task_type: str, title: str | None) -> Vectors:
-        parts = split_to_limits(texts, self.limits(), self.count_tokens)
-        rows = [self._request(part, task_type, title) for part in parts]
-        return np.concatenate(rows) if rows else np.empty((0, self.ndims()), dtype=np.float32)
 
     def _request(self, texts: Sequence[str], task_type: str, title: str | None) -> Vectors:
         config: dict[str, Any] = {"task_type": task_type.upper()}

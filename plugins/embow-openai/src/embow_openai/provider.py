@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Self
 
-import numpy as np
 from pydantic import Field, SecretStr, model_validator
 
 from embow.embeddings import (
@@ -22,7 +21,7 @@ from embow.embeddings import (
     record_request,
     record_usage,
 )
-from embow.embeddings.remote import PerMinute, ServerAddress, Timeout, split_to_limits
+from embow.embeddings.remote import PerMinute, ServerAddress, Timeout
 from embow_openai import failures, models, tokens, wire
 from embow_openai.client import client_for
 
@@ -118,13 +117,24 @@ class OpenAIEmbeddings(TextEmbeddingFunction):
         return self._free_ndims() or load_once(self._server_key(), self._ask_ndims)
 
     def generate_embeddings(self, texts: list[str]) -> Vectors:
-        """Embed texts, in as many requests as their number and length need."""
-        parts = [
-            self._request(part) for part in split_to_limits(texts, self.limits(), self.count_tokens)
-        ]
-        if not parts:
-            return np.empty((0, self.ndims()), dtype=np.float32)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        """Embed texts in one request."""
+        arguments: dict[str, Any] = {
+            "model": self._model(),
+            "input": texts,
+            "encoding_format": "base64",
+        }
+        if self.dim is not None and self.name != models.ADA_002:
+            arguments["dimensions"] = self.dim
+        if self.user is not None:
+            arguments["user"] = self.user
+        record_request()
+        response = client_for(self).embeddings.with_raw_response.create(**arguments)
+        rate = wire.read_rate(response.headers)
+        if rate is not None:
+            record_rate(rate)
+        vectors, used = wire.read_vectors(response.http_response.content, len(texts))
+        record_usage(Usage(tokens=used))
+        return as_vectors(vectors, len(texts), self._free_ndims() or vectors.shape[1])
 
     def limits(self) -> Limits:
         """Return OpenAI's limits; what one text may hold is known for its own models only."""
@@ -157,26 +167,7 @@ class OpenAIEmbeddings(TextEmbeddingFunction):
         """Return what changes the vectors; a known model's own length counts as given."""
         return {**super().identity(), "dim": self.dim or models.NATIVE_DIMS.get(self.name)}
 
-    # -- one request ----------------------------------------------------------------------
-
-    def _request(self, texts: Sequence[str]) -> Vectors:
-        arguments: dict[str, Any] = {
-            "model": self._model(),
-            "input": list(texts),
-            "encoding_format": "base64",
-        }
-        if self.dim is not None and self.name != models.ADA_002:
-            arguments["dimensions"] = self.dim
-        if self.user is not None:
-            arguments["user"] = self.user
-        record_request()
-        response = client_for(self).embeddings.with_raw_response.create(**arguments)
-        rate = wire.read_rate(response.headers)
-        if rate is not None:
-            record_rate(rate)
-        vectors, used = wire.read_vectors(response.http_response.content, len(texts))
-        record_usage(Usage(tokens=used))
-        return as_vectors(vectors, len(texts), self._free_ndims() or vectors.shape[1])
+    # -- settings, as they come out -----------------------------------------------------
 
     def _model(self) -> str:
         return self.azure_deployment or self.name if self.use_azure else self.name
