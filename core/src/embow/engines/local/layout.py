@@ -39,7 +39,7 @@ class Layout:
         Stored names follow from name and type, so that rows can be written for a schema before
         the commit that brings it.
         """
-        fields = [_stored_name(field) for field in schema]
+        fields = [first_name(field) for field in schema]
         return cls(schema.remove_metadata(), tuple(fields), metadata or {})
 
     @classmethod
@@ -105,7 +105,8 @@ def visible_name(stored: str) -> str:
     return stored.rpartition("#")[0]
 
 
-def _stored_name(field: pa.Field) -> str:
+def first_name(field: pa.Field) -> str:
+    """Return the stored name of a column that a table begins with."""
     kind = pa.schema([pa.field("", field.type)]).serialize().to_pybytes()
     return f"{field.name}#{hashlib.blake2b(kind, digest_size=4).hexdigest()}"
 

@@ -16,7 +16,7 @@ from embow.engines.contract import Base, Commit, Staged
 from embow.engines.local import tail as tails
 from embow.engines.local.blocks import coalesce, conform, ending, join, with_norms
 from embow.engines.local.files import NewFile, NewFiles
-from embow.engines.local.layout import Layout, visible_name
+from embow.engines.local.layout import Layout, first_name, visible_name
 from embow.engines.local.leases import (
     StagedFiles,
     check_lease,
@@ -216,11 +216,12 @@ def _add_fragments(db: Connection, row: TableRow, fragments: Iterable[NewFragmen
 
 
 def _check_columns(layout: Layout, found: Sequence[str]) -> None:
-    """Refuse rows in which a column of the table is another one, or misses where it must not."""
+    """Refuse rows in which a column has another type since an overwrite, or must not be null."""
     for stored, field in zip(layout.columns, layout.schema, strict=True):
         if stored in found:
             continue
-        if not field.nullable or field.name in map(visible_name, found):
+        retyped = stored == first_name(field) and field.name in map(visible_name, found)
+        if retyped or not field.nullable:
             raise CommitConflictError(
                 f"Column '{field.name}' is no longer the one these rows were written for: the "
                 "table was changed meanwhile. Nothing was committed; write the rows again."

@@ -36,9 +36,9 @@ CAPABILITIES = frozenset(
         Capability.ORDERED_SCAN,
         Capability.STABLE_ROW_IDS,
         Capability.FRAGMENTS,
-        Capability.REMOTE_WRITE,
     }
 )
+"""Without ``REMOTE_WRITE``: another process may stage rows, but not from another machine."""
 
 
 class LocalSnapshot(Snapshot):
