@@ -16,6 +16,7 @@ from embow.errors import (
     IdentityMismatchError,
     SchemaError,
 )
+from embow.table.writing.staging import Writer
 
 WORDS = ["apple", "pear", "plum"]
 
@@ -26,6 +27,12 @@ def stocked(words: embow.Table, letters: Any) -> embow.Table:
     words.add([{"text": text} for text in WORDS])
     letters.sent.clear()
     return words
+
+
+@pytest.fixture
+def stored_columns() -> Any:
+    """The physical columns of a table."""
+    return lambda table: table._handle.look().stored.names
 
 
 # -- policies ---------------------------------------------------------------------------------
@@ -83,8 +90,9 @@ def test_the_quarantine_is_no_table_of_the_user(
     letters.refuse.add("pear")
     words.add([{"text": "pear"}], on_error="quarantine")
     assert db.table_names() == ["words"]
+    schema = words.schema
     db.drop_table("words")
-    assert db._engine.table_names() == []
+    assert len(db.create_table("words", schema=schema).failed_rows()) == 0
 
 
 def test_a_policy_kept_with_the_table_applies_to_every_add(
@@ -127,32 +135,26 @@ def test_vectors_of_the_user_are_foreign(words: embow.Table) -> None:
     assert words.to_arrow()["vector"].to_pylist()[0] == [1.0] * 26
 
 
-def test_a_stale_vector_is_found_and_mended(stocked: embow.Table, rows_sent: Any) -> None:
-    """A source changed behind embow's back shows in verify and is mended by repair."""
-    engine_table = stocked._engine_table
-    from embow.engines.base import ROW_ID, ScanQuery
-
-    rows = engine_table.scan(ScanQuery(with_row_id=True)).read_all()
-    batch = rows.combine_chunks().to_batches()[0]
-    ids = batch.column(ROW_ID).to_pylist()
-    stored = batch.select(engine_table.schema().names).slice(0, 1)
-    changed = stored.set_column(0, stored.schema.field(0), stored.column(0).cast("string"))
-    changed = changed.set_column(0, stored.schema.field(0), _text("avocado"))
-    engine_table.replace(ids[:1], [changed.cast(engine_table.schema())])
-    assert len(stocked.verify().columns["vector"].stale) == 1
-    stocked.repair()
-    assert stocked.verify().ok
-    assert rows_sent() == ["avocado"]
-
-
-def _text(value: str) -> Any:
-    import pyarrow as pa
-
-    return pa.array([value])
+def test_a_stale_vector_is_found_and_mended(
+    words: embow.Table, letters: Any, rows_sent: Any
+) -> None:
+    """What a rollback leaves of rows changed since is found, and mended by repair."""
+    words.add([{"text": text} for text in WORDS])
+    words.migrate("vector", letters.create(scale=2.0))
+    words.update("text = 'apple'", {"text": "avocado"})
+    words.add([{"text": "kiwi"}])
+    words.rollback("vector")
+    found = words.verify().columns["vector"]
+    assert (found.current, len(found.stale), len(found.missing)) == (2, 1, 1)
+    letters.sent.clear()
+    words.repair()
+    assert words.verify().ok
+    assert sorted(rows_sent()) == ["avocado", "kiwi"]
+    assert words.repair().version == words.version
 
 
 def test_a_changed_model_behind_one_name_is_found(stocked: embow.Table, letters: Any) -> None:
-    """verify(remote=True) compares the fixed text with the first write's vector."""
+    """verify(remote=True) embeds a sample of stored rows again."""
     assert stocked.verify(remote=True).columns["vector"].drift == pytest.approx(1.0)
     original = letters.generate_embeddings
     try:
@@ -164,15 +166,15 @@ def test_a_changed_model_behind_one_name_is_found(stocked: embow.Table, letters:
     assert report.columns["vector"].drift < 0.999
 
 
-def test_the_fixed_text_is_sent_once_a_table(words: embow.Table, letters: Any) -> None:
-    """The canary rides with the first write only, and is no row."""
-    from embow.table.canary import CANARY_TEXT
-
-    words.add([{"text": "apple"}])
-    words.add([{"text": "pear"}])
-    assert letters.sent.count(CANARY_TEXT) == 1
-    assert words.count_rows() == 2
-    assert words.last_report.embedded == 1
+def test_a_sample_is_of_vectors_the_function_made(words: embow.Table, letters: Any) -> None:
+    """Vectors of the user and rows without one are not compared, and few rows are sent."""
+    vector = [1.0] * 26
+    words.add([{"text": f"mine {n}", "vector": vector} for n in range(5)])
+    assert words.verify(remote=True).columns["vector"].drift is None
+    words.add([{"text": f"made {n}"} for n in range(20)])
+    letters.sent.clear()
+    assert words.verify(remote=True).columns["vector"].drift == pytest.approx(1.0)
+    assert letters.sent == [f"made {n}" for n in range(8)]
 
 
 # -- identity -----------------------------------------------------------------------------------
@@ -265,23 +267,25 @@ def test_rows_added_during_a_migration_are_migrated_too(
     db: embow.Database, stocked: embow.Table, letters: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second writer in the middle of it loses nothing and leaves nothing behind."""
-    from embow.table.backfill import Backfill
+    from embow.table.truth.backfill import Backfill
 
     other = db.open_table("words")
     check = Backfill.check
     added: list[int] = []
 
-    def slow_check(self: Backfill) -> None:
-        check(self)
-        if not added:
-            added.append(other.add([{"text": "kiwi"}]).rows)
+    def late(self: Any, snapshot: Any) -> None:
+        check(self, snapshot)
+        if len(added) < 3:
+            added.append(0)
+            other.add([{"text": "kiwi" * len(added)}])
 
-    monkeypatch.setattr(Backfill, "check", slow_check)
-    stocked.migrate("vector", letters.create(scale=2.0))
-    assert stocked.count_rows() == 4
-    assert stocked.verify().ok
+    monkeypatch.setattr(Backfill, "check", late)
+    report = stocked.migrate("vector", letters.create(scale=2.0))
+    assert report.version == stocked.version
+    assert (report.rows, stocked.count_rows()) == (6, 6)
+    assert stocked.verify().columns["vector"].current == 6
     rows = {r["text"]: max(r["vector"]) for r in stocked.to_arrow().to_pylist()}
-    assert rows["kiwi"] == 4.0
+    assert (rows["kiwi"], rows["kiwikiwikiwi"]) == (4.0, 12.0)
 
 
 def test_rows_embedded_by_the_old_model_are_refused_after_the_switch(
@@ -300,26 +304,38 @@ def test_rows_embedded_by_the_old_model_are_refused_after_the_switch(
     assert stocked.verify().ok
 
 
-def test_an_interrupted_migration_is_taken_up(stocked: embow.Table, letters: Any) -> None:
-    """After a failure in the middle, the second call pays only for what is missing."""
-    from embow.table import migration
+@pytest.fixture
+def cut_off(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A call of ``migrate`` that ends before the switch."""
+    from embow.table.truth.backfill import Backfill
 
-    switch = migration._switch
-
-    def broken(*_: Any) -> Any:
+    def broken(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    try:
-        migration._switch = broken
-        with pytest.raises(KeyboardInterrupt):
-            stocked.migrate("vector", letters.create(scale=2.0))
-    finally:
-        migration._switch = switch
+    def migrate(table: embow.Table, function: Any) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Backfill, "check", broken)
+            with pytest.raises(KeyboardInterrupt):
+                table.migrate("vector", function)
+
+    return migrate
+
+
+def test_an_interrupted_migration_is_taken_up(
+    stocked: embow.Table, letters: Any, cut_off: Any
+) -> None:
+    """The second call pays only for what is missing: rows that changed or came in since."""
+    cut_off(stocked, letters.create(scale=2.0))
     assert stocked.schema.names == ["text", "vector", "tag"]
-    letters.sent.clear()
-    stocked.migrate("vector", letters.create(scale=2.0))
-    assert letters.sent == []
     assert stocked.verify().ok
+    stocked.update("text = 'pear'", {"text": "grape"})
+    stocked.update("text = 'plum'", {"tag": "x"})
+    stocked.add([{"text": "kiwi"}])
+    letters.sent.clear()
+    report = stocked.migrate("vector", letters.create(scale=2.0))
+    assert report.embedded == 2
+    assert stocked.verify().columns["vector"].current == 4
+    assert {max(row["vector"]) for row in stocked.to_arrow().to_pylist()} == {2.0, 4.0}
 
 
 def test_an_equivalent_function_can_take_over_without_embedding(
@@ -359,43 +375,75 @@ def test_bad_changes_of_model_are_refused(stocked: embow.Table, letters: Any, ca
     assert stocked.version == before
 
 
-def test_retrying_is_one_commit_for_table_and_quarantine(
-    words: embow.Table, letters: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_retry_that_is_cut_off_adds_a_row_once(
+    words: embow.Table, letters: Any, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    """A failure between the two leaves the row in quarantine, and not in the table."""
-    from embow.table.quarantine import Quarantine
-
+    """Cut off on either side of its commit, the next call ends what was begun."""
     letters.refuse.add("pear")
-    words.add([{"text": "pear"}], on_error="quarantine")
+    words.add([{"text": "apple"}, {"text": "pear"}], on_error="quarantine")
     letters.refuse.clear()
+    commit = Writer.commit
 
-    def broken(*_: Any) -> None:
-        raise RuntimeError("cut")
+    def cut(self: Any, plan: Any) -> Any:
+        def planned(snapshot: Any) -> Any:
+            plan(snapshot)
+            raise KeyboardInterrupt
+
+        if when == "after":
+            commit(self, plan)
+            raise KeyboardInterrupt
+        self.handle.transact(planned)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Quarantine, "settle", broken)
-        with pytest.raises(RuntimeError, match="cut"):
+        patch.setattr(Writer, "commit", cut)
+        with pytest.raises(KeyboardInterrupt):
             words.retry_failed()
-    assert (words.count_rows(), len(words.failed_rows())) == (0, 1)
-    assert words.retry_failed().rows == 1
-    assert (words.count_rows(), len(words.failed_rows())) == (1, 0)
+    words.retry_failed()
+    assert sorted(words.to_arrow()["text"].to_pylist()) == ["apple", "pear"]
+    assert len(words.failed_rows()) == 0
+    assert words.retry_failed().version == words.version
+    assert words.verify().ok
+
+
+def test_a_row_added_again_waits_once(words: embow.Table, letters: Any) -> None:
+    """Equal rows of one call are all kept; the same call once more keeps no more of them."""
+    letters.refuse.add("pear")
+    rows = [{"text": "pear", "tag": tag} for tag in ("a", "a", "b")]
+    for _ in range(2):
+        words.add(rows, on_error="quarantine")
+        assert sorted(words.failed_rows()["tag"].to_pylist()) == ["a", "a", "b"]
 
 
 def test_a_migration_given_up_for_another_leaves_nothing_behind(
-    stocked: embow.Table, letters: Any, monkeypatch: pytest.MonkeyPatch
+    stocked: embow.Table, letters: Any, cut_off: Any, stored_columns: Any
 ) -> None:
     """The hidden columns of the first model go with the switch to the second."""
-    from embow.table import migration
-
-    def broken(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(migration, "_switch", broken)
-        with pytest.raises(KeyboardInterrupt):
-            stocked.migrate("vector", letters.create(scale=2.0))
-    begun = [name for name in stocked._engine_table.schema().names if "_new_" in name]
-    assert len(begun) == 2
+    before = stored_columns(stocked)
+    cut_off(stocked, letters.create(scale=2.0))
+    assert len(stored_columns(stocked)) == len(before) + 2
     stocked.migrate("vector", letters.create(scale=3.0))
-    assert [n for n in stocked._engine_table.schema().names if "_new_" in n] == []
+    assert len(stored_columns(stocked)) == len(before) + 2  # The old vectors are kept.
+    stocked.migrate("vector", letters.create(scale=4.0), keep_old=False)
+    assert len(stored_columns(stocked)) == len(before)
     assert stocked.verify().ok
+
+
+def test_without_the_old_vectors_there_is_no_way_back(stocked: embow.Table, letters: Any) -> None:
+    """``keep_old=False`` drops them, those of an earlier migration too."""
+    stocked.migrate("vector", letters.create(scale=2.0))
+    stocked.migrate("vector", letters.create(scale=3.0), keep_old=False)
+    with pytest.raises(SchemaError, match="no earlier vectors"):
+        stocked.rollback("vector")
+
+
+def test_going_back_to_a_model_takes_up_its_vectors(stocked: embow.Table, letters: Any) -> None:
+    """Migrating to the model from before the last migration embeds nothing anew."""
+    stocked.migrate("vector", letters.create(scale=2.0))
+    stocked.migrate("vector", letters.create(scale=3.0))
+    letters.sent.clear()
+    report = stocked.migrate("vector", letters.create(scale=2.0))
+    assert report.embedded == 0
+    assert stocked.verify().ok
+    stocked.rollback("vector")
+    assert max(stocked.search("plum").limit(1).to_list()[0]["vector"]) == 3.0

@@ -24,8 +24,8 @@ from embow.engines.contract import (
 from embow.errors import DataError
 from embow.pipeline import EmbeddedBatch, EmbedJob, PipelineOptions, content_hashes
 from embow.pipeline.types import SourceRows
-from embow.table.columns import HASH_TYPE, hash_column
 from embow.table.incoming.vectors import validity, vector_array
+from embow.table.names import HASH_TYPE, hash_column
 from embow.table.truth.sample import SAME_MODEL, Sample
 from embow.table.writing.staging import Writer, chunks, stored_rows
 
@@ -67,7 +67,11 @@ class Backfill:
             return None
         if not self._columns:
             self._columns = self._written(snapshot)
-        return Change(snapshot.base, add=self._columns)
+        columns = self.writer.handle.columns(snapshot)
+        first = columns.visible.field(0)
+        # The list of columns, which goes without saying no more: the new one is not to be seen yet.
+        listed = columns.column_entries(first.name, columns.physical(first.name), first.nullable)
+        return Change(snapshot.base, add=self._columns, metadata=listed)
 
     def discard(self) -> None:
         """Remove columns that were written and not committed."""

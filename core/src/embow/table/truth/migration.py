@@ -24,10 +24,11 @@ from embow.errors import (
 )
 from embow.pipeline import AddReport, EmbedJob, Estimate
 from embow.pipeline.types import SourceRows
-from embow.table.columns import HIDDEN_PREFIX, Columns, Previous, hash_column, new_column
+from embow.table.columns import Columns, Previous
 from embow.table.handle import Handle
 from embow.table.identity import describe
 from embow.table.incoming.conform import check_columns
+from embow.table.names import HIDDEN_PREFIX, hash_column, new_column
 from embow.table.truth.backfill import Backfill, has_null
 from embow.table.truth.sample import SAME_MODEL, Sample
 from embow.table.writing.staging import Writer, keeping_rows
@@ -59,7 +60,7 @@ class _NewModel:
         """Return the column as it will be: of the former one's number type and nullability."""
         if self.vector not in columns.visible.names:
             return pa.field(self.vector, pa.list_(pa.float32(), self.function.ndims()))
-        former = columns.visible.field(self.vector)
+        former: pa.Field = columns.visible.field(self.vector)
         return former.with_type(pa.list_(former.type.value_type, self.function.ndims()))
 
     def switch(self, snapshot: Snapshot, columns: Columns) -> Change:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from embow.embeddings import EmbeddingFunction
 from embow.engines.contract import RowIds, ScanQuery, Snapshot, row_ids_of
 from embow.pipeline import Pipeline, PipelineOptions, content_hashes
-from embow.table.columns import hash_column
 from embow.table.incoming.vectors import validity, vector_values
+from embow.table.names import hash_column
 
 SAME_MODEL = 0.999
 """Least cosine similarity of two embeddings of one input by one model."""

@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embow.embeddings import Binding
-from embow.errors import DataError, PluginError
+from embow.errors import DataError, EmbowError, PluginError, UntrustedError
 from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob, FailedRow, PipelineOptions
 from embow.pipeline.types import SourceRows
-from embow.table.columns import HASH_TYPE, HIDDEN_PREFIX, Columns
+from embow.table.columns import Columns
 from embow.table.handle import Context
 from embow.table.incoming.conform import Conformer
 from embow.table.incoming.inputs import iter_batches
@@ -31,6 +31,7 @@ from embow.table.incoming.vectors import (
     vector_array,
     vector_values,
 )
+from embow.table.names import HASH_TYPE, HIDDEN_PREFIX
 
 CARRIED = f"{HIDDEN_PREFIX}_carried"
 """Struct of the hidden columns of stored rows that are written again."""
@@ -68,7 +69,7 @@ class Ingest:
     def embedded(self, rows: Iterable[SourceRows], report: AddReport) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of rows that fit the visible schema already."""
         jobs, missing = self._jobs()
-        rows = _with_providers(rows, missing)
+        rows = _with_functions(rows, missing)
         if not jobs:
             for given in rows:
                 yield assemble(self.columns, given.batch, {})
@@ -81,14 +82,14 @@ class Ingest:
                 if batch.num_rows:
                     yield batch
 
-    def _jobs(self) -> tuple[list[EmbedJob], list[tuple[Binding, PluginError]]]:
-        """Return the jobs of the bindings whose provider is there, and the other bindings."""
+    def _jobs(self) -> tuple[list[EmbedJob], list[tuple[Binding, EmbowError]]]:
+        """Return the jobs of the bindings whose function can be had, and the other bindings."""
         jobs: list[EmbedJob] = []
-        missing: list[tuple[Binding, PluginError]] = []
+        missing: list[tuple[Binding, EmbowError]] = []
         for binding in self.columns.bindings:
             try:
                 jobs.append(self.context.job(self.columns, binding))
-            except PluginError as exc:
+            except (PluginError, UntrustedError) as exc:
                 missing.append((binding, exc))
         return jobs, missing
 
@@ -223,10 +224,10 @@ def _fit(batches: Iterable[pa.RecordBatch], conformer: Conformer) -> Iterator[pa
         first_row += batch.num_rows
 
 
-def _with_providers(
-    rows: Iterable[SourceRows], missing: Sequence[tuple[Binding, PluginError]]
+def _with_functions(
+    rows: Iterable[SourceRows], missing: Sequence[tuple[Binding, EmbowError]]
 ) -> Iterator[SourceRows]:
-    """Yield the rows, unless one needs a provider that is not there."""
+    """Yield the rows, unless one needs a function that cannot be had."""
     for each in rows:
         for binding, error in missing:
             sources = validity(each.batch.column(binding.source_column))
@@ -247,7 +248,7 @@ def _chosen(
 
 def _differs(before: pa.Array, after: pa.Array) -> NDArray[np.bool_]:
     """Return which values changed; null equals null."""
-    changed = validity(before) != validity(after)
+    changed: NDArray[np.bool_] = validity(before) != validity(after)
     try:
         unequal = pc.not_equal(before, after)
     except pa.ArrowNotImplementedError:

@@ -89,7 +89,7 @@ class MergeInsert:
     """
 
     def __init__(
-        self, handle: Handle, on: Sequence[str], remember: Callable[[AddReport], None]
+        self, handle: Handle, on: Sequence[str], remember: Callable[[AddReport], object]
     ) -> None:
         schema = handle.look().visible
         check_columns(on, schema.names)

@@ -26,8 +26,8 @@ from embow.engines.contract import (
 )
 from embow.errors import TableExistsError, TableNotFoundError
 from embow.pipeline import FailedRow
-from embow.table.columns import HIDDEN_PREFIX, physical_name
 from embow.table.handle import Handle
+from embow.table.names import HIDDEN_PREFIX, physical_name
 from embow.table.writing.ingest import Rejected, take_rows
 
 _KEY = pa.field(f"{HIDDEN_PREFIX}_row", pa.binary(16))
