@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,24 +15,25 @@ class Fault:
         name: What is wrong, in a few words.
         file: File below ``core/src/embow``.
         patches: Text as it is (exactly once in the file) and what it becomes.
-        tests: Arguments of pytest; at least one test must fail.
+        tests: The file or class whose tests must notice.
+        words: Which of them, as pytest's ``-k`` takes it; all where it is empty.
     """
 
     name: str
     file: str
-    patches: tuple[tuple[str, str], ...]
-    tests: tuple[str, ...]
+    patches: Sequence[tuple[str, str]]
+    tests: str
+    words: str = ""
 
-    def plant(self, package: Path) -> None:
-        """Change the file in a copy of the package.
+    def planted(self, package: Path) -> str:
+        """Return the file's text with the fault in it.
 
         Raises:
             ValueError: The text to replace is not there exactly once: the code has moved on.
         """
-        path = package / self.file
-        text = path.read_text(encoding="utf-8")
+        text = (package / self.file).read_text(encoding="utf-8")
         for old, new in self.patches:
             if (count := text.count(old)) != 1:
                 raise ValueError(f"{self.name}: {old!r} is {count} times in {self.file}, not once.")
             text = text.replace(old, new)
-        path.write_text(text, encoding="utf-8")
+        return text

@@ -8,7 +8,7 @@ RECORDS = "engines/contract/records.py"
 QUERIES = "engines/contract/queries.py"
 SNAPSHOT = "engines/contract/snapshot.py"
 TABLE = "engines/contract/table.py"
-TESTS = ("tests/engines/test_memory.py",)
+TESTS = "tests/engines/test_memory.py"
 
 FAULTS = (
     Fault(
@@ -16,18 +16,21 @@ FAULTS = (
         RECORDS,
         (("    if wanted not in capabilities:\n", "    if False:\n"),),
         TESTS,
+        "claim",
     ),
     Fault(
         "contract: any name is a physical one",
         QUERIES,
         (("        if not is_physical(name):\n", "        if False:\n"),),
         TESTS,
+        "physical",
     ),
     Fault(
         "contract: a filter forgets the rows asked for",
         SNAPSHOT,
         (("            ids = asked[np.isin(asked, ids)]\n", "            pass\n"),),
         TESTS,
+        "rows_asked_for",
     ),
     Fault(
         "contract: a key with null is found",
@@ -39,12 +42,14 @@ FAULTS = (
             ),
         ),
         TESTS,
+        "nulls",
     ),
     Fault(
         "contract: a conflict is not planned again",
         TABLE,
         (("                if attempt == _TRIES - 1:\n", "                if True:\n"),),
         TESTS,
+        "plan",
     ),
     Fault(
         "contract: a change of nothing is committed",
@@ -56,5 +61,6 @@ FAULTS = (
             ),
         ),
         TESTS,
+        "no_rows or nothing",
     ),
 )

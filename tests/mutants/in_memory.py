@@ -7,7 +7,7 @@ from fault import Fault
 TABLE = "engines/memory/table.py"
 STORE = "engines/memory/store.py"
 SNAPSHOT = "engines/memory/snapshot.py"
-TESTS = ("tests/engines/test_memory.py",)
+TESTS = "tests/engines/test_memory.py"
 
 FAULTS = (
     Fault(
@@ -20,24 +20,28 @@ FAULTS = (
             ),
         ),
         TESTS,
+        "alone",
     ),
     Fault(
         "memory: a merge is not alone for the next one",
         TABLE,
         ((" or change.alone:\n            after", ":\n            after"),),
         TESTS,
+        "alone",
     ),
     Fault(
         "memory: rows staged before a metadata swap come in",
         TABLE,
         (("        store.check(change.base, since=state.shaped)\n", ""),),
         TESTS,
+        "swap",
     ),
     Fault(
         "memory: removed rows need not be there",
         TABLE,
         (("if not np.isin(remove, held).all():", "if False:"),),
         TESTS,
+        "gone",
     ),
     Fault(
         "memory: a token is committed twice",
@@ -50,6 +54,7 @@ FAULTS = (
             ),
         ),
         TESTS,
+        "repeated or again or once",
     ),
     Fault(
         "memory: optimize ignores leases",
@@ -61,6 +66,7 @@ FAULTS = (
             ),
         ),
         TESTS,
+        "leased or lease_counts",
     ),
     Fault(
         "memory: a commit in two steps",
@@ -75,24 +81,28 @@ FAULTS = (
             ),
         ),
         TESTS,
+        "each_commit or half_a_commit or everything_back",
     ),
     Fault(
         "memory: a table made again takes what the old one staged",
         STORE,
         (("if base.table != self.identity:", "if False:"),),
         TESTS,
+        "went or own_token",
     ),
     Fault(
         "memory: a name used again brings old values back",
         STORE,
-        ((" and state.born[each.name] <= version:", ":"),),
+        (("            if state.born[each.name] > version:\n", "            if False:\n"),),
         TESTS,
+        "used_again",
     ),
     Fault(
         "memory: a column that is there is added again",
         TABLE,
         (("    if added.name in state.schema.names:\n", "    if False:\n"),),
         TESTS,
+        "that_is_there",
     ),
     Fault(
         "memory: row ids are given again after a removal",
@@ -105,18 +115,21 @@ FAULTS = (
             ),
         ),
         TESTS,
+        "never_given or goes_on_after",
     ),
     Fault(
         "memory: a tagged version is not kept",
         TABLE,
         (("{latest.version, *store.tags.values()}", "{latest.version}"),),
         TESTS,
+        "tag",
     ),
     Fault(
         "memory: a restore lets rows for the version before in",
         TABLE,
         (("                shaped=now,\n", ""),),
         TESTS,
+        "restore",
     ),
     Fault(
         "memory: a capability is claimed and not kept",
@@ -128,12 +141,14 @@ FAULTS = (
             ),
         ),
         TESTS,
+        "claim",
     ),
     Fault(
         "memory: a capability is kept and not claimed",
         STORE,
         (("        Capability.RESTORE,\n", ""),),
         TESTS,
+        "claim",
     ),
     Fault(
         "memory: equal distances in any order",
@@ -145,17 +160,20 @@ FAULTS = (
             ),
         ),
         TESTS,
+        "row_order or zero_vectors",
     ),
     Fault(
         "memory: a zero vector is at no distance",
         SNAPSHOT,
         (("np.where(norms == 0, 0, products / norms)", "products / norms"),),
         TESTS,
+        "zero_vectors",
     ),
     Fault(
         "memory: a vector with NaN is found",
         SNAPSHOT,
         (("    kept = ~np.isnan(distances)\n", "    kept = np.ones(len(distances), bool)\n"),),
         TESTS,
+        "zero_vectors",
     ),
 )
