@@ -150,7 +150,7 @@ Batch = tuple[pa.RecordBatch, Callable[[], None]]
 """A mapped batch, and what raises `StorageError` if its bytes are not those that were written."""
 
 
-def read_file(path: Path, file: FileRow) -> tuple[pa.Schema, list[Batch]]:
+def read_file(path: Path, file: FileRow, table: str) -> tuple[pa.Schema, list[Batch]]:
     """Map a file and return its schema and batches, none of them read yet.
 
     Raises:
@@ -168,7 +168,7 @@ def read_file(path: Path, file: FileRow) -> tuple[pa.Schema, list[Batch]]:
         whole = pa.memory_map(str(path)).read_buffer()
         checks = list(_CHECK.iter_unpack(file.checks or b""))
         if checks:  # The schema comes first.
-            _verify(path, whole, 0, *checks[0])
+            _verify(path, table, whole, 0, *checks[0])
         reader = pa.ipc.open_stream(whole)
         batches = list(reader)
         for batch in batches:
@@ -179,16 +179,16 @@ def read_file(path: Path, file: FileRow) -> tuple[pa.Schema, list[Batch]]:
         raise StorageError(f"Cannot read {path}: the file is damaged (batches are missing).")
     starts = [end for end, _ in checks]
     return reader.schema, [
-        (batch, partial(_verify, path, whole, start, *check))
+        (batch, partial(_verify, path, table, whole, start, *check))
         for batch, start, check in zip(batches, starts, checks[1:], strict=False)
     ]
 
 
-def _verify(path: Path, whole: pa.Buffer, start: int, end: int, expected: int) -> None:
+def _verify(path: Path, table: str, whole: pa.Buffer, start: int, end: int, expected: int) -> None:
     if zlib.crc32(memoryview(whole)[start:end]) != expected:
         raise StorageError(
-            f"Cannot read {path}: the file is damaged (bytes {start:,} to {end:,} are not those "
-            "that were written). Restore it from a backup."
+            f"Cannot read {path} of table '{table}': the file is damaged (bytes {start:,} to "
+            f"{end:,} are not those that were written). Restore it from a backup."
         )
 
 

@@ -27,6 +27,7 @@ class TableRow:
 
     id: int
     folder: str
+    name: str
     version: int
     epoch: int
     schema_version: int
@@ -134,8 +135,13 @@ def check_name(db: sqlite3.Connection, form: re.Pattern[str], name: object) -> s
     """
     if isinstance(name, str) and form.match(name):
         return name
+    raise not_ours(db, name)
+
+
+def not_ours(db: sqlite3.Connection, name: object) -> StorageError:
+    """Return the error for a catalog that names what embow does not write."""
     catalog = db.execute("PRAGMA database_list").fetchone()[2]
-    raise StorageError(
+    return StorageError(
         f"{catalog} names {name!r} below its data folder, which embow does not write: the file "
         "is damaged or was changed by hand. Restore it from a backup."
     )
@@ -158,7 +164,7 @@ def update_table(db: sqlite3.Connection, row: TableRow) -> None:
     db.execute(
         "UPDATE tables SET version = ?, epoch = ?, schema_version = ?, next_row = ?, "
         "tail_rows = ?, tail_bytes = ?, rows = ?, swept = ?, cleared = ? WHERE id = ?",
-        (*astuple(row)[2:], row.id),
+        (*astuple(row)[3:], row.id),
     )
 
 
