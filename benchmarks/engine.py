@@ -22,7 +22,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pyarrow as pa
 
-from embow.engines.base import EngineOptions, EngineTable, VectorQuery
+from embow.engines.contract import (
+    Change,
+    EngineOptions,
+    EngineTable,
+    Snapshot,
+    VectorQuery,
+)
 from embow.engines.local import LocalEngine
 from embow.engines.predicate import parse_predicate
 
@@ -83,12 +89,12 @@ class Bare:
         return float(sum(block.max() for block in self.blocks))
 
 
-def bench_search(folder: Path, table: EngineTable, dimensions: int, rounds: int) -> None:
+def bench_search(folder: Path, table: Snapshot, dimensions: int, rounds: int) -> None:
     """Print what a search costs beside a bare scan, and with a filter."""
     query = np.random.default_rng(1).standard_normal((1, dimensions), dtype=np.float32)
     query /= np.linalg.norm(query)
     bare = Bare(folder, dimensions)
-    one_percent = parse_predicate(f"id < {table.count_rows() // 100}", table.schema())
+    one_percent = parse_predicate(f"id < {table.count_rows() // 100}", table.schema)
     whole = VectorQuery("vector", query, K, "dot", columns=["id"], with_row_id=True)
     found = table.search(whole)[0]["_rowid"].to_pylist()
     same = "the same rows" if found == bare.search(query[0]) else "OTHER ROWS"
@@ -115,10 +121,17 @@ def bench_search(folder: Path, table: EngineTable, dimensions: int, rounds: int)
     print(f"  100 queries in one call: {many['many'] / seconds['cosine']:.1f} x one query")
 
 
+def append(table: EngineTable, rows: pa.RecordBatch) -> None:
+    """Stage rows and commit them."""
+    with table.snapshot() as snapshot:
+        base = snapshot.base
+    table.commit(Change(base, [table.write([rows], base=base)]))
+
+
 def bench_appends(engine: LocalEngine, rows: pa.RecordBatch) -> None:
     """Print what the thousandth append of one row costs beside the tenth."""
-    table = engine.create_table("small", rows.schema, [], overwrite=True)
-    taken = [cpu(lambda n=n: table.append([rows.slice(n, 1)])) for n in range(1021)]  # type: ignore[misc]
+    table = engine.create_table("small", rows.schema)
+    taken = [cpu(lambda n=n: append(table, rows.slice(n, 1))) for n in range(1021)]  # type: ignore[misc]
     early, late = (statistics.median(taken[at - 10 : at + 20]) for at in (10, 1000))
     print(f"\none-row append: 10th {early * 1e3:.2f} ms, 1000th {late * 1e3:.2f} ms,")
     print(f"  ratio {late / early:.2f} (medians of 30 around each)")
@@ -138,10 +151,11 @@ def bench_bulk(engine: LocalEngine, rows: pa.RecordBatch, folder: Path) -> None:
             old.unlink()
         written.append(path)
 
+    bulk = engine.create_table("bulk", rows.schema)
     seconds = compare(
         5,
         arrow=plain,
-        embow=lambda: engine.create_table("bulk", rows.schema, [rows], overwrite=True),
+        embow=lambda: append(bulk, rows),
     )
     print("\nbulk append, rows per CPU second")
     for name, each in seconds.items():
@@ -173,8 +187,8 @@ def main() -> None:
     try:
         rows = make_rows(arguments.rows, arguments.dimensions)
         engine = LocalEngine(str(folder / "db"), EngineOptions())
-        table = engine.create_table("t", rows.schema, [rows], overwrite=False)
-        bench_search(folder / "db", table, arguments.dimensions, arguments.rounds)
+        with engine.create_table("t", rows.schema, [rows]).snapshot() as snapshot:
+            bench_search(folder / "db", snapshot, arguments.dimensions, arguments.rounds)
         bench_appends(engine, rows)
         bench_bulk(engine, rows, folder)
         bench_lancedb(folder, rows, arguments.rounds)

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -28,8 +29,8 @@ import embow
 DIMS = 384
 SERVER = """
 import sys
-from embow.testing.protocols import OpenAIProtocol
 from embow.testing.server import EmbeddingServer
+from openai_protocol import OpenAIProtocol
 
 with EmbeddingServer(OpenAIProtocol(dims=int(sys.argv[1])), latency=float(sys.argv[2])) as server:
     print(server.url, flush=True)
@@ -76,7 +77,15 @@ def in_child(url: str, rows: int) -> dict[str, float]:
 def serve(latency: float) -> subprocess.Popen[str]:
     """Start the server; its first line is its address."""
     command = [sys.executable, "-c", SERVER, str(DIMS), str(latency)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    support = str(Path(__file__).parents[1] / "tests" / "support")
+    path = os.pathsep.join([support, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
 
 
 def main() -> None:

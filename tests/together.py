@@ -13,6 +13,7 @@ import pytest
 
 from embow.embeddings import EmbeddingFunction, get_registry
 from embow.errors import ProviderNotInstalledError
+from embow.plugins import ProviderSpec
 from embow.plugins.discovery import catalog
 from embow.plugins.known import KNOWN, Known
 from embow.plugins.loader import State
@@ -22,7 +23,7 @@ INSTALLED = {distribution.name for distribution in distributions()}
 
 def state_of(provider: str) -> State:
     """Return the state a provider is listed with."""
-    [listed] = [item for item in catalog().providers if item.id == provider]
+    [listed] = [item for item in catalog().of(ProviderSpec) if item.id == provider]
     return listed.state
 
 

@@ -56,11 +56,11 @@ def test_no_command_prints_every_command(capsys: pytest.CaptureFixture[str]) -> 
     assert main([]) == 0
     out = capsys.readouterr().out
     for command in COMMANDS:
-        assert f"  {command.name} " in out
-        assert command.help in out
+        assert f"  {command.id} " in out
+        assert command.summary in out
 
 
-@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+@pytest.mark.parametrize("command", ["demo", *(command.id for command in COMMANDS)])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each subcommand explains itself."""
     with pytest.raises(SystemExit) as ended:

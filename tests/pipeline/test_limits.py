@@ -20,7 +20,7 @@ from embow.pipeline import AddReport, Pipeline, PipelineOptions
 from embow.pipeline.cachefile import CacheFile
 from embow.pipeline.cancel import Cancellation
 from embow.pipeline.clock import StopWork
-from embow.pipeline.limiter import Bucket, Gate
+from embow.pipeline.limiter import AccountLimiter, Bucket
 from embow.pipeline.settle import REQUEST_ITEMS
 from embow.pipeline.sharedlimits import SharedLimits
 from scripted import FakeClock, embed, job, rows_of, scripted, validity, vectors_of
@@ -109,26 +109,26 @@ def test_a_pause_holds_for_the_next_call_too(caplog):
 
 def test_calls_at_once_are_halved_by_a_refusal_and_grow_back_by_one():
     """Nobody hammers a provider that asked to slow down."""
-    gate, go = Gate("k"), Cancellation()
-    gate.succeeded(None, 0.0)
+    limiter, go = AccountLimiter("k"), Cancellation()
+    limiter.succeeded(None, 0.0)
     for _ in range(8):
-        gate.enter(8, go)
-    gate.failed(Failure(FailureKind.RATE_LIMITED, 2.0), None, 10.0, None)
-    gate.failed(Failure(FailureKind.RATE_LIMITED, 2.0), None, 10.5, None)
+        limiter.enter(8, go)
+    limiter.failed(Failure(FailureKind.RATE_LIMITED, 2.0), None, 10.0, None)
+    limiter.failed(Failure(FailureKind.RATE_LIMITED, 2.0), None, 10.5, None)
     for _ in range(8):
-        gate.leave()
-    assert places(gate) == 4
-    gate.succeeded(None, 13.0)
-    assert places(gate) == 5
+        limiter.leave()
+    assert places(limiter) == 4
+    limiter.succeeded(None, 13.0)
+    assert places(limiter) == 5
 
 
-def places(gate: Gate) -> int:
-    """Return how many calls the gate lets in at once, leaving it as it was."""
+def places(limiter: AccountLimiter) -> int:
+    """Return how many calls the limiter lets in at once, leaving it as it was."""
     stop, entered = Cancellation(), []
 
     def enter():
         try:
-            gate.enter(8, stop)
+            limiter.enter(8, stop)
             entered.append(True)
         except StopWork:
             pass
@@ -136,14 +136,14 @@ def places(gate: Gate) -> int:
     threads = [threading.Thread(target=enter) for _ in range(8)]
     for thread in threads:
         thread.start()
-    while gate._running < min(8, gate._ceiling):
+    while limiter._running < min(8, limiter._ceiling):
         time.sleep(0)
     stop.set()
-    gate.wake()
+    limiter.wake()
     for thread in threads:
         thread.join()
     for _ in entered:
-        gate.leave()
+        limiter.leave()
     return len(entered)
 
 

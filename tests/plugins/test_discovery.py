@@ -72,7 +72,7 @@ def test_provider_embeds(site: Path) -> None:
         (plugin_returning("None"), "embow_providers() returned None"),
         (plugin_returning("['openai']"), "embow_providers() returned str, not ProviderSpec"),
         (plugin_returning("[ProviderSpec(id='A B', target='a:B')]"), "must be lower-case"),
-        (plugin_returning("[ProviderSpec(id='bad', target='a.B')]"), "package.module:ClassName"),
+        (plugin_returning("[ProviderSpec(id='bad', target='a.B')]"), "package.module:name"),
         ("x = 1", "implements no hook"),
     ],
 )
@@ -201,8 +201,9 @@ def test_disabled_plugin_is_not_imported(site: Path) -> None:
 def test_local_engine_cannot_be_disabled(site: Path) -> None:
     """Switching all plugins off leaves the core's own engine."""
     code = """
-        from embow.plugins import discovery
-        answer = [[e.id, e.state] for e in discovery.catalog().engines if e.id == "local"]
+        from embow.plugins import EngineSpec, discovery
+        engines = discovery.catalog().of(EngineSpec)
+        answer = [[e.id, e.state] for e in engines if e.id == "local"]
     """
     assert evaluate(site, code, {"EMBOW_DISABLE_PLUGINS": "*"}) == [["local", "ready"]]
 
@@ -292,6 +293,37 @@ def test_observers_of_a_broken_neighbour_are_kept(site: Path) -> None:
     install(site, "embow-watch", {"watch_plugin": module}, {"watch": "watch_plugin"})
     code = "from embow.plugins import discovery\nanswer = print in discovery.observers()"
     assert evaluate(site, code) is True
+
+
+def test_a_plugin_offers_things_of_every_kind(tmp_path: Path) -> None:
+    """Each kind has a hook; what it offers is listed and found by name or alias."""
+    module = """
+        from embow.plugins import LoaderSpec, RerankerSpec, hookimpl
+
+        @hookimpl
+        def embow_loaders():
+            return [LoaderSpec(id="pdf", target="a:B", suffixes=(".pdf",))]
+
+        @hookimpl
+        def embow_rerankers():
+            return [RerankerSpec(id="rank", target="a:B", aliases=("order",))]
+    """
+    install(tmp_path, "embow-many", {"many_plugin": module}, {"many": "many_plugin"})
+    code = """
+        from embow.plugins import LoaderSpec, RerankerSpec, discovery
+        catalog = discovery.catalog()
+        answer = [
+            catalog.of(LoaderSpec)[0].spec.suffixes,
+            catalog.find(RerankerSpec, "order").id,
+            discovery.find(RerankerSpec, "order").state,
+        ]
+        try:
+            discovery.find(RerankerSpec, "rnk")
+        except KeyError as exc:
+            answer.append(str(exc))
+    """
+    sentence = "No reranker named 'rnk'. Did you mean 'rank'? Installed: rank."
+    assert evaluate(tmp_path, code) == [[".pdf"], "rank", "ready", sentence]
 
 
 def test_plugin_installed_later_is_found(tmp_path: Path) -> None:

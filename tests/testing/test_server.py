@@ -10,9 +10,9 @@ import pytest
 
 from embow.testing import faults
 from embow.testing.faults import Fault
-from embow.testing.protocols import OpenAIProtocol
 from embow.testing.server import EmbeddingServer
 from embow.testing.vectors import embed_values, text_vector
+from openai_protocol import OpenAIProtocol
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 import embow
 from embow import media
 from embow.errors import BadInputError, ConfigurationError
-from embow.plugins import discovery
+from embow.plugins import ProviderSpec, discovery
 from embow_imagebind import ImageBindEmbeddings
 
 Make = dict[str, Callable[..., bytes]]
@@ -132,7 +132,7 @@ def test_weights_count_by_content(settings: dict[str, Any], tmp_path: Path) -> N
 
 def test_the_licence_is_listed() -> None:
     """The listing says that use is restricted."""
-    listed = discovery.catalog().provider("imagebind")
+    listed = discovery.catalog().find(ProviderSpec, "imagebind")
     assert listed is not None
     assert listed.spec is not None
     assert "non-commercial" in (listed.spec.licence or "")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from embow.testing.protocols import OpenAIProtocol
 from embow.testing.server import EmbeddingServer
 from embow_openai import OpenAIEmbeddings
+from openai_protocol import OpenAIProtocol
 
 VARIABLES = (
     "OPENAI_API_KEY",

@@ -9,10 +9,10 @@ import pytest
 from embow.embeddings.types import CallRecord, RateStatus, set_current_call
 from embow.errors import BadOutputError, ConfigurationError
 from embow.testing import faults
-from embow.testing.protocols import OpenAIProtocol
 from embow.testing.server import EmbeddingServer
 from embow.testing.vectors import embed_values
 from embow_openai import OpenAIEmbeddings, wire
+from openai_protocol import OpenAIProtocol
 
 
 def test_vectors_come_back_in_order_as_float32(make):

@@ -15,8 +15,8 @@ import embow
 from embow.embeddings import get_registry
 from embow.errors import ProviderNotInstalledError
 from embow.pydantic import LanceModel, Vector
-from embow.testing.protocols import OpenAIProtocol
 from embow.testing.server import EmbeddingServer
+from openai_protocol import OpenAIProtocol
 
 FACTS = [
     "Run a command in a shell and return what it printed.",

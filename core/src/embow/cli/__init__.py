@@ -1,33 +1,38 @@
-"""The ``embow`` command. Each subcommand is a module of its own, imported when it is used."""
+"""The ``embow`` command. What a subcommand does is imported when it is used.
+
+Plugins add commands of their own; none of them can take the place of one of these.
+"""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import embow
 from embow.cli.text import columns
 from embow.errors import EmbowError
-
-
-class Command(NamedTuple):
-    """One subcommand: its module has ``add_parser(subparsers)`` and ``run(args) -> int``."""
-
-    name: str
-    module: str
-    help: str
-
+from embow.plugins import CommandSpec, discovery
 
 COMMANDS = (
-    Command("demo", "embow.cli.demo", "search the Python standard library by meaning"),
-    Command("providers", "embow.cli.providers", "list embedding providers and their state"),
-    Command("provider", "embow.cli.provider", "show the settings of one provider"),
-    Command("new-plugin", "embow.cli.new_plugin", "start a distribution for a provider"),
+    CommandSpec(
+        id="providers",
+        target="embow.cli.providers:add_arguments",
+        summary="list embedding providers and their state",
+    ),
+    CommandSpec(
+        id="provider",
+        target="embow.cli.provider:add_arguments",
+        summary="show the settings of one provider",
+    ),
+    CommandSpec(
+        id="new-plugin",
+        target="embow.cli.new_plugin:add_arguments",
+        summary="start a distribution for a provider",
+    ),
 )
+_OWN = {command.id: command for command in COMMANDS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,14 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: With 2 where the arguments are wrong, with 0 after help or the version.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = build_parser(arguments[:1])
-    parsed = parser.parse_args(arguments)
-    command = next((c for c in COMMANDS if c.name == parsed.command), None)
-    if command is None:
-        parser.print_help()
-        return 0
     try:
-        status: int = importlib.import_module(command.module).run(parsed)
+        parser = build_parser("".join(arguments[:1]))
+        parsed = parser.parse_args(arguments)
+        if parsed.command is None:
+            parser.print_help()
+            return 0
+        status: int = parsed.run(parsed)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -58,29 +62,50 @@ def main(argv: Sequence[str] | None = None) -> int:
         _discard_output()
         return 0
     except (EmbowError, OSError) as exc:
-        print(f"embow {command.name}: {exc}", file=sys.stderr)
+        print(f"embow {arguments[0]}: {exc}", file=sys.stderr)
         return 1
     return status
 
 
-def build_parser(wanted: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """Return the parser, complete for the subcommands in ``wanted`` only."""
+def build_parser(wanted: str = "") -> argparse.ArgumentParser:
+    """Return the parser, complete for the subcommand ``wanted`` only.
+
+    Raises:
+        PluginError: The command is a plugin's that cannot be used.
+    """
+    summaries = _summaries(wanted)
     parser = argparse.ArgumentParser(
         prog="embow",
         description="Embeddings as part of a table's schema.",
-        epilog="\n".join(["commands:", *columns([(f"  {c.name}", c.help) for c in COMMANDS])]),
+        epilog="\n".join(["commands:", *columns([(f"  {n}", s) for n, s in summaries.items()])]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"embow {embow.__version__}")
     subparsers = parser.add_subparsers(
         dest="command", metavar="COMMAND", help="what to do; embow COMMAND -h says more"
     )
-    for command in COMMANDS:
-        if command.name in wanted:
-            importlib.import_module(command.module).add_parser(subparsers)
-        else:
-            subparsers.add_parser(command.name)
+    for name in summaries:
+        subparser = subparsers.add_parser(name)
+        if name == wanted:
+            discovery.load_target(_spec(name))(subparser)
     return parser
+
+
+def _summaries(wanted: str) -> Mapping[str, str]:
+    """Return a line on each command; plugins are asked only where ``wanted`` is none of ours."""
+    own = {command.id: command.summary for command in COMMANDS}
+    if wanted in own:
+        return own
+    added = {item.id: item.summary for item in discovery.catalog().of(CommandSpec)}
+    return added | own
+
+
+def _spec(name: str) -> CommandSpec:
+    if name in _OWN:
+        return _OWN[name]
+    spec = discovery.find(CommandSpec, name).spec
+    assert spec is not None, "what can be imported has a spec"
+    return spec
 
 
 def _discard_output() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 from string import Template
-from typing import Any
 
 from packaging.version import Version
 
@@ -21,15 +20,12 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 _SUFFIX = ".tmpl"
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the ``new-plugin`` command to the parser of ``embow``."""
-    parser = subparsers.add_parser(
-        "new-plugin",
-        help="start a distribution for a provider",
-        description=(
-            "Write a complete, installable distribution embow-NAME with a working provider and "
-            "its tests."
-        ),
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Complete the parser of ``embow new-plugin``."""
+    parser.set_defaults(run=run)
+    parser.description = (
+        "Write a complete, installable distribution embow-NAME with a working provider and its "
+        "tests."
     )
     parser.add_argument("name", help="provider id: lower-case words joined by '-', such as acme")
     parser.add_argument(

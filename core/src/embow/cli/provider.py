@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
 from embow.cli.text import GAP, columns, terminal_width, wrapped
 from embow.embeddings.describe import Setting, describe_settings
 from embow.embeddings.registry import get_registry
 from embow.errors import PluginError
-from embow.plugins import discovery
+from embow.plugins import ProviderSpec, discovery
 from embow.plugins.listing import ListedProvider
 from embow.plugins.loader import State
 
@@ -21,13 +20,10 @@ _KINDS = (
 )
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the ``provider`` command to the parser of ``embow``."""
-    parser = subparsers.add_parser(
-        "provider",
-        help="show the settings of one provider",
-        description="Show what a provider is, what it needs and which settings it takes.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Complete the parser of ``embow provider``."""
+    parser.set_defaults(run=run)
+    parser.description = "Show what a provider is, what it needs and which settings it takes."
     parser.add_argument("name", help="provider id, such as openai")
 
 
@@ -37,11 +33,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ProviderNotFoundError: Nothing is known under that name.
     """
-    listed = discovery.catalog().provider(args.name)
+    listed = discovery.catalog().find(ProviderSpec, args.name)
     if listed is None:
-        discovery.find_provider(args.name)
-        listed = discovery.catalog().provider(args.name)
-    assert listed is not None, "find_provider raises where there is none"
+        listed = discovery.find(ProviderSpec, args.name)
     width = terminal_width()
     print("\n".join(overview(listed, width)))
     if listed.state not in (State.READY, State.NEEDS_SDK):

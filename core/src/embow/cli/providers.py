@@ -8,29 +8,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from embow.cli.text import GAP, columns, terminal_width, wrapped
-from embow.plugins import discovery, hints
+from embow.plugins import ProviderSpec, discovery, hints
 from embow.plugins.listing import ListedProvider
 from embow.plugins.loader import State
 
 _HEADER = ("PROVIDER", "STATE", "DISTRIBUTION")
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the ``providers`` command to the parser of ``embow``."""
-    parser = subparsers.add_parser(
-        "providers",
-        help="list embedding providers and their state",
-        description=(
-            "List the embedding providers that are installed and those that could be. "
-            "Nothing heavy is imported."
-        ),
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Complete the parser of ``embow providers``."""
+    parser.set_defaults(run=run)
+    parser.description = (
+        "List the embedding providers that are installed and those that could be. "
+        "Nothing heavy is imported."
     )
     parser.add_argument("--json", action="store_true", help="print one JSON array instead")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the list. Returns the exit status."""
-    listed = discovery.catalog().providers
+    listed = discovery.catalog().of(ProviderSpec)
     if args.json:
         print(json.dumps([as_json(item) for item in listed], indent=2))
     else:

@@ -10,6 +10,7 @@ from embow.errors import PluginBrokenError, ProviderConflictError
 from embow.plugins import discovery
 from embow.plugins.listing import Listed, ListedProvider
 from embow.plugins.loader import State
+from embow.plugins.specs import ProviderSpec
 
 
 @dataclass(slots=True)
@@ -35,11 +36,11 @@ class Classes:
         with self.lock:
             if name in self.registered:
                 return self.registered[name]
-        return _load(discovery.find_provider(name))
+        return _load(discovery.find(ProviderSpec, name))
 
     def providers(self) -> list[ListedProvider]:
         """Return every provider, with its state, sorted by name. Imports none of them."""
-        listed = {item.id: item for item in discovery.catalog().providers}
+        listed = {item.id: item for item in discovery.catalog().of(ProviderSpec)}
         with self.lock:
             own = {name: _describe_own(name, cls) for name, cls in self.registered.items()}
         return sorted((listed | own).values(), key=lambda item: item.id)
@@ -76,7 +77,7 @@ def _load(listed: ListedProvider) -> type[EmbeddingFunction]:
     spec = listed.spec
     assert spec is not None, "a provider that can be imported has a spec"
     cls = discovery.load_target(spec)
-    if not issubclass(cls, EmbeddingFunction):
+    if not (isinstance(cls, type) and issubclass(cls, EmbeddingFunction)):
         raise PluginBrokenError(
             f"Provider {spec.id!r} of {listed.distribution} cannot be used: {spec.target!r} is "
             "not an EmbeddingFunction."
@@ -88,7 +89,7 @@ def _load(listed: ListedProvider) -> type[EmbeddingFunction]:
 
 def _plugin_owner(name: str, cls: type[EmbeddingFunction]) -> str | None:
     """Return the distribution whose usable plugin has the name, unless it names this class."""
-    listed = discovery.catalog().provider(name)
+    listed = discovery.catalog().find(ProviderSpec, name)
     if listed is None or listed.spec is None or listed.state is State.DISABLED:
         return None
     if listed.spec.target == f"{cls.__module__}:{cls.__qualname__}":

@@ -10,6 +10,7 @@ from embow.embeddings.functions import FUNCTIONS
 from embow.embeddings.provider import Provider
 from embow.errors import ConfigurationError, SchemaError
 from embow.plugins import discovery
+from embow.plugins.specs import ProviderSpec
 
 _TEXTS = ("fingerprint", "distribution", "version", "target")
 _OPTIONAL = ("ndims", "identity", *_TEXTS)
@@ -109,7 +110,7 @@ def make_record(
 
 
 def _home_of(name: str, target: str) -> tuple[str | None, str | None]:
-    listed = discovery.catalog().provider(name)
+    listed = discovery.catalog().find(ProviderSpec, name)
     if listed is None or listed.spec is None or listed.spec.target != target:
         return None, None
     return listed.distribution, listed.version

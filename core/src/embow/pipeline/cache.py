@@ -110,6 +110,35 @@ class EmbeddingCache:
             self._file.run(lambda db: _put(db, space, digests, vectors, self._size), None)
 
 
+class CachedVectors:
+    """What the cache holds for one function in one role; nothing where there is no cache.
+
+    Args:
+        cache: Where vectors are kept, if they are.
+        function: What makes them.
+        role: What it makes them of.
+        ndims: Their length.
+    """
+
+    def __init__(
+        self, cache: EmbeddingCache | None, function: EmbeddingFunction, role: Role, ndims: int
+    ) -> None:
+        self._cache = cache
+        self._space = space_of(function, role) if cache is not None else b""
+        self._ndims = ndims
+
+    def get(self, digests: list[bytes]) -> tuple[list[int], Vectors]:
+        """Return which of the digests are known, and their vectors in the same order."""
+        if self._cache is None:
+            return [], np.empty((0, self._ndims), dtype=np.float32)
+        return self._cache.get(self._space, digests, self._ndims)
+
+    def put(self, digests: list[bytes], vectors: Vectors) -> None:
+        """Keep vectors, shape ``(len(digests), ndims)``."""
+        if self._cache is not None:
+            self._cache.put(self._space, digests, vectors)
+
+
 def _keys(space: bytes, digests: bytes) -> NDArray[np.int64]:
     """Return an integer for each digest. Two may meet; the full digest in the chunk decides."""
     halves = np.frombuffer(digests, dtype="<i8").reshape(-1, 2)[:, 0]

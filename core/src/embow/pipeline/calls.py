@@ -1,4 +1,4 @@
-"""One provider call: through the gate, again where it may pass, its answer checked."""
+"""One provider call: through the limiter, again where it may pass, its answer checked."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from embow.embeddings.types import CallRecord, Failure, FailureKind, set_current
 from embow.errors import BadOutputError
 from embow.pipeline.cancel import Cancellation
 from embow.pipeline.clock import Clock
-from embow.pipeline.limiter import Gate, gate_of
+from embow.pipeline.limiter import AccountLimiter, limiter_of
 from embow.pipeline.sharedlimits import SharedLimits
-from embow.pipeline.tally import Tally
 from embow.pipeline.types import RequestEvent
+from embow.pipeline.usage import UsageCounter
 
 if TYPE_CHECKING:
     from embow.embeddings.base import EmbeddingFunction
@@ -30,13 +30,13 @@ Observer = Callable[[RequestEvent], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class CallContext:
     """What all calls of one pipeline run share.
 
     Attributes:
         clock: Time and waiting.
         cancelled: Set when no further call may start.
-        tally: Where requests and tokens are counted.
+        usage: Where requests and tokens are counted.
         observers: Told of each request.
         shared: Limits shared with other processes, where there is a cache file.
         deadline: Seconds one call may keep retrying.
@@ -44,7 +44,7 @@ class Surroundings:
 
     clock: Clock
     cancelled: Cancellation
-    tally: Tally
+    usage: UsageCounter
     observers: Sequence[Observer]
     shared: SharedLimits | None
     deadline: float
@@ -58,18 +58,18 @@ class Caller:
         function: EmbeddingFunction,
         role: Role,
         ndims: int,
-        around: Surroundings,
+        context: CallContext,
         at_once: int | None = None,
     ) -> None:
         self.function = function
         self.role: Role = role
         self.ndims = ndims
         self.limits = function.limits()
-        self.gate: Gate = gate_of(function)
+        self.limiter: AccountLimiter = limiter_of(function)
         # Only calls that leave the machine have limits to share with other processes.
-        self.shared = around.shared if function.remote else None
+        self.shared = context.shared if function.remote else None
         self.at_once = self._concurrency(at_once)
-        self.around = around
+        self.context = context
         # Vectors of another length are wrong for every input: no halving will find the one.
         self.wrong_length = False
         document = role == "document"
@@ -81,6 +81,23 @@ class Caller:
         allowed = max(1, self.limits.max_concurrency)
         return allowed if asked is None or allowed == 1 else max(1, asked)
 
+    @property
+    def clock(self) -> Clock:
+        """Time, as the calls see it."""
+        return self.context.clock
+
+    def await_turn(self) -> None:
+        """Wait until a call could start.
+
+        Raises:
+            StopWork: The run was cancelled.
+        """
+        self.limiter.await_turn(self.at_once, self.context.cancelled)
+
+    def wake(self) -> None:
+        """Have calls that wait for their turn see that the run was cancelled."""
+        self.limiter.wake()
+
     def call(self, values: list[Any], tokens: int) -> Vectors:
         """Return one vector for each value, shape ``(len(values), ndims)``.
 
@@ -91,19 +108,19 @@ class Caller:
             BudgetExceededError: The call is not covered.
             StopWork: The run was cancelled.
         """
-        around = self.around
-        held = around.tally.hold(tokens)
+        context = self.context
+        held = context.usage.hold(tokens)
         one = _OneCall(self, values, tokens)
         policy = RetryPolicy(
             max_retries=self.function.max_retries,
-            deadline=around.deadline,
-            clock=around.clock.monotonic,
-            sleep=lambda seconds: around.clock.wait(seconds, around.cancelled),
+            deadline=context.deadline,
+            clock=context.clock.monotonic,
+            sleep=lambda seconds: context.clock.wait(seconds, context.cancelled),
         )
         try:
             return attempt_call(self.function, one.attempt, policy)
         finally:
-            around.tally.release(held)
+            context.usage.release(held)
 
     def checked(self, answer: Any, count: int) -> Vectors:
         """Return an answer as float32 of shape ``(count, ndims)``.
@@ -144,31 +161,31 @@ class _OneCall:
         self._sent = False
 
     def attempt(self, number: int) -> Vectors:
-        caller, around = self._caller, self._caller.around
+        caller, context = self._caller, self._caller.context
         self._number, self._sent, self._record = number, False, CallRecord()
-        caller.gate.enter(caller.at_once, around.cancelled)
+        caller.limiter.enter(caller.at_once, context.cancelled)
         try:
-            caller.gate.admit(
+            caller.limiter.admit(
                 self._tokens,
                 caller.limits,
-                around.clock,
-                around.cancelled,
-                around.deadline,
+                context.clock,
+                context.cancelled,
+                context.deadline,
                 caller.shared,
             )
             vectors = self._send()
-            caller.gate.succeeded(self._record.rate, around.clock.time())
+            caller.limiter.succeeded(self._record.rate, context.clock.time())
         except Exception as error:
             self._failed(caller.function.classify(error))
             raise
         finally:
-            caller.gate.leave()
-        around.tally.spent(self._tokens, self._record.tokens)
+            caller.limiter.leave()
+        context.usage.spent(self._tokens, self._record.tokens)
         self._tell("ok")
         return vectors
 
     def _send(self) -> Vectors:
-        caller, clock = self._caller, self._caller.around.clock
+        caller, clock = self._caller, self._caller.context.clock
         self._sent = True
         started = clock.monotonic()
         set_current_call(self._record)
@@ -177,21 +194,21 @@ class _OneCall:
         finally:
             set_current_call(None)
             self._seconds = clock.monotonic() - started
-            caller.around.tally.attempt(max(1, self._record.requests))
+            caller.context.usage.attempt(max(1, self._record.requests))
 
     def _failed(self, failure: Failure) -> None:
-        """Tell the gate and the observers of a failed attempt, while the place is still held."""
+        """Tell the limiter and the observers of a failed attempt, while the place is still held."""
         if not self._sent:
-            return  # the wait for the gate was too long: nothing was asked of the provider
-        caller, around = self._caller, self._caller.around
+            return  # the wait for the limiter was too long: nothing was asked of the provider
+        caller, context = self._caller, self._caller.context
         if failure.kind.fatal or caller.wrong_length:
-            around.cancelled.set()  # before the next in line is let in to fail in the same way
-        caller.gate.failed(failure, self._record.rate, around.clock.time(), caller.shared)
+            context.cancelled.set()  # before the next in line is let in to fail in the same way
+        caller.limiter.failed(failure, self._record.rate, context.clock.time(), caller.shared)
         self._tell(kind_name(failure.kind))
 
     def _tell(self, outcome: str) -> None:
         caller = self._caller
-        if not caller.around.observers:
+        if not caller.context.observers:
             return
         reported = self._record.tokens
         event = RequestEvent(
@@ -206,7 +223,7 @@ class _OneCall:
             ndims=caller.ndims,
             server=_server(caller.function),
         )
-        for observer in caller.around.observers:
+        for observer in caller.context.observers:
             try:
                 observer(event)
             except Exception:

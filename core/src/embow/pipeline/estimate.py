@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embow.pipeline.lane import estimate_tokens
 from embow.pipeline.requests import Queue, Request
 from embow.pipeline.settle import Settler
 from embow.pipeline.sources import Source
 from embow.pipeline.types import EmbedJob, Estimate, SourceRows
+from embow.pipeline.workers import estimate_tokens
 
-if TYPE_CHECKING:
-    from embow.pipeline.cache import EmbeddingCache
-
-Plan = tuple[list[EmbedJob], Settler, "EmbeddingCache | None"]
+Plan = tuple[list[EmbedJob], Settler]
 
 
 class _Count:
     """Counts the inputs of one function."""
 
     def __init__(self, plan: Plan) -> None:
-        self.jobs, self._settler, self._cache = plan
+        self.jobs, self._settler = plan
         self._seen: set[bytes] = set()
         self._queue = Queue()
         self.inputs = self.cached = self.tokens = self.requests = 0
@@ -38,10 +34,7 @@ class _Count:
         new = {source.digests[row]: row for row in rows if source.digests[row] not in self._seen}
         self._seen.update(new)
         digests = list(new)
-        known: set[int] = set()
-        if self._cache is not None:
-            found, _ = self._cache.get(self._settler.space, digests, self._settler.caller.ndims)
-            known = set(found)
+        known = set(self._settler.cached.get(digests)[0])
         self.cached += len(known)
         self._send([row for at, row in enumerate(new.values()) if at not in known], source)
 

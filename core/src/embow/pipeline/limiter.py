@@ -1,59 +1,27 @@
-"""One gate for each provider account: how many calls at once, how many a minute, and when.
+"""One limiter for each provider account: how many calls at once, how many a minute, and when.
 
-All threads and event loops of the process share the gate of a (provider, model, account); processes
-that share a cache file share the part of it kept there.
+All threads and event loops of the process share the limiter of a (provider, model, account);
+processes that share a cache file share the part of it kept there.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from embow.embeddings.types import Failure, FailureKind, Limits, RateStatus
 from embow.errors import RateLimitError
+from embow.pipeline.buckets import Bucket, declared_buckets, take_all
 from embow.pipeline.cancel import Cancellation
 from embow.pipeline.clock import Clock, StopWork
+from embow.pipeline.sharedlimits import SharedLimits
 
 if TYPE_CHECKING:
     from embow.embeddings.base import EmbeddingFunction
-    from embow.pipeline.sharedlimits import SharedLimits
-
-BURST = 0.1
-"""Part of a minute's allowance that may be used at once. The rest flows in evenly, so that no
-window of 60 seconds ever holds more than the allowance."""
 
 
-@dataclass(slots=True)
-class Bucket:
-    """A token bucket: holds ``capacity``, fills by ``rate`` a second."""
-
-    capacity: float
-    rate: float
-    level: float
-    at: float
-
-    @classmethod
-    def per_minute(cls, allowance: float, now: float) -> Bucket:
-        """Return a full bucket that lets at most ``allowance`` through in any minute."""
-        burst = max(1.0, allowance * BURST)
-        return cls(burst, max(allowance - burst, allowance * 0.5) / 60, burst, now)
-
-    def wait_for(self, amount: float, now: float) -> float:
-        """Return the seconds until ``amount`` may pass, or for more than fits a full bucket."""
-        self.level = min(self.capacity, self.level + self.rate * max(0.0, now - self.at))
-        self.at = now
-        missing = min(amount, self.capacity) - self.level
-        # Rounding must not make a full bucket look short of the last drop.
-        return missing / self.rate if missing > 1e-9 * self.capacity else 0.0
-
-    def take(self, amount: float) -> None:
-        """Take ``amount``; the level may fall below zero and is then paid back by waiting."""
-        self.level -= amount
-
-
-class Gate:
+class AccountLimiter:
     """What is known of one provider account, shared by everyone who calls it.
 
     Until one call has succeeded only one is let through, so that a wrong key costs one request.
@@ -247,35 +215,13 @@ def _learn(
     return Bucket(float(limit), rate, level, now)
 
 
-def declared_buckets(limits: Limits, now: float) -> list[Bucket]:
-    """Return full buckets for the declared requests and tokens a minute, in this order."""
-    return [
-        Bucket.per_minute(limits.requests_per_minute or math.inf, now)
-        if limits.requests_per_minute
-        else Bucket(math.inf, 1.0, math.inf, now),
-        Bucket.per_minute(limits.tokens_per_minute, now)
-        if limits.tokens_per_minute
-        else Bucket(math.inf, 1.0, math.inf, now),
-    ]
+_limiters: dict[str, AccountLimiter] = {}
+_limiters_lock = threading.Lock()
 
 
-def take_all(buckets: list[Bucket], tokens: int, now: float) -> float:
-    """Take one request and its tokens from both buckets, or return the seconds to wait."""
-    requests, volume = buckets
-    wait = max(requests.wait_for(1, now), volume.wait_for(tokens, now))
-    if wait <= 0:
-        requests.take(1)
-        volume.take(tokens)
-    return wait
-
-
-_gates: dict[str, Gate] = {}
-_gates_lock = threading.Lock()
-
-
-def gate_of(function: EmbeddingFunction) -> Gate:
-    """Return the one gate of this process for a function's provider, model and account."""
+def limiter_of(function: EmbeddingFunction) -> AccountLimiter:
+    """Return the one limiter of this process for a function's provider, model and account."""
     parts = (function.name_of_provider(), function.model_label() or "", function.account())
     key = "/".join(parts)
-    with _gates_lock:
-        return _gates.setdefault(key, Gate(key))
+    with _limiters_lock:
+        return _limiters.setdefault(key, AccountLimiter(key))

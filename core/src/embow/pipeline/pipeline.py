@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from embow.embeddings.base import EmbeddingFunction
 from embow.errors import BadInputError
-from embow.pipeline.cache import EmbeddingCache, cache_file, cache_size, space_of
+from embow.pipeline.cache import CachedVectors, EmbeddingCache, cache_file, cache_size
 from embow.pipeline.cachefile import CacheFile
-from embow.pipeline.calls import Caller, Observer, Surroundings
+from embow.pipeline.calls import CallContext, Caller, Observer
 from embow.pipeline.cancel import Cancellation, stop_if_cancelled
 from embow.pipeline.clock import Clock, StopWork
 from embow.pipeline.estimate import estimate_rows
-from embow.pipeline.lane import Lane
 from embow.pipeline.longer import LongInputs
 from embow.pipeline.progress import Progress
 from embow.pipeline.queries import embed_inputs
@@ -23,7 +22,6 @@ from embow.pipeline.requests import Vectors
 from embow.pipeline.run import Run
 from embow.pipeline.settle import Settler
 from embow.pipeline.sharedlimits import SharedLimits
-from embow.pipeline.tally import Tally
 from embow.pipeline.types import (
     AddReport,
     EmbeddedBatch,
@@ -32,6 +30,8 @@ from embow.pipeline.types import (
     PipelineOptions,
     SourceRows,
 )
+from embow.pipeline.usage import UsageCounter
+from embow.pipeline.workers import WorkerPool
 
 if TYPE_CHECKING:
     from embow.embeddings.types import Role
@@ -102,13 +102,12 @@ class Pipeline:
         jobs = list(jobs)
         cancelled = Cancellation()
         run = Run(jobs, report, cancelled, Progress(options.progress, total))
-        around = self._surroundings(options, report, cancelled)
+        context = self._context(options, report, cancelled)
         policies = []
         for group in _by_function(jobs):
             first = group[0]
-            settler = self._settler(first.function, first.ndims, "document", options, around)
-            cache = self._cache_for(first.function, options)
-            run.assign(Lane(settler, cache, run), group)
+            settler = self._settler(first.function, first.ndims, "document", options, context)
+            run.assign(WorkerPool(settler, context, run), group)
             policies.append(settler.longer)
         yield from run.stream(rows)
         for policy in policies:
@@ -159,10 +158,10 @@ class Pipeline:
         options: PipelineOptions | None,
     ) -> Vectors:
         options = replace(options or PipelineOptions(), on_error="raise")
-        around = self._surroundings(options, AddReport(), Cancellation())
-        settler = self._settler(function, function.ndims(), role, options, around)
+        context = self._context(options, AddReport(), Cancellation())
+        settler = self._settler(function, function.ndims(), role, options, context)
         try:
-            vectors = embed_inputs(settler, values, self._cache_for(function, options))
+            vectors = embed_inputs(settler, values)
         except StopWork:
             stop_if_cancelled()
             raise
@@ -180,13 +179,9 @@ class Pipeline:
         Remembers 16 bytes for each distinct input.
         """
         options = options or PipelineOptions()
-        around = self._surroundings(options, AddReport(), Cancellation())
+        context = self._context(options, AddReport(), Cancellation())
         plans = [
-            (
-                group,
-                self._settler(group[0].function, group[0].ndims, "document", options, around),
-                self._cache_for(group[0].function, options),
-            )
+            (group, self._settler(group[0].function, group[0].ndims, "document", options, context))
             for group in _by_function(jobs)
         ]
         return estimate_rows(rows, plans)
@@ -196,13 +191,13 @@ class Pipeline:
         if self._file is not None:
             self._file.close()
 
-    def _surroundings(
+    def _context(
         self, options: PipelineOptions, report: AddReport, cancelled: Cancellation
-    ) -> Surroundings:
-        return Surroundings(
+    ) -> CallContext:
+        return CallContext(
             clock=self._clock,
             cancelled=cancelled,
-            tally=Tally(report, options.budget),
+            usage=UsageCounter(report, options.budget),
             observers=self._observers,
             shared=self._shared,
             deadline=options.deadline,
@@ -214,21 +209,15 @@ class Pipeline:
         ndims: int,
         role: Role,
         options: PipelineOptions,
-        around: Surroundings,
+        context: CallContext,
     ) -> Settler:
+        wanted = function.remote if options.cache is None else options.cache
         return Settler(
-            Caller(function, role, ndims, around, options.concurrency),
+            Caller(function, role, ndims, context, options.concurrency),
             LongInputs(function, options.on_long),
-            self._cache_for(function, options),
-            space_of(function, role),
+            CachedVectors(self._cache if wanted else None, function, role, ndims),
             stop_at_failure=options.on_error == "raise",
         )
-
-    def _cache_for(
-        self, function: EmbeddingFunction, options: PipelineOptions
-    ) -> EmbeddingCache | None:
-        wanted = function.remote if options.cache is None else options.cache
-        return self._cache if wanted else None
 
 
 def _by_function(jobs: Sequence[EmbedJob]) -> list[list[EmbedJob]]:

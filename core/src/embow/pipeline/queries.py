@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from embow.embeddings.retry import CallFailedError
-from embow.pipeline.lane import counts_exactly, estimate_tokens
 from embow.pipeline.requests import Ints, Queue, Request, Segment, Vectors
 from embow.pipeline.settle import RowFailedError, Settler
 from embow.pipeline.sources import hash_value
-
-if TYPE_CHECKING:
-    from embow.pipeline.cache import EmbeddingCache
+from embow.pipeline.workers import counts_exactly, estimate_tokens
 
 
 class _Answers:
@@ -32,15 +29,15 @@ class _Answers:
         return row
 
 
-def embed_inputs(settler: Settler, values: list[Any], cache: EmbeddingCache | None) -> Vectors:
+def embed_inputs(settler: Settler, values: list[Any]) -> Vectors:
     """Return one vector for each value, from the cache where it has one.
 
     Raises:
         EmbowError: One of them could not be embedded.
     """
     answers = _Answers(len(values), settler.caller.ndims)
-    digests = [_digest(value) if cache is not None else None for value in values]
-    missing = _fill(answers, settler, digests, cache)
+    digests = [_digest(value) for value in values]
+    missing = _fill(answers, settler, digests)
     if missing:
         request = _request(settler, values, digests, answers).pick(missing)
         exact = counts_exactly(settler.caller.function)
@@ -55,21 +52,12 @@ def embed_inputs(settler: Settler, values: list[Any], cache: EmbeddingCache | No
     return answers.vectors
 
 
-def _fill(
-    answers: _Answers,
-    settler: Settler,
-    digests: list[bytes | None],
-    cache: EmbeddingCache | None,
-) -> list[int]:
+def _fill(answers: _Answers, settler: Settler, digests: list[bytes | None]) -> list[int]:
     """Fill in what the cache knows; return the positions it does not."""
     known = [at for at, digest in enumerate(digests) if digest is not None]
-    if cache is None or not known:
-        return list(range(len(digests)))
-    asked = [digest for digest in digests if digest is not None]
-    found, vectors = cache.get(settler.space, asked, settler.caller.ndims)
+    found, vectors = settler.cached.get([digest for digest in digests if digest is not None])
     rows = [known[at] for at in found]
     answers.vectors[rows] = vectors
-    settler.caller.around.tally.count(cached=len(found))
     return sorted(set(range(len(digests))) - set(rows))
 
 

@@ -1,4 +1,4 @@
-"""One call that embeds batches: a bounded window of batches over the lanes that fill them."""
+"""One call that embeds batches: a bounded window of batches over the pools that fill them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from embow.pipeline.cancel import Cancellation, stop_if_cancelled
 from embow.pipeline.clock import StopWork
-from embow.pipeline.lane import Lane
 from embow.pipeline.parts import Part
 from embow.pipeline.progress import Progress
 from embow.pipeline.requests import Queue
 from embow.pipeline.settle import RowFailedError
 from embow.pipeline.sources import Source
 from embow.pipeline.types import AddReport, EmbeddedBatch, EmbedJob, ProgressUpdate, SourceRows
+from embow.pipeline.workers import WorkerPool
 
 BATCH_ROWS = 4096
 """Rows after which a batch is cut, so that a window of batches stays small."""
@@ -61,8 +61,8 @@ class Run:
         self._progress = progress
         self._condition = threading.Condition()
         self._window: deque[_Pending] = deque()
-        self._lanes: list[Lane] = []
-        self._by_column: dict[str, Lane] = {}
+        self._pools: list[WorkerPool] = []
+        self._by_column: dict[str, WorkerPool] = {}
         self._errors: list[BaseException] = []
         self._rows_out = 0
         self._size = 0
@@ -79,10 +79,10 @@ class Run:
         """Set when no further request is to be packed."""
         return self._stopping
 
-    def assign(self, lane: Lane, jobs: list[EmbedJob]) -> None:
-        """Have a lane embed some of the jobs."""
-        self._lanes.append(lane)
-        self._by_column.update((job.vector_column, lane) for job in jobs)
+    def assign(self, pool: WorkerPool, jobs: list[EmbedJob]) -> None:
+        """Have a pool embed some of the jobs."""
+        self._pools.append(pool)
+        self._by_column.update((job.vector_column, pool) for job in jobs)
 
     def stream(self, rows: Iterable[SourceRows]) -> Generator[EmbeddedBatch, None, None]:
         """Yield each batch with its vectors, in order.
@@ -130,7 +130,7 @@ class Run:
 
     def _full(self) -> bool:
         rows = self._window[-1].end - self._window[0].first_row
-        wanted = max(WINDOW_ROWS, *(lane.appetite for lane in self._lanes))
+        wanted = max(WINDOW_ROWS, *(pool.appetite for pool in self._pools))
         return rows >= wanted or self._size >= WINDOW_BYTES
 
     def _pop(self) -> EmbeddedBatch:
@@ -177,7 +177,7 @@ class Run:
             embedded=sum(part.embedded for part in parts.values()),
         )
 
-    # -- called by lanes ----------------------------------------------------------------
+    # -- called by pools ----------------------------------------------------------------
 
     def may_send_partial(self, queue: Queue) -> bool:
         """Whether waiting for a fuller request would hold up the batch that is next."""
@@ -198,8 +198,8 @@ class Run:
             if not isinstance(error, (StopWork, RowFailedError)):
                 self._cancelled.set()
             self._condition.notify_all()
-        for lane in self._lanes:
-            lane.wake()
+        for pool in self._pools:
+            pool.wake()
 
     def _notify(self) -> None:
         with self._condition:
@@ -215,8 +215,8 @@ class Run:
     def _join(self) -> None:
         with self._condition:
             self._condition.notify_all()
-        for lane in self._lanes:
-            lane.join()
+        for pool in self._pools:
+            pool.join()
 
     def _raise_first(self) -> None:
         """Raise what ended the call: of several failed rows, the first in the data."""

@@ -15,7 +15,7 @@ from embow.pipeline.longer import LongInputs
 from embow.pipeline.requests import Caps, Request, Vectors
 
 if TYPE_CHECKING:
-    from embow.pipeline.cache import EmbeddingCache
+    from embow.pipeline.cache import CachedVectors
 
 REFUSED_IN_A_ROW = 64
 """Inputs refused one after another, with none accepted ever, before the settings are blamed."""
@@ -50,14 +50,12 @@ class Settler:
         self,
         caller: Caller,
         longer: LongInputs,
-        cache: EmbeddingCache | None,
-        space: bytes,
+        cached: CachedVectors,
         stop_at_failure: bool,
     ) -> None:
         self.caller = caller
         self.longer = longer
-        self.space = space
-        self._cache = cache
+        self.cached = cached
         self._stop_at_failure = stop_at_failure
         self._lock = threading.Lock()
         self._refused = 0
@@ -66,9 +64,9 @@ class Settler:
 
     def caps(self) -> Caps:
         """Return what a request may hold by the declared limits and by what was learned."""
-        limits, gate = self.caller.limits, self.caller.gate
-        items = [limits.max_items, gate.max_items, self._preferred_items()]
-        sizes = [s for s in (limits.max_bytes_per_request, gate.max_bytes) if s is not None]
+        limits, limiter = self.caller.limits, self.caller.limiter
+        items = [limits.max_items, limiter.max_items, self._preferred_items()]
+        sizes = [s for s in (limits.max_bytes_per_request, limiter.max_bytes) if s is not None]
         return Caps(
             items=max(1, min(i for i in items if i is not None)),
             tokens=limits.max_tokens_per_request,
@@ -79,7 +77,7 @@ class Settler:
         caller = self.caller
         if not caller.function.remote and caller.at_once == 1:
             return self._local_items
-        scarce = caller.limits.requests_per_minute or caller.gate.requests_run_short
+        scarce = caller.limits.requests_per_minute or caller.limiter.requests_run_short
         return LOCAL_ITEMS_MOST if scarce or caller.at_once == 1 else REQUEST_ITEMS
 
     def settle(self, request: Request, guilty: CallFailedError | None = None) -> bool:
@@ -95,13 +93,13 @@ class Settler:
         """
         if guilty is not None and len(request) > 1:
             return self._isolate(request, guilty)
-        self.caller.gate.await_turn(self.caller.at_once, self.caller.around.cancelled)
+        self.caller.await_turn()
         if self.caps().exceeded_by(request):  # the limits were learned after it was packed
             return self._halve(request)
         return self._ask(request)
 
     def _ask(self, request: Request, again: bool = True) -> bool:
-        clock = self.caller.around.clock
+        clock = self.caller.clock
         started = clock.monotonic()
         try:
             vectors = self.caller.call(request.values, int(request.tokens.sum()))
@@ -133,11 +131,9 @@ class Settler:
 
     def _keep(self, request: Request, vectors: Vectors) -> None:
         """Write to the cache first: once paid, a vector must survive whatever comes next."""
-        if self._cache is not None:
-            known = [at for at, digest in enumerate(request.digests) if digest is not None]
-            digests = [digest for digest in request.digests if digest is not None]
-            kept = vectors if len(known) == len(request) else vectors[known]
-            self._cache.put(self.space, digests, kept)
+        known = [at for at, digest in enumerate(request.digests) if digest is not None]
+        digests = [digest for digest in request.digests if digest is not None]
+        self.cached.put(digests, vectors if len(known) == len(request) else vectors[known])
         request.deliver(vectors)
 
     def _failed(self, request: Request, failed: CallFailedError) -> bool:
@@ -146,7 +142,7 @@ class Settler:
             row = request.position()
             raise final_error(self.caller.function, failed, row) from failed.error
         if kind is FailureKind.TOO_LARGE and len(request) > 1:
-            self.caller.gate.too_large(len(request), int(request.sizes.sum()))
+            self.caller.limiter.too_large(len(request), int(request.sizes.sum()))
             return self._halve(request)
         if len(request) > 1:
             return self._isolate(request, failed)

@@ -1,4 +1,4 @@
-"""The part of the gates that processes on one machine share through the cache file."""
+"""The part of the limiters that processes on one machine share through the cache file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from embow.embeddings.types import Limits
-from embow.pipeline.limiter import declared_buckets, take_all
+from embow.pipeline.buckets import declared_buckets, take_all
 
 if TYPE_CHECKING:
     from embow.pipeline.cachefile import CacheFile
@@ -16,7 +16,7 @@ _FOREVER = 24 * 3600.0  # a stored time further away than this comes from a cloc
 
 
 class SharedLimits:
-    """The part of the gates that processes on one machine share through the cache file."""
+    """The part of the limiters that processes on one machine share through the cache file."""
 
     def __init__(self, file: CacheFile) -> None:
         self._file = file

@@ -3,6 +3,23 @@
 from __future__ import annotations
 
 from embow.plugins.hookspecs import hookimpl
-from embow.plugins.specs import API_VERSION, EngineSpec, ProviderSpec, Sdk
+from embow.plugins.specs import (
+    API_VERSION,
+    CommandSpec,
+    EngineSpec,
+    LoaderSpec,
+    ProviderSpec,
+    RerankerSpec,
+    Sdk,
+)
 
-__all__ = ["API_VERSION", "EngineSpec", "ProviderSpec", "Sdk", "hookimpl"]
+__all__ = [
+    "API_VERSION",
+    "CommandSpec",
+    "EngineSpec",
+    "LoaderSpec",
+    "ProviderSpec",
+    "RerankerSpec",
+    "Sdk",
+    "hookimpl",
+]

@@ -1,4 +1,4 @@
-"""Which providers, engines and observers there are, and in what state.
+"""What there is of each kind of plugin, and in what state.
 
 Plugins are looked for once a process, at the first question. Their modules are imported, the
 classes they name and the SDKs they call are not.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import embow
@@ -22,36 +22,42 @@ from embow.errors import (
     ProviderNotInstalledError,
 )
 from embow.plugins import builtin, hints
+from embow.plugins.hookspecs import KINDS
 from embow.plugins.known import ELSEWHERE_BY_ID
 from embow.plugins.listing import (
-    ListedEngine,
-    ListedProvider,
+    Listed,
+    SpecT,
     describe,
     describe_failed,
     mark_conflicts,
+    missing_commands,
     missing_providers,
     names_of,
 )
 from embow.plugins.loader import Disabled, Plugin, State, installed_plugins, read_plugin
-from embow.plugins.specs import EngineSpec, ProviderSpec, Sdk
+from embow.plugins.specs import CommandSpec, ProviderSpec, Sdk, Spec
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """Everything found at one look."""
 
-    plugins: tuple[Plugin, ...]
-    providers: tuple[ListedProvider, ...]
-    engines: tuple[ListedEngine, ...]
+    plugins: tuple[Plugin, ...] = ()
+    listed: Mapping[type[Spec], tuple[Listed[Any], ...]] = field(default_factory=dict)
 
-    def provider(self, name: str) -> ListedProvider | None:
-        """Return the provider of a name or alias, the most usable where several claim it."""
-        claims = [listed for listed in self.providers if name in names_of(listed)]
+    def of(self, kind: type[SpecT]) -> tuple[Listed[SpecT], ...]:
+        """Return everything of a kind, by id."""
+        return self.listed.get(kind, ())
+
+    def find(self, kind: type[SpecT], name: str) -> Listed[SpecT] | None:
+        """Return what has a name or alias, the most usable where several claim it."""
+        claims = [listed for listed in self.of(kind) if name in names_of(listed)]
         return min(claims, key=lambda listed: _RANK[listed.state], default=None)
 
 
+_USABLE = (State.READY, State.NEEDS_SDK)
 _RANK = {state: rank for rank, state in enumerate(State)} | {State.NOT_INSTALLED: len(State)}
-_EMPTY = Catalog((), (), ())
+_EMPTY = Catalog()
 _lock = threading.RLock()
 _catalog: Catalog | None = None
 
@@ -82,8 +88,8 @@ def refresh() -> Catalog:
         return catalog()
 
 
-def find_provider(name: str) -> ListedProvider:
-    """Return a provider that can be imported: ready, or short of its SDK.
+def find(kind: type[SpecT], name: str) -> Listed[SpecT]:
+    """Return what has a name, and can be imported: ready, or short of its SDK.
 
     Raises:
         ProviderNotFoundError: Nothing is known under that name.
@@ -91,42 +97,39 @@ def find_provider(name: str) -> ListedProvider:
         ProviderConflictError: Several distributions offer it.
         PluginBrokenError: It is disabled, incompatible or broken.
     """
-    listed = catalog().provider(name)
+    listed = catalog().find(kind, name)
     if listed is None or listed.state is State.NOT_INSTALLED:
-        listed = refresh().provider(name)
-    if listed is not None and listed.state in (State.READY, State.NEEDS_SDK):
+        listed = refresh().find(kind, name)
+    if listed is not None and listed.state in _USABLE:
         return listed
-    raise _unusable(name, listed)
+    raise _unusable(kind, name, listed)
 
 
-def load_target(spec: ProviderSpec | EngineSpec) -> type[Any]:
-    """Import the class a spec names.
+def load_target(spec: Spec) -> Any:
+    """Import what a spec names.
 
     Raises:
-        PluginBrokenError: The module or the class cannot be imported.
+        PluginBrokenError: It cannot be imported.
     """
-    module_name, _, class_name = spec.target.partition(":")
+    module_name, _, name = spec.target.partition(":")
     try:
-        target = getattr(importlib.import_module(module_name), class_name)
+        return getattr(importlib.import_module(module_name), name)
     except Exception as exc:
         raise PluginBrokenError(
             f"{spec.id!r} cannot be used: importing {spec.target!r} failed with "
             f"{type(exc).__name__}: {exc}"
         ) from exc
-    if not isinstance(target, type):
-        raise PluginBrokenError(f"{spec.id!r} cannot be used: {spec.target!r} is not a class.")
-    return target
 
 
 def credentials_of(provider: str) -> tuple[str, ...]:
     """Return the environment variables a provider reads, or none where it is unknown."""
-    listed = catalog().provider(provider)
+    listed = catalog().find(ProviderSpec, provider)
     return listed.spec.credentials if listed is not None and listed.spec is not None else ()
 
 
 def sdk_of(provider: str, module: str) -> Sdk | None:
     """Return what a provider declared about a package it calls."""
-    listed = catalog().provider(provider)
+    listed = catalog().find(ProviderSpec, provider)
     declared = listed.spec.sdk if listed is not None and listed.spec is not None else ()
     top = module.partition(".")[0]
     exact = [sdk for sdk in declared if sdk.module == module]
@@ -143,32 +146,35 @@ def _look() -> Catalog:
     own = read_plugin("builtin", "embow", embow.__version__, builtin)
     plugins = (own, *installed_plugins(disabled))
     usable = [plugin for plugin in plugins if plugin.state is State.READY]
-    providers = [describe(s, p, disabled) for p in usable for s in p.providers]
-    engines = [describe(s, p, disabled) for p in usable for s in p.engines]
+    listed: dict[type[Spec], list[Listed[Any]]] = {
+        kind: mark_conflicts(
+            [describe(s, p, disabled) for p in usable for s in p.specs.get(kind, ())]
+        )
+        for kind in KINDS
+    }
     failed = [describe_failed(p) for p in plugins if p.state is not State.READY]
-    missing = missing_providers([*providers, *failed])
+    listed[ProviderSpec] += failed
+    listed[ProviderSpec] += missing_providers(listed[ProviderSpec])
+    listed[CommandSpec] += missing_commands(listed[CommandSpec], failed)
     return Catalog(
-        plugins,
-        tuple(sorted([*mark_conflicts(providers), *failed, *missing], key=lambda p: p.id)),
-        tuple(sorted(mark_conflicts(engines), key=lambda e: e.id)),
+        plugins, {kind: tuple(sorted(items, key=lambda i: i.id)) for kind, items in listed.items()}
     )
 
 
-def _unusable(name: str, listed: ListedProvider | None) -> PluginError:
-    """Return the error for a provider that cannot be handed out."""
-    if listed is None and name in ELSEWHERE_BY_ID:
+def _unusable(kind: type[Spec], name: str, listed: Listed[Any] | None) -> PluginError:
+    """Return the error for something that cannot be handed out."""
+    if listed is None and kind is ProviderSpec and name in ELSEWHERE_BY_ID:
         return ProviderNotFoundError(
             f"LanceDB has a provider {name!r}, embow does not yet. {ELSEWHERE_BY_ID[name].instead}"
         )
     if listed is None:
-        usable = (State.READY, State.NEEDS_SDK)
-        installed = [item.id for item in catalog().providers if item.state in usable]
-        return ProviderNotFoundError(hints.unknown_provider(name, installed))
-    kinds: dict[State, type[PluginError]] = {
+        installed = [item.id for item in catalog().of(kind) if item.state in _USABLE]
+        return ProviderNotFoundError(hints.unknown(kind, name, installed))
+    errors: dict[State, type[PluginError]] = {
         State.NOT_INSTALLED: ProviderNotInstalledError,
         State.CONFLICT: ProviderConflictError,
     }
-    kind = kinds.get(listed.state, PluginBrokenError)
+    error = errors.get(listed.state, PluginBrokenError)
     state = "in conflict" if listed.state is State.CONFLICT else listed.state
-    sentences = (f"Provider {name!r} is {state}.", listed.reason, listed.hint)
-    return kind(" ".join(sentence for sentence in sentences if sentence))
+    sentences = (f"{kind.kind.capitalize()} {name!r} is {state}.", listed.reason, listed.hint)
+    return error(" ".join(sentence for sentence in sentences if sentence))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 from embow.errors import ConfigurationError, PluginBrokenError, ProviderConflictError
 from embow.plugins import discovery
-from embow.plugins.listing import ListedEngine
+from embow.plugins.listing import Listed
 from embow.plugins.loader import State
+from embow.plugins.specs import EngineSpec
 
 if TYPE_CHECKING:
     from embow.engines.contract import Engine
@@ -57,8 +58,8 @@ def engine_for(uri: str | os.PathLike[str]) -> type[Engine]:
     )
 
 
-def _engines() -> tuple[ListedEngine, ...]:
-    return discovery.catalog().engines
+def _engines() -> tuple[Listed[EngineSpec], ...]:
+    return discovery.catalog().of(EngineSpec)
 
 
 def _overview() -> str:

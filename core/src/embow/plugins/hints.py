@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from embow.errors import near_name
 from embow.plugins.known import ELSEWHERE_BY_ID, KNOWN, KNOWN_BY_ID, Known
-from embow.plugins.specs import Sdk
+from embow.plugins.specs import ProviderSpec, Sdk, Spec
 
 DISABLE_VARIABLE = "EMBOW_DISABLE_PLUGINS"
 
@@ -42,8 +43,16 @@ def sdk_hint(sdk: Sdk) -> str:
     return sdk.hint or f'Run: pip install "{sdk.requirement}".'
 
 
-def unknown_provider(name: str, installed: Iterable[str]) -> str:
-    """Return the message for a name that no installed or known provider has."""
+def unknown(kind: type[Spec], name: str, installed: Iterable[str]) -> str:
+    """Return the message for a name that nothing of a kind has."""
+    if kind is ProviderSpec:
+        return _unknown_provider(name, installed)
+    have = sorted(installed)
+    known = f"Installed: {', '.join(have) or 'none'}."
+    return f"No {kind.kind} named {name!r}.{near_name(name, have)} {known}"
+
+
+def _unknown_provider(name: str, installed: Iterable[str]) -> str:
     have = sorted(installed)
     missing = [known for known in KNOWN if known.id not in have]
     names = [*have, *(known.id for known in missing), *ELSEWHERE_BY_ID]

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from embow.plugins.specs import EngineSpec, ProviderSpec
+from embow.plugins.specs import (
+    CommandSpec,
+    EngineSpec,
+    LoaderSpec,
+    ProviderSpec,
+    RerankerSpec,
+    Spec,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,5 +35,30 @@ def embow_engines() -> Iterable[EngineSpec]:  # type: ignore[empty-body]
 
 
 @hookspec
+def embow_rerankers() -> Iterable[RerankerSpec]:  # type: ignore[empty-body]
+    """Return the rerankers of this plugin, without importing them."""
+
+
+@hookspec
+def embow_loaders() -> Iterable[LoaderSpec]:  # type: ignore[empty-body]
+    """Return the readers of files of this plugin, without importing them."""
+
+
+@hookspec
+def embow_commands() -> Iterable[CommandSpec]:  # type: ignore[empty-body]
+    """Return the commands this plugin adds to ``embow``, without importing them."""
+
+
+@hookspec
 def embow_observers() -> Iterable[Callable[[Any], None]]:  # type: ignore[empty-body]
     """Return callables that receive one event for each provider request."""
+
+
+KINDS: dict[type[Spec], str] = {
+    ProviderSpec: "embow_providers",
+    EngineSpec: "embow_engines",
+    RerankerSpec: "embow_rerankers",
+    LoaderSpec: "embow_loaders",
+    CommandSpec: "embow_commands",
+}
+"""The hook that offers each kind of spec."""

@@ -17,12 +17,14 @@ class Known:
         extra: Extra of the core; the folder and the distribution are ``embow-<extra>``.
         summary: One line for listings.
         classes: Class names that LanceDB users import.
+        commands: Commands of ``embow`` that come with the plugin, each with a line on it.
     """
 
     id: str
     extra: str
     summary: str
     classes: tuple[str, ...] = ()
+    commands: tuple[tuple[str, str], ...] = ()
 
     @property
     def distribution(self) -> str:
@@ -78,7 +80,12 @@ KNOWN = (
         "Text models that follow an instruction",
         ("InstructorEmbeddingFunction", "InstuctorEmbeddingFunction"),
     ),
-    Known("onnx", "onnx", "Text models through onnxruntime, without torch"),
+    Known(
+        "onnx",
+        "onnx",
+        "Text models through onnxruntime, without torch",
+        commands=(("demo", "search the Python standard library by meaning"),),
+    ),
     Known("open-clip", "open-clip", "CLIP models for images and text", ("OpenClipEmbeddings",)),
     Known("openai", "openai", "OpenAI, Azure and compatible servers", ("OpenAIEmbeddings",)),
     Known(

@@ -1,4 +1,4 @@
-"""How providers and engines are listed: their state, and what to do about it."""
+"""How what is plugged in is listed: its state, and what to do about it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from packaging.requirements import InvalidRequirement, Requirement
 from embow.plugins import hints
 from embow.plugins.known import KNOWN, KNOWN_BY_ID
 from embow.plugins.loader import Disabled, Plugin, State, is_importable
-from embow.plugins.specs import API_VERSION, EngineSpec, ProviderSpec, Sdk
+from embow.plugins.specs import API_VERSION, CommandSpec, ProviderSpec, Sdk, Spec
 
-SpecT = TypeVar("SpecT", ProviderSpec, EngineSpec)
+SpecT = TypeVar("SpecT", bound=Spec)
 
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[SpecT]):
-    """One provider or engine as people see it.
+    """One thing that is or could be plugged in, as people see it.
 
     Attributes:
         id: Name it is asked for by.
@@ -45,7 +45,6 @@ class Listed(Generic[SpecT]):
 
 
 ListedProvider = Listed[ProviderSpec]
-ListedEngine = Listed[EngineSpec]
 
 
 def describe(spec: SpecT, plugin: Plugin, disabled: Disabled) -> Listed[SpecT]:
@@ -73,7 +72,7 @@ def describe(spec: SpecT, plugin: Plugin, disabled: Disabled) -> Listed[SpecT]:
 
 
 def describe_failed(plugin: Plugin) -> ListedProvider:
-    """List a plugin that could not be asked for its providers under its entry point's name."""
+    """List a plugin that could not be asked what it offers under its entry point's name."""
     if plugin.state is State.DISABLED:
         hint = _hint_enable(plugin.name)
     elif plugin.state is State.INCOMPATIBLE:
@@ -94,7 +93,7 @@ def describe_failed(plugin: Plugin) -> ListedProvider:
 
 
 def _sdk_problem(sdk: Sdk) -> str:
-    """Return what is wrong with a package a provider calls, or an empty string."""
+    """Return what is wrong with a package that is called, or an empty string."""
     if not is_importable(sdk.module):
         return f"Package {sdk.module!r} is not installed."
     try:
@@ -146,10 +145,32 @@ def missing_providers(listed: Iterable[ListedProvider]) -> Iterator[ListedProvid
             )
 
 
+def missing_commands(
+    listed: Iterable[Listed[CommandSpec]], failed: Iterable[ListedProvider]
+) -> Iterator[Listed[Any]]:
+    """Yield the known commands whose plugin is not installed or could not be asked."""
+    have = {name for item in listed for name in names_of(item)}
+    plugins = {item.distribution: item for item in failed}
+    for known in KNOWN:
+        for name, summary in known.commands:
+            if name in have:
+                continue
+            if (plugin := plugins.get(known.distribution)) is not None:
+                yield replace(plugin, id=name, summary=summary)
+                continue
+            yield Listed(
+                name,
+                State.NOT_INSTALLED,
+                summary,
+                known.distribution,
+                reason=f"It comes with {known.distribution}.",
+                hint=hints.install_hint(known),
+            )
+
+
 def names_of(listed: Listed[Any]) -> tuple[str, ...]:
     """Return the id and the aliases."""
-    aliases = listed.spec.aliases if isinstance(listed.spec, ProviderSpec) else ()
-    return (listed.id, *aliases)
+    return (listed.id, *(listed.spec.aliases if listed.spec is not None else ()))
 
 
 def _hint_enable(name: str) -> str:

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -18,14 +18,14 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 import embow
 from embow.plugins import hookspecs
-from embow.plugins.specs import EngineSpec, ProviderSpec
+from embow.plugins.specs import Spec
 
 GROUP = "embow.plugins"
 _HOOK_PREFIX = "embow_"
 
 
 class State(enum.StrEnum):
-    """What can be said of a provider, an engine or a whole plugin."""
+    """What can be said of one thing plugged in, or of a whole plugin."""
 
     READY = "ready"
     NEEDS_SDK = "needs sdk"
@@ -46,8 +46,7 @@ class Plugin:
         version: Version of that distribution.
         state: ``READY``, ``DISABLED``, ``INCOMPATIBLE`` or ``BROKEN``.
         reason: Why it is not ready, as a sentence.
-        providers: Providers it offers.
-        engines: Engines it offers.
+        specs: What it offers, by kind.
         observers: Observers it offers.
     """
 
@@ -56,8 +55,7 @@ class Plugin:
     version: str
     state: State = State.READY
     reason: str = ""
-    providers: tuple[ProviderSpec, ...] = ()
-    engines: tuple[EngineSpec, ...] = ()
+    specs: Mapping[type[Spec], tuple[Any, ...]] = field(default_factory=dict)
     observers: tuple[Callable[[Any], None], ...] = ()
 
 
@@ -69,7 +67,7 @@ class Disabled:
 
     @classmethod
     def parse(cls, text: str) -> Disabled:
-        """Read a comma-separated list of provider ids and distributions; ``*`` means all."""
+        """Read a comma-separated list of ids and distributions; ``*`` means all."""
         return cls(frozenset(_canonical(part) for part in text.split(",") if part.strip()))
 
     def covers(self, *names: str) -> bool:
@@ -96,15 +94,11 @@ def read_plugin(name: str, distribution: str, version: str, module: object) -> P
     manager.check_pending()
     if not manager.get_hookcallers(module):
         raise TypeError("it implements no hook of embow (see embow.plugins.hookimpl)")
-    hook = manager.hook
-    return Plugin(
-        name,
-        distribution,
-        version,
-        providers=_collect(hook.embow_providers, ProviderSpec),
-        engines=_collect(hook.embow_engines, EngineSpec),
-        observers=_collect(hook.embow_observers, Callable),
-    )
+    specs = {
+        kind: _collect(getattr(manager.hook, hook), kind) for kind, hook in hookspecs.KINDS.items()
+    }
+    observers = _collect(manager.hook.embow_observers, Callable)
+    return Plugin(name, distribution, version, specs=specs, observers=observers)
 
 
 def _load(entry_point: EntryPoint, disabled: Disabled) -> Plugin:

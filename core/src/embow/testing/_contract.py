@@ -15,7 +15,7 @@ from embow.embeddings.bindings import Binding
 from embow.embeddings.describe import describe_settings
 from embow.embeddings.secrets import secret_fields
 from embow.errors import ConfigurationError
-from embow.plugins import API_VERSION, discovery
+from embow.plugins import API_VERSION, ProviderSpec, discovery
 from embow.testing._suite import ProviderSuite, in_fresh_process, raised, skip
 
 _OF_THE_CORE = (
@@ -89,7 +89,7 @@ class ContractChecks(ProviderSuite):
         if not self.known_models:
             skip("the provider declares no known_models")
         cls = type(self.make())
-        listed = discovery.catalog().provider(self.provider)
+        listed = discovery.catalog().find(ProviderSpec, self.provider)
         packages = [sdk.module for sdk in listed.spec.sdk] if listed and listed.spec else []
         for settings, ndims in self.known_models:
             job = functools.partial(_ndims_offline, cls, dict(settings))
@@ -146,7 +146,7 @@ def _open_settings(function: EmbeddingFunction) -> dict[str, Any]:
 
 def _imported_by_listing(watched: tuple[str, ...]) -> str:
     """List the providers and return which of the modules that imported, as JSON."""
-    assert discovery.catalog().providers, "nothing is listed"
+    assert discovery.catalog().of(ProviderSpec), "nothing is listed"
     return json.dumps([name for name in watched if sys.modules.get(name) is not None])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from embow.embeddings.base import EmbeddingFunction
 from embow.embeddings.secrets import secret_fields
 from embow.errors import ConfigurationError, MissingCredentialError, MissingSdkError
-from embow.plugins import discovery, hints
+from embow.plugins import ProviderSpec, discovery, hints
 from embow.plugins.loader import State
 from embow.testing._suite import ProviderSuite, in_fresh_process, raised, skip
 
@@ -97,7 +97,7 @@ def _everything_said(function: EmbeddingFunction) -> list[tuple[str, str]]:
 
 def _embed_without_package(function: EmbeddingFunction, inputs: list[Any]) -> str:
     """Embed, and return as JSON how the provider is listed and what it raised."""
-    listed = discovery.catalog().provider(function.name_of_provider())
+    listed = discovery.catalog().find(ProviderSpec, function.name_of_provider())
     answer = {"state": listed.state if listed else None, "error": None, "message": ""}
     try:
         function.compute_source_embeddings(inputs)

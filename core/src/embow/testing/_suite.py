@@ -80,7 +80,7 @@ class ProviderSuite:
 
     def listed(self) -> ListedProvider:
         """Return how the provider is listed, or skip for one registered in the test itself."""
-        listed = discovery.catalog().provider(self.provider)
+        listed = discovery.catalog().find(ProviderSpec, self.provider)
         if listed is None or listed.spec is None:
             skip(f"provider {self.provider!r} is registered here, not by an installed plugin")
         return listed

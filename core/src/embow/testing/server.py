@@ -1,11 +1,12 @@
 """A real HTTP server on loopback that embeds, records every request and misbehaves on command.
 
+``AcmeProtocol`` is a :class:`~embow.testing.protocols.Protocol` of the plugin under test.
+
 ```python
 from embow.testing import faults
-from embow.testing.protocols import OpenAIProtocol
 from embow.testing.server import EmbeddingServer
 
-with EmbeddingServer(OpenAIProtocol(dims=8)) as server:
+with EmbeddingServer(AcmeProtocol(dims=8)) as server:
     server.script(faults.rate_limited(retry_after=2), None)  # first request, second request
     server.poison("bad text")                                 # by content, for ever
     client = SomeSdk(base_url=server.url + "/v1", api_key="test")

@@ -1,9 +1,9 @@
-"""Tells embow that this provider exists, without importing it."""
+"""Tells embow what is here, without importing it."""
 
 from __future__ import annotations
 
 from embow.plugins.hookspecs import hookimpl
-from embow.plugins.specs import ProviderSpec, Sdk
+from embow.plugins.specs import CommandSpec, ProviderSpec, Sdk
 
 
 @hookimpl
@@ -18,5 +18,17 @@ def embow_providers() -> list[ProviderSpec]:
                 Sdk("onnxruntime", "onnxruntime>=1.20"),
                 Sdk("tokenizers", "tokenizers>=0.20"),
             ),
+        )
+    ]
+
+
+@hookimpl
+def embow_commands() -> list[CommandSpec]:
+    """Return the one command of this distribution."""
+    return [
+        CommandSpec(
+            id="demo",
+            target="embow_onnx.demo:add_arguments",
+            summary="search the Python standard library by meaning",
         )
     ]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from embow.pipeline.types import AddReport
 
 
-class Tally:
+class UsageCounter:
     """Adds to a report from many threads, and refuses what the budget does not cover.
 
     Requests are held against the budget by their estimate until the provider says what they

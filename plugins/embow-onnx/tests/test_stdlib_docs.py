@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from embow.cli.stdlib_docs import collect, first_paragraph
+from embow_onnx.stdlib_docs import collect, first_paragraph
 
 
 @pytest.fixture(scope="module")

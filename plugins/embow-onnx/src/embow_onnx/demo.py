@@ -15,9 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_data_path
+
 import embow
-from embow.cli import stdlib_docs
 from embow.cli.text import terminal_width
+from embow_onnx import stdlib_docs
 
 SAMPLE_QUESTIONS = (
     "run a shell command and capture its output",
@@ -26,18 +28,17 @@ SAMPLE_QUESTIONS = (
 )
 
 _MAX_WIDTH = 100
+_PREFIX = "stdlib-"
+"""Begins the name of every table the demo makes: it touches no other."""
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the ``demo`` command to the parser of ``embow``."""
-    parser = subparsers.add_parser(
-        "demo",
-        help="search the Python standard library by meaning",
-        description=(
-            "Embed the docstrings of the Python standard library on this machine, then answer a "
-            "question from them. Nothing is downloaded. The first run takes under a minute; "
-            "later runs use the stored table."
-        ),
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Complete the parser of ``embow demo``."""
+    parser.set_defaults(run=run)
+    parser.description = (
+        "Embed the docstrings of the Python standard library on this machine, then answer a "
+        "question from them. Nothing is downloaded. The first run takes under a minute; later "
+        "runs use the stored table."
     )
     parser.add_argument("question", nargs="?", help="what you look for, in your own words")
     parser.add_argument("--db", type=Path, metavar="FOLDER", help="where the table is kept")
@@ -46,7 +47,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer the question, or three sample questions. Returns the exit status."""
-    folder: Path = args.db or user_data_folder() / "embow" / "demo"
+    folder: Path = args.db or user_data_path("embow", appauthor=False) / "demo"
     table = open_or_build(folder)
     for question in [args.question] if args.question else SAMPLE_QUESTIONS:
         started = time.perf_counter()
@@ -71,7 +72,7 @@ def open_or_build(folder: Path, docs: Sequence[stdlib_docs.Docstring] | None = N
             return table
     table = build(db, name, stdlib_docs.collect() if docs is None else docs)
     for other in db.table_names():
-        if other != name:
+        if other.startswith(_PREFIX) and other != name:
             db.drop_table(other)  # made by another version of Python
     return table
 
@@ -106,7 +107,7 @@ def search(table: Any, question: str, limit: int) -> list[dict[str, Any]]:
 
 def table_name() -> str:
     """Return the name of the table that belongs to this version of Python."""
-    return "stdlib-" + platform.python_version()
+    return _PREFIX + platform.python_version()
 
 
 def render(rows: Sequence[dict[str, Any]], width: int | None = None) -> str:
@@ -126,15 +127,6 @@ def render(rows: Sequence[dict[str, Any]], width: int | None = None) -> str:
         )
         lines += [line("", " " * name_width, more, "").rstrip() for more in rest]
     return "\n".join(lines)
-
-
-def user_data_folder() -> Path:
-    """Return the folder in which this system keeps the data of programs for one user."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
 
 
 def _shorten_name(name: str, length: int) -> str:

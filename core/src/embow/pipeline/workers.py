@@ -18,11 +18,11 @@ from embow.pipeline.requests import Ints, Queue, Request, Segment
 from embow.pipeline.settle import Settler
 
 if TYPE_CHECKING:
-    from embow.pipeline.cache import EmbeddingCache
+    from embow.pipeline.calls import CallContext
 
 
 class Owner(Protocol):
-    """The call a lane belongs to."""
+    """The call a pool belongs to."""
 
     @property
     def condition(self) -> threading.Condition:
@@ -43,15 +43,14 @@ class Owner(Protocol):
         ...
 
 
-class Lane:
+class WorkerPool:
     """Takes parts in, asks the cache, and embeds the rest on threads of its own."""
 
-    def __init__(self, settler: Settler, cache: EmbeddingCache | None, owner: Owner) -> None:
+    def __init__(self, settler: Settler, context: CallContext, owner: Owner) -> None:
         self.settler = settler
-        self._cache = cache
         self._function = settler.caller.function
-        self._tally = settler.caller.around.tally
-        self._cancelled = settler.caller.around.cancelled
+        self._usage = context.usage
+        self._cancelled = context.cancelled
         self._owner = owner
         self._condition = owner.condition
         self._stopping = owner.stopping
@@ -124,7 +123,7 @@ class Lane:
                     group[2].append(row)
         for other, theirs, ours in groups.values():
             part.copy_from(other, np.array(theirs), np.array(ours))
-            self._tally.count(deduplicated=len(ours))
+            self._usage.count(deduplicated=len(ours))
 
     def _copy_repeated(
         self,
@@ -143,18 +142,16 @@ class Lane:
         if pairs:
             theirs, ours = np.array(pairs).T
             part.copy_from(part, rows[theirs], rows[ours])
-            self._tally.count(deduplicated=len(pairs))
+            self._usage.count(deduplicated=len(pairs))
 
     def _from_cache(self, part: Part, rows: Ints, digests: list[bytes]) -> NDArray[np.intp]:
         """Fill what the cache knows; return the positions it does not."""
         everything = np.arange(len(rows))
-        if self._cache is None:
-            return everything
-        found, vectors = self._cache.get(self.settler.space, digests, part.job.ndims)
+        found, vectors = self.settler.cached.get(digests)
         if not found:
             return everything
         part.fill(rows[found], vectors)
-        self._tally.count(cached=len(found))
+        self._usage.count(cached=len(found))
         return np.setdiff1d(everything, found, assume_unique=True)
 
     # -- inputs to requests -------------------------------------------------------------
@@ -168,10 +165,10 @@ class Lane:
         return Request(values, list(digests), tokens, sizes, [Segment(part, rows)])
 
     def _derived_from_cache(self, request: Request) -> Request | None:
-        if self._cache is None:
-            return request
         digests = [digest for digest in request.digests if digest is not None]
-        found, vectors = self._cache.get(self.settler.space, digests, self.settler.caller.ndims)
+        found, vectors = self.settler.cached.get(digests)
+        if not found:
+            return request
         for position, vector in zip(found, vectors, strict=True):
             request.cut(position, position + 1).deliver(vector[np.newaxis])
         rest = sorted(set(range(len(request))) - set(found))
@@ -214,8 +211,8 @@ class Lane:
         return None
 
     def wake(self) -> None:
-        """Have threads that wait at the gate see that the call was cancelled."""
-        self.settler.caller.gate.wake()
+        """Have threads that wait for their turn see that the call was cancelled."""
+        self.settler.caller.wake()
 
     def join(self) -> None:
         """Wait for the threads. They end once ``stopping`` or ``cancelled`` is set."""
