@@ -25,7 +25,6 @@ MAY_IMPORT = {
 
 CIRCLES = {
     frozenset({"schema.columns", "schema.resolve"}),
-    frozenset({"pipeline.limiter", "pipeline.sharedlimits"}),
 }
 """Modules that still import each other. This list only ever gets shorter."""
 
