@@ -80,7 +80,7 @@ def test_many_rows_are_packed(account, tmp_path):
     table = embow.connect(tmp_path).create_table("words", schema=words_of(func))
     report = table.add([{"text": f"text {i % 3000}"} for i in range(4000)])
     assert table.count_rows() == 4000
-    sent = [item for item in account.items if item.startswith("text")]  # not the table's canary
+    sent = list(account.items)
     assert sorted(sent) == sorted(f"text {i}" for i in range(3000))
     assert {request.status for request in account.requests} == {200}
     assert report.tokens == sum(len(item) + 3 >> 2 for item in account.items)
