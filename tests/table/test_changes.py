@@ -155,3 +155,22 @@ def test_merge_that_does_nothing_is_refused(stocked: embow.Table) -> None:
     """A merge without a clause is a mistake."""
     with pytest.raises(ConfigurationError, match="when_matched_update_all"):
         stocked.merge_insert("text").execute([{"text": "kiwi"}])
+
+
+def test_merge_of_model_objects_keeps_the_vectors(
+    db: embow.Database, letters: Any, rows_sent: Any
+) -> None:
+    """An object that brings no vector leaves the stored one, or has it made again."""
+    function = letters.create()
+
+    class Fruit(embow.Model):
+        name: str
+        text: str = function.SourceField()
+        vector: embow.Vector = function.VectorField()
+
+    table = db.create_table("fruit", [Fruit(name=n, text=n) for n in "abc"], Fruit)
+    letters.sent.clear()
+    merge = table.merge_insert("name").when_matched_update_all().when_not_matched_insert_all()
+    merge.execute([Fruit(name=n, text=t) for n, t in ("aa", "bx", "dd")])
+    assert sorted(rows_sent()) == ["d", "x"]
+    assert table.verify().columns["vector"].current == 4

@@ -113,7 +113,7 @@ def test_of_two_merges_that_insert_a_key_one_updates(
     words: embow.Table, monkeypatch: pytest.MonkeyPatch, rows_sent: Any
 ) -> None:
     """A key that another merge brings while this one embeds is updated, not inserted again."""
-    match = merge._match
+    match = merge.match_rows
     merged: list[bool] = []
 
     def upsert(rows: list[dict[str, str]]) -> None:
@@ -127,7 +127,7 @@ def test_of_two_merges_that_insert_a_key_one_updates(
             upsert([{"text": "first", "tag": "k"}])
         return found
 
-    monkeypatch.setattr(merge, "_match", merged_after)
+    monkeypatch.setattr(merge, "match_rows", merged_after)
     upsert([{"text": "second", "tag": "k"}])
     assert [row["text"] for row in words.to_arrow().to_pylist()] == ["second"]
 
@@ -343,11 +343,15 @@ def test_columns_of_any_name_go_through_every_call(db: embow.Database, letters: 
     table.merge_insert("Größe").when_matched_update_all("target.`Größe` = 1").execute(
         [{"Größe": 1, "the text!": "uno"}]
     )
+    stored = table._handle.look().stored.names
     table.migrate("the vector", letters.create(scale=2.0))
     table.add([{"the text!": "three"}])
     assert table.schema.names == ["the text!", "Größe", "the vector"]
     assert sorted(table.to_arrow()["the text!"].to_pylist()) == ["three", "two", "uno"]
     assert table.verify(remote=True).ok
     table.rollback("the vector")
+    assert table._handle.look().stored.names == stored
+    table.migrate("the vector", letters.create(scale=3.0), keep_old=False)
+    assert len(table._handle.look().stored.names) == len(stored)
     assert table.delete("`Größe` is null").num_deleted_rows == 1
     assert table.verify().ok

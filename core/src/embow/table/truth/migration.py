@@ -120,6 +120,7 @@ def migrate(
 
 def rollback(handle: Handle, vector: str) -> None:
     """Go back to the function and vectors before the latest migration. See ``Table.rollback``."""
+    before = handle.look()
 
     def plan(snapshot: Snapshot) -> Change:
         columns = handle.columns(snapshot)
@@ -133,7 +134,7 @@ def rollback(handle: Handle, vector: str) -> None:
         return _change_of_model(snapshot, columns, kept.binding, kept.physical, nullable, previous)
 
     commit = Writer(handle).commit(plan)
-    _drop_unused(handle, vector, commit)
+    _drop_unused(handle, vector, before, commit)
 
 
 def rebind(
@@ -230,7 +231,7 @@ def _run(handle: Handle, model: _NewModel, given: Mapping[str, Any]) -> AddRepor
         writer.commit(backfill.begin)
     finally:
         backfill.discard()
-    commit = _drop_unused(handle, model.vector, _switched(writer, model, backfill))
+    commit = _drop_unused(handle, model.vector, columns, _switched(writer, model, backfill))
     writer.finish(commit)
     report = writer.report
     report.failed = [replace(each, column=model.source) for each in report.failed]
@@ -264,14 +265,14 @@ def _switched(writer: Writer, model: _NewModel, backfill: Backfill) -> Commit:
     )
 
 
-def _drop_unused(handle: Handle, vector: str, commit: Commit) -> Commit:
+def _drop_unused(handle: Handle, vector: str, before: Columns, commit: Commit) -> Commit:
     """Drop the vectors of a column that nothing names any more, and return the last commit.
 
     Where others keep changing the schema they are left, for the next change of model to drop.
     """
     for _ in range(_DROP_TRIES):
         with handle.snapshot(at_least=commit.version) as snapshot:
-            names = _unused(handle.columns(snapshot), vector)
+            names = _unused(handle.columns(snapshot), vector, before)
         if not names:
             break
         try:
@@ -281,13 +282,14 @@ def _drop_unused(handle: Handle, vector: str, commit: Commit) -> Commit:
     return commit
 
 
-def _unused(columns: Columns, vector: str) -> list[str]:
+def _unused(columns: Columns, vector: str, before: Columns) -> list[str]:
     """Return the hidden columns of earlier models, and of migrations that were given up."""
     kept = {*columns.names.values(), *(each.physical for each in columns.previous.values())}
+    former = {before.names.get(vector)}
+    if vector in before.previous:
+        former.add(before.previous[vector].physical)
     name = re.escape(vector)
-    made = re.compile(
-        rf"(?:{name}(?:__[0-9a-f]{{12}})?"
-        rf"|{HIDDEN_PREFIX}_(?:old_{name}|new_{name}_[0-9a-f]{{16}}))\Z"
-    )
-    gone = {each for each in columns.stored.names if made.match(each) and each not in kept}
-    return [each for each in columns.stored.names if each in gone | {hash_column(n) for n in gone}]
+    begun = re.compile(rf"(?:{name}__[0-9a-f]{{12}}|{HIDDEN_PREFIX}_new_{name}_[0-9a-f]{{16}})\Z")
+    stored = columns.stored.names
+    gone = {each for each in stored if begun.match(each) or each in former} - kept
+    return [each for each in stored if each in gone | {hash_column(name) for name in gone}]

@@ -40,26 +40,37 @@ def create(
         overwrite: Put it in the place of a table of that name.
     """
     writing = Ingest(context, columns, context.options(columns, given), policy)
-    if overwrite:
-        try:
-            stored = context.engine.open_table(name)
-        except TableNotFoundError:
-            pass
-        else:
-            writer = Writer(Handle(context.engine, context.pipeline, context.trust, stored))
-            replace_rows(writer, writing, data)
-            return stored, writer.report
-    report, started = AddReport(), time.monotonic()
+    there = _there(context, name) if overwrite else None
+    if there is None:
+        return _created(context, name, writing, data)
+    writer = Writer(there)
+    replace_rows(writer, writing, data)
+    return there.stored, writer.report
+
+
+def _there(context: Context, name: str) -> Handle | None:
+    """Return the table of this name, if there is one."""
+    try:
+        stored = context.engine.open_table(name)
+    except TableNotFoundError:
+        return None
+    return Handle(context.engine, context.pipeline, context.trust, stored)
+
+
+def _created(
+    context: Context, name: str, writing: Ingest, data: Any
+) -> tuple[EngineTable, AddReport]:
+    report, started, columns = AddReport(), time.monotonic(), writing.columns
     batches = writing.batches(data, report)
     stored = context.engine.create_table(name, columns.stored, batches, metadata=columns.metadata)
-    handle = Handle(context.engine, context.pipeline, context.trust, stored)
-    with handle.snapshot() as snapshot:
-        quarantine = Quarantine.of(handle, snapshot)
+    with stored.snapshot() as snapshot:
+        quarantine = Quarantine(context.engine, snapshot.base.table, columns.visible)
         report.rows, report.version = snapshot.count_rows(), snapshot.base.version
-    report.seconds = time.monotonic() - started
     try:
+        # Not before, since a quarantine is named after the identity of its table.
         quarantine.store(writing.rejected)
     except BaseException:
         context.engine.drop_table(name)
         raise
+    report.seconds = time.monotonic() - started
     return stored, report

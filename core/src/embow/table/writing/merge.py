@@ -11,16 +11,12 @@ from typing import Any, Self, Unpack
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from embow.engines.contract import Change, RowIds, Snapshot
-from embow.engines.predicate import evaluate_expression
+from embow.engines.contract import Change, Snapshot
 from embow.errors import (
     CommitConflictError,
     ConfigurationError,
-    DataError,
     MissingColumnError,
-    PredicateError,
 )
 from embow.pipeline import AddReport
 from embow.pipeline.types import SourceRows
@@ -28,9 +24,10 @@ from embow.table.columns import Columns
 from embow.table.handle import Handle
 from embow.table.incoming.conform import Conformer, check_columns
 from embow.table.incoming.inputs import iter_batches
-from embow.table.incoming.vectors import BadVectorPolicy, OnBadVectors, flags, validity
+from embow.table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow.table.settings import AddOptions
 from embow.table.writing.ingest import Ingest, new_rows, rewritten, take_rows
+from embow.table.writing.matching import Clauses, Match, keyed_rows, match_rows, no_match
 from embow.table.writing.staging import (
     Writer,
     chunks,
@@ -48,40 +45,6 @@ class MergeResult:
     num_updated_rows: int
     num_deleted_rows: int
     report: AddReport
-
-
-@dataclass(frozen=True, slots=True)
-class _Clauses:
-    """What a merge does with each kind of row."""
-
-    on: tuple[str, ...]
-    update: bool = False
-    update_where: str | None = None
-    insert: bool = False
-    delete: bool = False
-    delete_where: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Match:
-    """Which rows meet.
-
-    Attributes:
-        sources: Positions in the data of the rows that change stored ones.
-        targets: Ids of the stored rows they change.
-        inserted: Positions in the data of the rows that come in.
-        deleted: Ids of the stored rows that go.
-    """
-
-    sources: NDArray[np.int64]
-    targets: RowIds
-    inserted: NDArray[np.int64]
-    deleted: RowIds
-
-    @property
-    def rows(self) -> tuple[NDArray[np.int64], ...]:
-        """What the written rows are made of."""
-        return self.sources, self.targets, self.inserted
 
 
 class MergeInsert:
@@ -110,7 +73,7 @@ class MergeInsert:
                 )
         self._handle = handle
         self._remember = remember
-        self._clauses = _Clauses(tuple(on))
+        self._clauses = Clauses(tuple(on))
 
     def when_matched_update_all(self, where: str | None = None) -> Self:
         """Replace the columns given in the data, in rows whose key is in both.
@@ -163,22 +126,22 @@ class MergeInsert:
 
 def _execute(
     handle: Handle,
-    clauses: _Clauses,
+    clauses: Clauses,
     data: Any,
     policy: BadVectorPolicy,
     given: Mapping[str, Any],
 ) -> MergeResult:
     columns = handle.look()
     incoming = _incoming(columns, clauses.on, data, policy)
-    keyed = _keyed(incoming, clauses.on)
+    keyed = keyed_rows(incoming, clauses.on)
     writer = Writer(handle)
-    match = _match_nothing()
+    match = no_match()
 
     def plan(snapshot: Snapshot) -> Change | None:
         nonlocal match
         now = handle.columns(snapshot)
         _require_fit(incoming, now, handle.name)
-        match = _match(snapshot, now, clauses, incoming, keyed)
+        match = match_rows(snapshot, now, clauses, incoming, keyed)
         gone = np.concatenate([match.targets, match.deleted])
         if not len(gone) and not len(match.inserted):
             return None
@@ -222,98 +185,21 @@ def _require_fit(incoming: pa.RecordBatch, now: Columns, name: str) -> None:
         )
 
 
-def _keyed(incoming: pa.RecordBatch, on: Sequence[str]) -> NDArray[np.int64]:
-    """Return the positions of the rows whose key holds no null.
-
-    Raises:
-        DataError: A key comes twice.
-    """
-    complete = np.ones(incoming.num_rows, np.bool_)
-    for name in on:
-        complete &= validity(incoming.column(name))
-    positions = np.flatnonzero(complete)
-    keys = zip(*(incoming.column(name).to_pylist() for name in on), strict=True)
-    seen: dict[tuple[Any, ...], int] = {}
-    for position, key in enumerate(keys):
-        if complete[position] and seen.setdefault(key, position) != position:
-            shown = key[0] if len(key) == 1 else key
-            raise DataError(
-                f"Rows {seen[key]} and {position} have the same key {shown!r}. Keys must be "
-                "unique in the data of a merge; nothing was changed."
-            )
-    return positions
-
-
-def _match(
-    snapshot: Snapshot,
-    columns: Columns,
-    clauses: _Clauses,
-    incoming: pa.RecordBatch,
-    keyed: NDArray[np.int64],
-) -> _Match:
-    """Find which rows meet, and what becomes of the others."""
-    keys = take_rows(incoming.select(list(clauses.on)), keyed)
-    keys = keys.rename_columns([columns.physical(name) for name in clauses.on])
-    at, targets = snapshot.locate(keys)
-    sources = keyed[at]
-    nothing = _match_nothing()
-    deleted, inserted = nothing.deleted, nothing.inserted
-    if clauses.delete:
-        candidates = snapshot.row_ids(columns.predicate(clauses.delete_where))
-        deleted = np.setdiff1d(candidates, targets)
-    if clauses.insert:
-        inserted = np.setdiff1d(np.arange(incoming.num_rows), sources)
-    if not clauses.update:
-        return _Match(nothing.sources, nothing.targets, inserted, deleted)
-    if clauses.update_where is not None:
-        hits = _hits(snapshot, columns, clauses.update_where, incoming, sources, targets)
-        sources, targets = sources[hits], targets[hits]
-    return _Match(sources, targets, inserted, deleted)
-
-
-def _hits(
-    snapshot: Snapshot,
-    columns: Columns,
-    where: str,
-    incoming: pa.RecordBatch,
-    sources: NDArray[np.int64],
-    targets: RowIds,
-) -> NDArray[np.bool_]:
-    """Return which matched rows satisfy the condition of the update."""
-    found = [np.empty(0, np.bool_)]
-    for old, at in zip(stored_rows(snapshot, targets), chunks(sources), strict=True):
-        joined = pa.RecordBatch.from_arrays(
-            [_struct(columns.to_visible(old)), _struct(take_rows(incoming, at))],
-            names=["target", "source"],
-        )
-        hits = evaluate_expression(where, joined.schema, joined)
-        if not (pa.types.is_boolean(hits.type) or pa.types.is_null(hits.type)):
-            raise PredicateError(f"The condition {where!r} gives {hits.type}, not true or false.")
-        hits = hits.cast(pa.bool_())
-        found.append(flags(hits) & validity(hits))
-    return np.concatenate(found)
-
-
 def _rows(
-    snapshot: Snapshot, columns: Columns, incoming: pa.RecordBatch, match: _Match
+    snapshot: Snapshot, columns: Columns, incoming: pa.RecordBatch, match: Match
 ) -> Iterator[SourceRows]:
     """Yield the changed rows and then the inserted ones."""
+    filled = [binding.vector_column for binding in columns.bindings]
     for old, at in zip(stored_rows(snapshot, match.targets), chunks(match.sources), strict=True):
-        new = take_rows(incoming, at)
-        yield rewritten(old, dict(zip(new.schema.names, new.columns, strict=True)), columns)
+        rows = take_rows(incoming, at)
+        new = dict(zip(rows.schema.names, rows.columns, strict=True))
+        for name in filled:
+            if name in new and new[name].null_count == rows.num_rows:
+                del new[name]  # Objects of a model say None where they bring no vector.
+        yield rewritten(old, new, columns)
     if len(match.inserted):
-        filled = [binding.vector_column for binding in columns.bindings]
         fitted = Conformer(columns.visible, filled).fit(take_rows(incoming, match.inserted))
         yield new_rows(fitted, columns)
-
-
-def _match_nothing() -> _Match:
-    none = np.empty(0, np.int64)
-    return _Match(none, none, none, none)
-
-
-def _struct(batch: pa.RecordBatch) -> pa.StructArray:
-    return pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema))
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:
