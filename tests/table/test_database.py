@@ -270,3 +270,91 @@ def test_columns_a_function_cannot_use_are_refused_at_once(
     with pytest.raises(SchemaError, match=says):
         db.create_table("t", schema=schema, embedding_functions=[config])
     assert db.table_names() == []
+
+
+def test_a_dropped_table_can_be_shown(db: embow.Database) -> None:
+    """repr() in a debugger raises nothing."""
+    table = db.create_table("fruit", [{"name": "apple"}], schema=Fruit)
+    assert repr(table) == "Table('fruit', version=1, rows=1)"
+    db.drop_table("fruit")
+    assert repr(table) == "Table('fruit', dropped)"
+    with pytest.raises(TableNotFoundError):
+        table.count_rows()
+
+
+@pytest.mark.parametrize("name", [None, 5, b"fruit"])
+def test_a_table_is_opened_by_its_name(db: embow.Database, name: Any) -> None:
+    """Anything else is named as the mistake it is."""
+    with pytest.raises(ConfigurationError, match="opened by its name"):
+        db.open_table(name)
+
+
+@pytest.fixture
+def quarantined(words: embow.Table, letters: Any) -> embow.Table:
+    """A table with one row that could not be embedded."""
+    letters.refuse.add("bad")
+    words.add([{"text": "good"}, {"text": "bad"}], on_error="quarantine")
+    return words
+
+
+def test_failed_rows_follow_a_renamed_table(
+    db: embow.Database, quarantined: embow.Table, letters: Any
+) -> None:
+    """They belong to the table, whatever it is called."""
+    db.rename_table("words", "renamed")
+    table = db.open_table("renamed")
+    assert db.table_names() == ["renamed"]
+    assert table.failed_rows()["text"].to_pylist() == ["bad"]
+    letters.refuse.clear()
+    table.retry_failed()
+    assert sorted(table.to_arrow()["text"].to_pylist()) == ["bad", "good"]
+
+
+def test_a_new_table_under_an_old_name_has_no_failed_rows(
+    db: embow.Database, quarantined: embow.Table
+) -> None:
+    """Dropping a table drops them, and nothing of them is left in the database."""
+    schema = quarantined.schema
+    db.drop_table("words")
+    assert db._context.engine.table_names() == []
+    assert db.create_table("words", schema=schema).failed_rows().num_rows == 0
+
+
+def test_all_tables_can_be_dropped(db: embow.Database, quarantined: embow.Table) -> None:
+    """Hidden ones too."""
+    db.create_table("fruit", schema=Fruit)
+    db.drop_all_tables()
+    assert db._context.engine.table_names() == []
+
+
+def test_a_new_name_must_be_free_and_the_old_one_there(db: embow.Database) -> None:
+    """Nothing is renamed otherwise."""
+    db.create_table("fruit", schema=Fruit)
+    db.create_table("apples", schema=Fruit)
+    with pytest.raises(TableExistsError, match="apples"):
+        db.rename_table("fruit", "apples")
+    with pytest.raises(TableNotFoundError, match="fuit"):
+        db.rename_table("fuit", "pears")
+    with pytest.raises(ConfigurationError, match="Invalid table name"):
+        db.rename_table("fruit", "a b")
+    assert db.table_names() == ["apples", "fruit"]
+
+
+def test_a_database_without_a_folder_uses_the_cache_of_its_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for all such databases, unless EMBOW_CACHE says where; others keep their own."""
+    asked: list[Path] = []
+
+    def of_user() -> Path:
+        asked.append(tmp_path / "user.sqlite")
+        return asked[-1]
+
+    monkeypatch.setattr("embow.table.database.default_cache_path", of_user)
+    embow.connect(tmp_path / "db").close()
+    assert asked == []
+    embow.connect("memory://").close()
+    assert len(asked) == 1
+    monkeypatch.setenv("EMBOW_CACHE", str(tmp_path / "elsewhere.sqlite"))
+    embow.connect("memory://").close()
+    assert len(asked) == 1

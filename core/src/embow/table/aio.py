@@ -11,7 +11,7 @@ import asyncio
 import functools
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast
@@ -21,7 +21,7 @@ import pyarrow as pa
 from embow.pipeline import AddReport
 from embow.pipeline.cancel import cancellable
 from embow.table.connect import connect
-from embow.table.database import Database
+from embow.table.database import Database, Observer
 from embow.table.reading.query import Query, VectorSearch
 from embow.table.table import Table
 from embow.table.versions import Tags
@@ -35,9 +35,18 @@ A = TypeVar("A", bound="_Face[Any]")
 _THREADS = 32
 
 
-async def connect_async(uri: str | os.PathLike[str], **options: Any) -> AsyncDatabase:
+async def connect_async(
+    uri: str | os.PathLike[str],
+    *,
+    trust: bool | Collection[str] = False,
+    storage_options: dict[str, Any] | None = None,
+    observers: Sequence[Observer] = (),
+) -> AsyncDatabase:
     """Open a database without blocking the event loop. See :func:`embow.connect`."""
-    return AsyncDatabase(await asyncio.to_thread(functools.partial(connect, uri, **options)))
+    database = await asyncio.to_thread(
+        connect, uri, trust=trust, storage_options=storage_options, observers=observers
+    )
+    return AsyncDatabase(database)
 
 
 class _Threads:

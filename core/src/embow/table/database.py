@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
@@ -16,6 +17,7 @@ from embow.embeddings.trust import Trust
 from embow.engines.contract import Engine, EngineTable
 from embow.errors import ConfigurationError, TableExistsError, TableNotFoundError, near_name
 from embow.pipeline import Pipeline, RequestEvent
+from embow.pipeline.cache import cache_file, default_cache_path
 from embow.pipeline.types import OnError, OnLong
 from embow.plugins import discovery
 from embow.table.declaration import declared, require_same
@@ -51,8 +53,7 @@ class Database:
         trust: bool | Collection[str] = False,
     ) -> None:
         self.uri = uri
-        cache = engine.folder / "cache.sqlite" if engine.folder is not None else None
-        pipeline = Pipeline(cache, observers=(*discovery.observers(), *observers))
+        pipeline = Pipeline(_cache_path(engine), observers=(*discovery.observers(), *observers))
         self._context = Context(engine, pipeline, Trust.of(trust))
 
     # -- reading the list of tables -------------------------------------------------------
@@ -245,6 +246,13 @@ class Database:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _cache_path(engine: Engine) -> Path:
+    """Return where the cache lies: with the database, else one for all such databases of a user."""
+    if engine.folder is not None:
+        return engine.folder / "cache.sqlite"
+    return cache_file(None) or default_cache_path()
 
 
 def _check_name(name: str) -> None:

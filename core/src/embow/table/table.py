@@ -23,6 +23,7 @@ from embow.table.truth import migration, verification
 from embow.table.writing import changes, retry
 from embow.table.writing.changes import DeleteResult, UpdateResult
 from embow.table.writing.merge import MergeInsert
+from embow.table.writing.quarantine import Quarantine
 
 
 class Table(ReadableTable):
@@ -218,6 +219,10 @@ class Table(ReadableTable):
                 f"cleanup_older_than is a timedelta, such as timedelta(days=7), not {keep!r:.60}."
             )
         self._handle.require_latest()
+        with self._handle.snapshot() as snapshot:
+            failed = Quarantine.of(self._handle, snapshot).open()
+        if failed is not None:
+            failed.optimize(keep=keep, delete_unverified=delete_unverified)
         return self._handle.stored.optimize(keep=keep, delete_unverified=delete_unverified)
 
     def _kept(self, report: AddReport) -> AddReport:
