@@ -18,6 +18,7 @@ from embow.embeddings import (
     EmbeddingFunction,
     EmbeddingFunctionConfig,
     EmbeddingFunctionRegistry,
+    Limits,
     TextEmbeddingFunction,
     get_registry,
     read_bindings,
@@ -301,14 +302,26 @@ def test_keys_named_apart_are_kept_apart() -> None:
     assert [secret_value(each, "api_key") for each in found] == ["sk-KEY_A", "sk-KEY_B"]
 
 
-def test_key_of_an_opened_table_is_not_replaced() -> None:
+def test_key_of_an_opened_table_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that uses the environment's key does not go over to a key given later."""
     cls = register("mine")(make_class())
+    monkeypatch.setattr(discovery, "credentials_of", lambda _: ("MINE_KEY",))
+    monkeypatch.setenv("MINE_KEY", "sk-environment")
     binding = Binding("mine", cls.create().safe_model_dump(), "a", "v")
     assert binding.function().api_key is None  # type: ignore[attr-defined]
     metadata_of(cls.create(api_key="other"))
     with pytest.raises(ConfigurationError, match="cannot be told whose key is meant"):
         binding.function()
+
+
+def test_key_given_after_a_table_was_opened_is_used() -> None:
+    """Where there was no key before, the one that comes is no other account's."""
+    cls = register("mine")(make_class())
+    binding = Binding("mine", cls.create().safe_model_dump(), "a", "v")
+    assert binding.function().api_key is None  # type: ignore[attr-defined]
+    own = cls.create(api_key="first")
+    metadata_of(own)
+    assert binding.function() is own
 
 
 # -- names LanceDB users import -----------------------------------------------------------
@@ -370,3 +383,31 @@ def test_function_is_hashable_and_unequal_to_other_classes() -> None:
     other = make_class().create()
     assert len({Stored.create(), Stored.create(), other}) == 2
     assert Stored.create() != other
+
+
+# -- calls within limits ------------------------------------------------------------------
+
+
+def test_long_lists_are_cut_into_calls_in_the_base() -> None:
+    """A provider's own method gets no more than its limits allow; vectors keep their order."""
+    sent: list[list[str]] = []
+
+    class Small(TextEmbeddingFunction):
+        """Takes two texts a call."""
+
+        def ndims(self) -> int:
+            return 1
+
+        def limits(self) -> Limits:
+            return Limits(max_items=2)
+
+        def generate_embeddings(self, texts: list[str]) -> Any:
+            sent.append(texts)
+            return np.array([[len(text)] for text in texts], dtype=np.float32)
+
+    function = Small.create()
+    vectors = function.compute_source_embeddings(["a", "bb", "ccc", "dddd", "eeeee"])
+    assert vectors.tolist() == [[1], [2], [3], [4], [5]]
+    assert sent == [["a", "bb"], ["ccc", "dddd"], ["eeeee"]]
+    assert function.compute_query_embeddings([]).shape == (0, 1)
+    assert len(sent) == 3

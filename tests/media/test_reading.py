@@ -30,6 +30,7 @@ from embow.media import (
 )
 from embow.media.addresses import is_public
 from embow.media.fetching import Fetcher
+from embow.media.settings import widens
 
 LOCAL = MediaSettings(allow_private_hosts=True)
 ANY = MediaSettings()
@@ -403,3 +404,23 @@ def test_another_error_is_raised_as_it_is() -> None:
 def test_what_counts_as_one_input(inputs: Any, count: int) -> None:
     """An image is one input however it is held, and a batch of images is many."""
     assert len(split_inputs(inputs)) == count
+
+
+@pytest.mark.parametrize(
+    ("asked", "more"),
+    [
+        ({}, False),
+        ({"root": "photos", "fetch": False, "timeout": 5}, False),
+        ({"max_bytes": 1, "max_pixels": 1, "workers": 1, "retries": 0, "max_redirects": 0}, False),
+        ({"allow_private_hosts": True}, True),
+        ({"max_bytes": 10**12}, True),
+        ({"timeout": float("nan")}, True),
+        ({"timeout": float("inf")}, True),
+        ({"root": []}, True),
+        ("everything", True),
+        (None, True),
+    ],
+)
+def test_settings_of_a_table_widen_nothing(asked: Any, more: bool) -> None:
+    """What forbids more than the defaults may come with a table; what allows more may not."""
+    assert widens(asked) is more

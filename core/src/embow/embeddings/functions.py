@@ -12,6 +12,7 @@ from embow.embeddings import config, secrets
 from embow.embeddings.provider import Provider
 from embow.embeddings.types import provider_name
 from embow.errors import ConfigurationError
+from embow.plugins import discovery
 
 ProviderT = TypeVar("ProviderT", bound=Provider)
 
@@ -58,13 +59,14 @@ class Functions:
         """Keep a function for the table that is made with it."""
         key = _key(type(function), settings)
         with self.lock:
-            if any(kept is function for kept in self.kept.values()) and not self.made_here(
-                type(function), settings
-            ):
+            own_before = self.made_here(type(function), settings)
+            if not own_before and any(kept is function for kept in self.kept.values()):
                 return  # it came from a table, and being written into another makes it no more
             self.own.add(_written(type(function), settings))
-            other = self.kept.setdefault(key, function)
-            if other is not function and other.account() != function.account():
+            other = self.kept.get(key)
+            if other is None or (not own_before and not _has_key(other)):
+                self.kept[key] = function  # a table was opened before there was any key for it
+            elif other is not function and other.account() != function.account():
                 self.contested.add(key)
 
     def made_here(self, cls: type[Provider], settings: Mapping[str, Any]) -> bool:
@@ -100,10 +102,15 @@ def _key(cls: type[Provider], settings: Mapping[str, Any]) -> tuple[Any, ...]:
     return cls, json.dumps([settings, resolved], sort_keys=True)
 
 
+def _has_key(function: Provider) -> bool:
+    credentials = discovery.credentials_of(function.name_of_provider())
+    return bool(secrets.secrets_of(function, credentials))
+
+
 def _contested(cls: type[Provider]) -> ConfigurationError:
     names = ", ".join(sorted(secrets.secret_fields(cls))) or "their account"
     return ConfigurationError(
-        f"This program made two functions of provider {provider_name(cls)!r} that are equal but "
+        f"This program has two functions of provider {provider_name(cls)!r} that are equal but "
         f"for their keys ({names}), which no table keeps, so it cannot be told whose key is "
         'meant. Name the keys apart: set_var("KEY_A", ...) and create(api_key="$var:KEY_A") for '
         'one, "$var:KEY_B" for the other.'
