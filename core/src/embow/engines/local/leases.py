@@ -13,15 +13,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 
 from embow.engines.contract import Commit, Staged
-from embow.engines.local.records import (
-    FILE,
-    FileRow,
-    NewFragment,
-    TableRow,
-    check_name,
-    not_ours,
-    now,
-)
+from embow.engines.local.names import FILE, check_name, not_ours
+from embow.engines.local.records import FileRow, NewFragment, TableRow, now
 from embow.errors import CommitConflictError, StagedGoneError, StorageError
 
 _HEAD = struct.Struct("<qI")
