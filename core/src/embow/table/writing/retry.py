@@ -2,7 +2,9 @@
 
 A row that now embeds is staged for the table. Its place in quarantine first takes down what was
 staged, then the staged rows are committed, then it goes. Whoever finds a row with such a note makes
-that commit: an engine that has it already returns the earlier one.
+that commit: an engine that has it already returns the earlier one. Engines remember a commit as
+long as its staged rows were to live and its version is kept, so what died is to be called again
+within that time.
 """
 
 from __future__ import annotations
