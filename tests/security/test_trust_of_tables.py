@@ -12,9 +12,9 @@ import pytest
 
 import embow
 from embow.errors import UntrustedError
-from embow.testing.protocols import OpenAIProtocol
 from embow.testing.server import EmbeddingServer
 from hostile import watching
+from openai_protocol import OpenAIProtocol
 
 WORDS = ["one fig", "two plums", "three pears"]
 
