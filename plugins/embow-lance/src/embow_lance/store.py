@@ -1,0 +1,133 @@
+"""Where a database lies: its addresses, settings and files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+import lance
+from lance.file import LanceFileSession
+
+from embow.engines.contract import Snapshot
+from embow.errors import TableNotFoundError, VersionNotFoundError
+from embow_lance.failures import is_missing, storing
+
+SUFFIX = ".lance"
+
+
+@dataclass(frozen=True)
+class Store:
+    """One table's dataset.
+
+    Attributes:
+        name: Name of the table.
+        uri: Address of the dataset.
+        folder: The same as a path, where it is on this machine.
+        options: Storage options, with references resolved.
+        session: Lance's caches, shared by the tables of one database.
+        held: Snapshots that were not closed, so that `optimize` keeps their versions.
+    """
+
+    name: str
+    uri: str
+    folder: Path | None
+    options: Mapping[str, str]
+    session: Any
+    held: WeakSet[Snapshot] = field(default_factory=WeakSet)
+
+    def latest(self) -> lance.LanceDataset:
+        """Return the current version of the dataset.
+
+        Raises:
+            TableNotFoundError: There is none.
+        """
+        try:
+            with storing(f"open table '{self.name}'"):
+                return lance.dataset(
+                    self.uri, storage_options=dict(self.options), session=self.session
+                )
+        except OSError as exc:
+            if exc.__cause__ is None or not is_missing(exc.__cause__):
+                raise
+            raise TableNotFoundError(f"There is no table '{self.name}' (any more).") from exc
+
+    def at(self, dataset: lance.LanceDataset, version: int | str) -> lance.LanceDataset:
+        """Return an earlier version of the dataset, by number or tag.
+
+        Raises:
+            VersionNotFoundError: There is none.
+        """
+        if version == dataset.version:
+            return dataset
+        try:
+            with storing(f"read version {version!r} of table '{self.name}'"):
+                return dataset.checkout_version(version)
+        except OSError as exc:
+            if exc.__cause__ is None or not is_missing(exc.__cause__):
+                raise
+            raise VersionNotFoundError(
+                f"Table '{self.name}' has no version {version!r} (any more); the current one is "
+                f"{dataset.version}."
+            ) from exc
+
+    def files(self) -> LanceFileSession:
+        """Return a way to single files below the dataset."""
+        return LanceFileSession(self.uri, storage_options=dict(self.options))
+
+    def missing(self, paths: Iterable[str]) -> list[str]:
+        """Return which data files are not there."""
+        if self.folder is not None:
+            data = self.folder / "data"
+            return [path for path in paths if not (data / path).is_file()]
+        with storing(f"look into table '{self.name}'"):
+            files = self.files()
+            return [path for path in paths if not files.contains(f"data/{path}")]
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Remove data files; those that are gone are no matter."""
+        if self.folder is not None:
+            for path in paths:
+                with storing(f"remove files of table '{self.name}'"):
+                    (self.folder / "data" / path).unlink(missing_ok=True)
+            return
+        with storing(f"remove files of table '{self.name}'"):
+            files = self.files()
+            for path in paths:
+                if files.contains(f"data/{path}"):
+                    files.delete_file(f"data/{path}")
+
+    def hold(self, snapshot: Snapshot) -> None:
+        """Keep the version of a snapshot readable until it is released, or gone."""
+        self.held.add(snapshot)
+
+    def release(self, snapshot: Snapshot) -> None:
+        """Let go of a snapshot."""
+        self.held.discard(snapshot)
+
+    def sync_folder(self, name: str) -> None:
+        """Make a folder of small files durable."""
+        if self.folder is not None:
+            self.sync(f"{name}/{path.name}" for path in (self.folder / name).glob("*"))
+
+    def sync(self, paths: Iterable[str]) -> None:
+        """Make files below the dataset durable on a disk, which Lance leaves to chance."""
+        if self.folder is None:
+            return
+        with storing(f"write table '{self.name}'"):
+            for path in {each for name in paths for each in (name, os.path.dirname(name))}:
+                with suppress(FileNotFoundError):  # Removed by another process meanwhile.
+                    descriptor = os.open(self.folder / path, os.O_RDONLY)
+                    try:
+                        os.fsync(descriptor)
+                    finally:
+                        os.close(descriptor)
+
+    def sync_version(self, version: int) -> None:
+        """Make the manifest of a version durable."""
+        names = (f"{2**64 - 1 - version:020}.manifest", f"{version}.manifest")
+        self.sync(f"_versions/{name}" for name in names)
