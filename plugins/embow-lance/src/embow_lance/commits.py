@@ -1,10 +1,14 @@
 """From a change to one Lance transaction.
 
-Which transactions collide in Lance decides which is used. ``Append`` passes other appends and
-removals; ``Update`` collides where it removes from the same fragment; ``Merge`` collides with all.
-So metadata and columns go in by ``Merge``: every stale append and removal then collides with it.
-Rows committed ``alone`` name every fragment in an ``Update``, which collides with all but plain
-appends; in a table without fragments there is none to name, so they go in by ``Merge`` too.
+Which transactions collide in Lance decides which is used. ``Append`` collides with no other
+addition, so that one staged write could go in twice; ``Update`` collides with what names the same
+fragment; ``Merge`` collides with all.
+
+* Metadata and columns go in by ``Merge``: every stale addition and removal then collides with it.
+* Rows go in and out by ``Update``. For each staged write it names a fragment that follows from the
+  write's token: whoever commits the same write at the same time names the same one.
+* Rows committed ``alone`` name every fragment.
+* Where there is no fragment to name, rows go in by ``Merge`` too.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from embow.errors import CommitConflictError, VersionNotFoundError
 from embow_lance.columns import with_column
 from embow_lance.failures import storing
 from embow_lance.fields import OWN, Shape
-from embow_lance.history import History, properties
+from embow_lance.history import ADD, History, properties
 from embow_lance.reading import addresses
 from embow_lance.staging import Written, as_field, fitted, require_present, unseal
 from embow_lance.store import Store
@@ -90,7 +94,7 @@ def _parts(schema: Any) -> tuple[Any, Any]:
     return {k: v for k, v in shape.metadata.items() if k != OWN}, shape.fields
 
 
-def make(store: Store, dataset: lance.LanceDataset, change: Change) -> Commit:
+def apply(store: Store, dataset: lance.LanceDataset, change: Change) -> Commit:
     """Commit a change on the version given, which has been checked.
 
     Raises:
@@ -111,16 +115,14 @@ def make(store: Store, dataset: lance.LanceDataset, change: Change) -> Commit:
     columns = [each for staged, each in written if staged.column is not None]
     if columns or change.metadata is not None:
         operation = _shaping(store, dataset, change, columns, new)
-    elif change.alone or len(removed):
-        operation = _rows(store, dataset, removed, new, alone=change.alone)
     else:
-        operation = lance.LanceOperation.Append(new)
+        operation = _rows(store, dataset, change, removed, new)
     return commit(store, dataset, operation, _deed(change), change.add, len(removed))
 
 
 def _deed(change: Change) -> str:
-    plain = change.remove is None and change.metadata is None
-    return "add" if plain and not any(each.column for each in change.add) else "change"
+    plain = change.remove is None and change.metadata is None and not change.alone
+    return ADD if plain and not any(each.column for each in change.add) else "change"
 
 
 def commit(
@@ -149,19 +151,43 @@ def commit(
 def _rows(
     store: Store,
     dataset: lance.LanceDataset,
+    change: Change,
     removed: RowIds,
     new: list[FragmentMetadata],
-    *,
-    alone: bool,
 ) -> lance.LanceOperation.BaseOperation:
     pieces = _without(store, dataset, removed)
-    if alone and not pieces.kept and not pieces.emptied:
-        return lance.LanceOperation.Merge(_numbered(new, []), dataset.lance_schema)
+    named = {each.id for each in pieces.changed}
+    if change.alone:
+        named = {each.id for each in pieces.kept}
+        unnamed = not named and not pieces.emptied
+    else:
+        anchors = [_anchor(store, dataset, each) for each in change.add]
+        named |= {each for each in anchors if each is not None}
+        unnamed = None in anchors and not pieces.emptied
+    if unnamed:
+        kept = [*pieces.kept, *_numbered(new, pieces.kept)]
+        return lance.LanceOperation.Merge(kept, dataset.lance_schema)
     return lance.LanceOperation.Update(
-        updated_fragments=pieces.kept if alone else pieces.changed,
+        updated_fragments=[each for each in pieces.kept if each.id in named],
         removed_fragment_ids=pieces.emptied,
         new_fragments=new,
     )
+
+
+def _anchor(store: Store, dataset: lance.LanceDataset, staged: Staged) -> int | None:
+    """Return the fragment that commits of one staged write name.
+
+    It is one that was there when the write was made: all who commit it know those. Where it has
+    gone since, the next is taken; who still names the first collides with what removed it.
+    """
+    try:
+        base = store.at(dataset, staged.base.version)
+    except VersionNotFoundError:
+        return None
+    there = {fragment.fragment_id for fragment in dataset.get_fragments()}
+    known = [fragment.fragment_id for fragment in base.get_fragments()]
+    start = int(staged.token, 16) % max(1, len(known))
+    return next((each for each in known[start:] + known[:start] if each in there), None)
 
 
 def _without(store: Store, dataset: lance.LanceDataset, removed: RowIds) -> Pieces:

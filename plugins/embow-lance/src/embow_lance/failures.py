@@ -41,6 +41,11 @@ def storing(doing: str) -> Iterator[None]:
         raise StorageError(f"Cannot {doing}: Lance failed ({cause(exc)}).") from exc
 
 
+def was_slower(exc: CommitConflictError) -> bool:
+    """Return whether it was Lance that saw another writer, in the moment of the commit."""
+    return isinstance(exc.__cause__, LanceConflict)
+
+
 def cause(exc: BaseException) -> str:
     """Return what Lance says, without where in its source it says so."""
     return _SOURCE.sub("", str(exc)).rstrip(". ")

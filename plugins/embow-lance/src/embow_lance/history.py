@@ -15,7 +15,10 @@ from embow_lance.failures import is_missing, storing
 TOKENS, ADDED, REMOVED, DEED = (
     f"embow.{name}" for name in ("staged", "added", "removed", "operation")
 )
-_DEEDS = {"Append": "add", "Overwrite": "overwrite", "Restore": "restore", "Rewrite": "optimize"}
+ADD = "add"
+"""Operation of a commit that added rows, was not alone, and did nothing else."""
+
+_DEEDS = {"Append": ADD, "Overwrite": "overwrite", "Restore": "restore", "Rewrite": "optimize"}
 _KEPT = 10_000
 
 
@@ -100,4 +103,4 @@ def _entry(version: int, transaction: lance.Transaction) -> Entry:
     kind = type(transaction.operation).__name__
     commit = Commit(version, int(kept.get(ADDED, 0)), int(kept.get(REMOVED, 0)))
     operation = kept.get(DEED) or _DEEDS.get(kind, "change")
-    return Entry(kind == "Append", operation, frozenset(kept.get(TOKENS, "").split()), commit)
+    return Entry(operation == ADD, operation, frozenset(kept.get(TOKENS, "").split()), commit)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, timedelta
@@ -32,20 +34,23 @@ from embow.errors import (
 )
 from embow_lance.columns import write_column
 from embow_lance.commits import (
+    apply,
     check,
     commit,
-    make,
     replacing,
     require_same_shape,
     without_columns,
 )
-from embow_lance.failures import storing
+from embow_lance.failures import storing, was_slower
 from embow_lance.fields import Shape
 from embow_lance.history import History
 from embow_lance.optimize import optimize
 from embow_lance.snapshot import CAPABILITIES, LanceSnapshot
 from embow_lance.staging import lease_end, require_present, seal, unseal, write_rows
 from embow_lance.store import Store
+
+_TRIES = 40
+_LONGEST_WAIT = 0.5
 
 
 class LanceTable(EngineTable):
@@ -136,11 +141,20 @@ class LanceTable(EngineTable):
         self._require_same_table(change.base)
         for staged in change.add:
             self._require_same_table(staged.base)
-        dataset = self._latest()
-        if change.add and (earlier := self._history.earlier(dataset, change.add)) is not None:
-            return earlier
-        check(self._store, dataset, self._history, change)
-        return make(self._store, dataset, change)
+        for attempt in range(_TRIES):
+            dataset = self._latest()
+            if change.add and (earlier := self._history.earlier(dataset, change.add)) is not None:
+                return earlier
+            check(self._store, dataset, self._history, change)
+            try:
+                return apply(self._store, dataset, change)
+            except CommitConflictError as exc:
+                if not was_slower(exc):
+                    raise
+            time.sleep(random.uniform(0, min(_LONGEST_WAIT, 0.002 * 2**attempt)))
+        raise CommitConflictError(
+            f"Table '{self.name}' is too busy: others were faster {_TRIES} times. Try again."
+        )
 
     def _overwrite(
         self, schema: pa.Schema, staged: Sequence[Staged], base: Base, metadata: Mapping[str, str]
