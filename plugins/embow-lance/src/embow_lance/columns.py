@@ -44,6 +44,17 @@ class Values:
     def __init__(self, field: pa.Field, batches: Iterable[pa.RecordBatch]) -> None:
         self._type = field.type
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        try:
+            row_ids, self._values = self._spooled(field, batches)
+        except BaseException:
+            self.close()
+            raise
+        self._places: NDArray[np.intp] = np.argsort(row_ids, kind="stable")
+        self._ids = row_ids[self._places]
+
+    def _spooled(
+        self, field: pa.Field, batches: Iterable[pa.RecordBatch]
+    ) -> tuple[RowIds, pa.ChunkedArray]:
         ids = [np.empty(0, np.int64)]
         schema = pa.schema([pa.field(field.name, field.type)])
         with pa.ipc.new_stream(self._file, schema) as writer:
@@ -53,10 +64,8 @@ class Values:
                 writer.write_batch(pa.RecordBatch.from_arrays([values], schema=schema))
         self._file.flush()
         mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._values = pa.ipc.open_stream(pa.py_buffer(mapped)).read_all().column(0)
-        row_ids = np.concatenate(ids)
-        self._places: NDArray[np.intp] = np.argsort(row_ids, kind="stable")
-        self._ids = row_ids[self._places]
+        values = pa.ipc.open_stream(pa.py_buffer(mapped)).read_all().column(0)
+        return np.concatenate(ids), values
 
     def of(self, row_ids: RowIds) -> pa.Array:
         """Return the values of rows; null for those that have none."""

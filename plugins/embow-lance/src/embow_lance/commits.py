@@ -34,6 +34,7 @@ from embow_lance.staging import Written, as_field, fitted, require_present, unse
 from embow_lance.store import Store
 
 _OFFSET_BITS = 32
+_RETRIES = 20
 _TIMEOUT = timedelta(minutes=5)
 
 
@@ -75,18 +76,30 @@ def check(store: Store, dataset: lance.LanceDataset, history: History, change: C
 
 def require_same_shape(store: Store, dataset: lance.LanceDataset, base: Base) -> None:
     """Raise `CommitConflictError` where schema or metadata are not as they were at a base."""
+    then = based(store, dataset, base)
+    if then is not dataset and _parts(then.lance_schema) != _parts(dataset.lance_schema):
+        raise _reshaped(store, dataset, base)
+
+
+def based(store: Store, dataset: lance.LanceDataset, base: Base) -> lance.LanceDataset:
+    """Return the version of a base or, where it is gone, a later one of the same shape.
+
+    Raises:
+        CommitConflictError: There is none.
+    """
     try:
-        then = store.at(dataset, base.version).lance_schema
+        return store.at(dataset, base.version)
     except VersionNotFoundError as exc:
-        raise CommitConflictError(
-            f"Version {base.version} of table '{store.name}', which this was planned on, is gone. "
-            "Plan it again on the current version."
-        ) from exc
-    if _parts(then) != _parts(dataset.lance_schema):
-        raise CommitConflictError(
-            f"Schema or metadata of table '{store.name}' changed since version {base.version}. "
-            f"Plan it again on the current version, {dataset.version}."
-        )
+        if Shape.of(dataset.lance_schema).own().get("shaped", dataset.version) > base.version:
+            raise _reshaped(store, dataset, base) from exc
+        return dataset
+
+
+def _reshaped(store: Store, dataset: lance.LanceDataset, base: Base) -> CommitConflictError:
+    return CommitConflictError(
+        f"Schema or metadata of table '{store.name}' changed since version {base.version}. "
+        f"Plan it again on the current version, {dataset.version}."
+    )
 
 
 def _parts(schema: Any) -> tuple[Any, Any]:
@@ -142,6 +155,8 @@ def commit(
             transaction,
             storage_options=dict(store.options),
             commit_timeout=_TIMEOUT,
+            # Only what replaces everything would otherwise be moved behind the commits of others.
+            max_retries=0 if isinstance(operation, lance.LanceOperation.Overwrite) else _RETRIES,
         )
     store.sync_version(made.version)
     added = sum(each.rows for each in staged if each.column is None)
@@ -237,6 +252,7 @@ def _shaping(
     fragments = [fragment.metadata for fragment in dataset.get_fragments()]
     for written in columns:
         shape, fragments = _joined(store, dataset, shape, fragments, written)
+    shape = shape.noted(shaped=dataset.version + 1)
     return lance.LanceOperation.Merge([*fragments, *_numbered(new, fragments)], shape.schema())
 
 
@@ -275,7 +291,7 @@ def without_columns(
 ) -> lance.LanceOperation.BaseOperation:
     """Return a transaction that drops columns."""
     shape = Shape.of(dataset.lance_schema)
-    noted = shape.noted(next=shape.next_number())
+    noted = shape.noted(next=shape.next_number(), shaped=dataset.version + 1)
     kept = noted.only([name for name in shape.fields if name not in names])
     fragments = [fragment.metadata for fragment in dataset.get_fragments()]
     return lance.LanceOperation.Merge(fragments, kept.schema())
@@ -294,12 +310,12 @@ def replacing(
     """
     shape, wanted = Shape.of(dataset.lance_schema), schema.remove_metadata()
     there = {field.name: field for field in dataset.schema}
-    kept = [field.name for field in wanted if there.get(field.name) == field]
+    kept = [field.name for field in wanted if field.name in there and field == there[field.name]]
     rest = pa.schema([field for field in wanted if field.name not in kept])
     new = Shape.new(rest, shape.next_number())
     made = shape.only(kept).joined(new).only(wanted.names)
     made = replace(made, metadata={**metadata, OWN: shape.metadata.get(OWN, "{}")})
-    made = made.noted(next=max(shape.next_number(), new.next_number()))
+    made = made.noted(next=max(shape.next_number(), new.next_number()), shaped=dataset.version + 1)
     fragments = [
         fragment
         for each in staged

@@ -25,7 +25,7 @@ from embow.errors import (
     near_name,
 )
 from embow_lance.failures import storing
-from embow_lance.fields import OWN, Shape
+from embow_lance.fields import Shape
 from embow_lance.incoming import Source, fit
 from embow_lance.snapshot import CAPABILITIES
 from embow_lance.store import SUFFIX, Store
@@ -88,14 +88,13 @@ class LanceEngine(Engine):
         store = self._store(name)
         if self._exists(store):
             raise _taken(name)
-        own = Shape({}, {}, {}).noted(table=uuid.uuid4().hex).metadata
-        source = Source(batches, schema.remove_metadata(), fit)
+        own = Shape({}, {}, {}).noted(table=uuid.uuid4().hex, shaped=1).metadata
+        source = Source(batches, schema.with_metadata({**metadata, **own}), fit)
         try:
             with source.reader() as reader, storing(f"create table '{name}'"):
                 made = lance.write_dataset(
-                    reader.cast(reader.schema),
+                    reader,
                     store.uri,
-                    schema=schema.with_metadata({**metadata, **own}),
                     mode="create",
                     storage_options=dict(store.options),
                     enable_stable_row_ids=True,

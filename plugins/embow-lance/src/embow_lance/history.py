@@ -1,16 +1,25 @@
-"""What made each version: read from Lance's transactions, each once."""
+"""What made each version: read from Lance's transactions, each once.
+
+Before versions are removed, the staged writes that they committed are noted in small files beside
+the dataset's own, so that they are not committed again.
+"""
 
 from __future__ import annotations
 
+import json
 import threading
+import time
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from datetime import timedelta
 
 import lance
 
 from embow.engines.contract import Commit, Staged
 from embow.errors import StagedGoneError, StorageError
 from embow_lance.failures import is_missing, storing
+from embow_lance.store import Store
 
 TOKENS, ADDED, REMOVED, DEED = (
     f"embow.{name}" for name in ("staged", "added", "removed", "operation")
@@ -20,6 +29,8 @@ ADD = "add"
 
 _DEEDS = {"Append": ADD, "Overwrite": "overwrite", "Restore": "restore", "Rewrite": "optimize"}
 _KEPT = 10_000
+_REMEMBERED = timedelta(days=8)
+"""Longer than what is staged can be committed: Lance's cleaning spares it for seven days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,8 @@ def properties(operation: str, staged: Sequence[Staged], removed: int) -> dict[s
 class History:
     """Entries of one table. Safe to use from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._entries: dict[int, Entry] = {}
         self._lock = threading.Lock()
 
@@ -87,15 +99,36 @@ class History:
         Raises:
             StagedGoneError: Some were committed by another change.
         """
-        tokens = {each.token for each in staged}
-        for entry in self.since(dataset, min(each.base.version for each in staged)):
-            if entry is not None and tokens & entry.tokens:
-                if tokens == entry.tokens:
-                    return entry.commit
+        tokens = frozenset(each.token for each in staged)
+        since = self.since(dataset, min(each.base.version for each in staged))
+        known = [(each.tokens, each.commit) for each in since if each is not None]
+        if None in since:
+            known += self._ledger()
+        for others, commit in known:
+            if tokens & others:
+                if tokens == others:
+                    return commit
                 raise StagedGoneError(
-                    "Staged data were committed before, with another change. Write them again."
+                    f"Staged data of table '{self._store.name}' were committed before, with "
+                    "another change. Write them again."
                 )
         return None
+
+    def keep(self, dataset: lance.LanceDataset, versions: Sequence[int]) -> None:
+        """Note the tokens of versions that are about to be removed; forget very old ones."""
+        now = int(time.time())
+        for name in self._store.notes():
+            if int(name.partition("-")[0]) < now - _REMEMBERED.total_seconds():
+                self._store.forget(name)
+        entries = [self.entry(dataset, version) for version in versions]
+        noted = [[sorted(e.tokens), *astuple(e.commit)] for e in entries if e and e.tokens]
+        if noted:
+            self._store.note(f"{now}-{uuid.uuid4().hex}.json", json.dumps(noted).encode())
+
+    def _ledger(self) -> list[tuple[frozenset[str], Commit]]:
+        """Return tokens and commits of versions that are gone."""
+        notes = [json.loads(self._store.noted(name)) for name in self._store.notes()]
+        return [(frozenset(tokens), Commit(*rest)) for note in notes for tokens, *rest in note]
 
 
 def _entry(version: int, transaction: lance.Transaction) -> Entry:

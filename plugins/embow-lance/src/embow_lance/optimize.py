@@ -9,13 +9,20 @@ import lance
 from embow.engines.contract import OptimizeReport
 from embow.errors import CommitConflictError
 from embow_lance.failures import storing
+from embow_lance.history import History
 from embow_lance.store import Store
 
 _TRIES = 3
+_NEVER = timedelta(days=36_500)
 
 
 def optimize(
-    store: Store, dataset: lance.LanceDataset, keep: timedelta, *, delete_unverified: bool
+    store: Store,
+    history: History,
+    dataset: lance.LanceDataset,
+    keep: timedelta,
+    *,
+    delete_unverified: bool,
 ) -> OptimizeReport:
     """Do both. Versions that snapshots of this process hold are kept."""
     before = dataset.stats.dataset_stats()
@@ -23,8 +30,11 @@ def optimize(
     dataset = store.latest()
     after = dataset.stats.dataset_stats()
     with storing(f"clean up table '{store.name}'"):
+        old = _old(store, dataset, keep)
+        history.keep(dataset, old)
         cleaned = dataset.cleanup_old_versions(
-            versions=_old(store, dataset, keep),
+            versions=old or None,
+            older_than=None if old else _NEVER,  # Lance wants one of the two.
             delete_unverified=delete_unverified,
             error_if_tagged_old_versions=False,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from embow.errors import TableNotFoundError, VersionNotFoundError
 from embow_lance.failures import is_missing, storing
 
 SUFFIX = ".lance"
+_NOTES = "_embow"
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,30 @@ class Store:
             for path in paths:
                 if files.contains(f"data/{path}"):
                     files.delete_file(f"data/{path}")
+
+    def notes(self) -> list[str]:
+        """Return the names of the notes kept beside the dataset."""
+        with storing(f"look into table '{self.name}'"):
+            return [path.rpartition("/")[2] for path in self.files().list(_NOTES)]
+
+    def note(self, name: str, content: bytes) -> None:
+        """Keep a note, durably."""
+        with storing(f"write table '{self.name}'"), tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            self.files().upload_file(file.name, f"{_NOTES}/{name}")
+        self.sync([f"{_NOTES}/{name}", _NOTES])
+
+    def noted(self, name: str) -> bytes:
+        """Return the content of a note."""
+        with storing(f"read table '{self.name}'"), tempfile.TemporaryDirectory() as folder:
+            self.files().download_file(f"{_NOTES}/{name}", f"{folder}/{name}")
+            return Path(folder, name).read_bytes()
+
+    def forget(self, name: str) -> None:
+        """Remove a note."""
+        with storing(f"write table '{self.name}'"):
+            self.files().delete_file(f"{_NOTES}/{name}")
 
     def hold(self, snapshot: Snapshot) -> None:
         """Keep the version of a snapshot readable until it is released, or gone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, timedelta
 
@@ -35,6 +35,7 @@ from embow.errors import (
 from embow_lance.columns import write_column
 from embow_lance.commits import (
     apply,
+    based,
     check,
     commit,
     replacing,
@@ -67,7 +68,7 @@ class LanceTable(EngineTable):
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._history = History()
+        self._history = History(store)
         self._identity = _identity(store.latest())
 
     @property
@@ -111,7 +112,7 @@ class LanceTable(EngineTable):
     ) -> Staged:
         """Write rows, seen by nobody."""
         self._require_same_table(base)
-        dataset = self._store.at(self._latest(), base.version)
+        dataset = based(self._store, self._latest(), base)
         written, rows = write_rows(self._store, dataset, batches, schema)
         return seal(written, base, rows, lease)
 
@@ -119,7 +120,7 @@ class LanceTable(EngineTable):
         self, field: pa.Field, batches: Iterable[pa.RecordBatch], base: Base, lease: timedelta
     ) -> Staged:
         self._require_same_table(base)
-        dataset = self._store.at(self._latest(), base.version)
+        dataset = based(self._store, self._latest(), base)
         written, rows = write_column(self._store, dataset, field, batches)
         return seal(written, base, rows, lease, field.name)
 
@@ -141,13 +142,23 @@ class LanceTable(EngineTable):
         self._require_same_table(change.base)
         for staged in change.add:
             self._require_same_table(staged.base)
+
+        def once(dataset: lance.LanceDataset) -> Commit:
+            check(self._store, dataset, self._history, change)
+            return apply(self._store, dataset, change)
+
+        return self._again(change.add, once)
+
+    def _again(
+        self, staged: Sequence[Staged], once: Callable[[lance.LanceDataset], Commit]
+    ) -> Commit:
+        """Commit on the latest version, again where Lance saw another writer in that moment."""
         for attempt in range(_TRIES):
             dataset = self._latest()
-            if change.add and (earlier := self._history.earlier(dataset, change.add)) is not None:
+            if staged and (earlier := self._history.earlier(dataset, staged)) is not None:
                 return earlier
-            check(self._store, dataset, self._history, change)
             try:
-                return apply(self._store, dataset, change)
+                return once(dataset)
             except CommitConflictError as exc:
                 if not was_slower(exc):
                     raise
@@ -160,30 +171,38 @@ class LanceTable(EngineTable):
         self, schema: pa.Schema, staged: Sequence[Staged], base: Base, metadata: Mapping[str, str]
     ) -> Commit:
         self._require_same_table(base)
-        dataset = self._latest()
-        if staged and (earlier := self._history.earlier(dataset, staged)) is not None:
-            return earlier
         for each in staged:
-            require_present(self._store, each, unseal(each))
-        operation = replacing(dataset, schema, staged, metadata)
-        rows = int(dataset.count_rows())
-        return commit(self._store, dataset, operation, "overwrite", staged, rows)
+            self._require_same_table(each.base)
+
+        def once(dataset: lance.LanceDataset) -> Commit:
+            for each in staged:
+                require_present(self._store, each, unseal(each))
+            operation = replacing(dataset, schema, staged, metadata)
+            rows = int(dataset.count_rows())
+            return commit(self._store, dataset, operation, "overwrite", staged, rows)
+
+        return self._again(staged, once)
 
     def drop_columns(self, names: Sequence[str], *, base: Base) -> Commit:
         """Remove physical columns, in one commit."""
         self._require_same_table(base)
-        dataset = self._latest()
-        require_same_shape(self._store, dataset, base)
-        check_columns(dataset.schema, names)
-        check_schema(pa.schema([each for each in dataset.schema if each.name not in names]))
-        operation = without_columns(dataset, names)
-        return commit(self._store, dataset, operation, "drop columns")
+
+        def once(dataset: lance.LanceDataset) -> Commit:
+            require_same_shape(self._store, dataset, base)
+            check_columns(dataset.schema, names)
+            check_schema(pa.schema([each for each in dataset.schema if each.name not in names]))
+            operation = without_columns(dataset, names)
+            return commit(self._store, dataset, operation, "drop columns")
+
+        return self._again((), once)
 
     def optimize(
         self, *, keep: timedelta = RETENTION, delete_unverified: bool = False
     ) -> OptimizeReport:
         """Merge small fragments, and drop what no kept version needs."""
-        return optimize(self._store, self._latest(), keep, delete_unverified=delete_unverified)
+        return optimize(
+            self._store, self._history, self._latest(), keep, delete_unverified=delete_unverified
+        )
 
     def _versions(self) -> list[Version]:
         dataset = self._latest()
