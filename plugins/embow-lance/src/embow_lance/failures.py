@@ -29,11 +29,11 @@ def storing(doing: str) -> Iterator[None]:
         yield
     except EmbowError:
         raise
-    except LanceConflict as exc:
-        raise CommitConflictError(
-            f"Cannot {doing}: another writer was faster. Plan it again on the current version."
-        ) from exc
     except (OSError, ValueError, RuntimeError, pa.ArrowException) as exc:
+        if _is_conflict(exc):
+            raise CommitConflictError(
+                f"Cannot {doing}: another writer was faster. Plan it again on the current version."
+            ) from exc
         raise StorageError(f"Cannot {doing}: {cause(exc)}.") from exc
     except BaseException as exc:
         if type(exc).__name__ != "PanicException":  # Lance's, and no `Exception`.
@@ -43,7 +43,13 @@ def storing(doing: str) -> Iterator[None]:
 
 def was_slower(exc: CommitConflictError) -> bool:
     """Return whether it was Lance that saw another writer, in the moment of the commit."""
-    return isinstance(exc.__cause__, LanceConflict)
+    return exc.__cause__ is not None and _is_conflict(exc.__cause__)
+
+
+def _is_conflict(exc: BaseException) -> bool:
+    # Some of Lance's functions say it by the class of the error, others in its text alone.
+    said = ("commit conflict", "Incompatible transaction")
+    return isinstance(exc, LanceConflict) or any(each in str(exc) for each in said)
 
 
 def cause(exc: BaseException) -> str:

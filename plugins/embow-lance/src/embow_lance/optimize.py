@@ -66,7 +66,7 @@ def _compact(store: Store, dataset: lance.LanceDataset) -> None:
 def _old(store: Store, dataset: lance.LanceDataset, keep: timedelta) -> list[int]:
     limit = datetime.now(UTC) - keep
     kept = {dataset.version, *(tag["version"] for tag in dataset.tags.list().values())}
-    kept |= {snapshot.base.version for snapshot in list(store.held)}
+    kept |= store.held()
     return [
         each["version"]
         for each in dataset.versions()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -21,6 +22,10 @@ from embow_lance.failures import is_missing, storing
 SUFFIX = ".lance"
 _NOTES = "_embow"
 
+_lock = threading.Lock()
+_held: dict[str, WeakSet[Snapshot]] = {}
+"""Snapshots that were not closed, by address, whichever engine of this process opened them."""
+
 
 @dataclass(frozen=True)
 class Store:
@@ -32,7 +37,6 @@ class Store:
         folder: The same as a path, where it is on this machine.
         options: Storage options, with references resolved.
         session: Lance's caches, shared by the tables of one database.
-        held: Snapshots that were not closed, so that `optimize` keeps their versions.
     """
 
     name: str
@@ -40,7 +44,6 @@ class Store:
     folder: Path | None
     options: Mapping[str, str]
     session: Any
-    held: WeakSet[Snapshot] = field(default_factory=WeakSet)
 
     def latest(self) -> lance.LanceDataset:
         """Return the current version of the dataset.
@@ -128,12 +131,22 @@ class Store:
             self.files().delete_file(f"{_NOTES}/{name}")
 
     def hold(self, snapshot: Snapshot) -> None:
-        """Keep the version of a snapshot readable until it is released, or gone."""
-        self.held.add(snapshot)
+        """Keep the version of a snapshot until it is released, or garbage.
+
+        This is known to this process alone. From those of others a version is safe by its age.
+        """
+        with _lock:
+            _held.setdefault(self.uri, WeakSet()).add(snapshot)
 
     def release(self, snapshot: Snapshot) -> None:
         """Let go of a snapshot."""
-        self.held.discard(snapshot)
+        with _lock:
+            _held.get(self.uri, WeakSet()).discard(snapshot)
+
+    def held(self) -> set[int]:
+        """Return the versions that snapshots of this process hold."""
+        with _lock:
+            return {snapshot.base.version for snapshot in _held.get(self.uri, WeakSet())}
 
     def sync_folder(self, name: str) -> None:
         """Make a folder of small files durable."""
