@@ -19,9 +19,11 @@ from embow.engines.contract import (
     Snapshot,
     VectorQuery,
 )
+from embow.engines.predicate import Predicate
 from embow.errors import DataError
 from embow_lance.failures import storing
 from embow_lance.fields import OWN, Shape
+from embow_lance.filters import compiled
 from embow_lance.reading import in_order, read, read_ids
 from embow_lance.search import nearest
 from embow_lance.store import Store
@@ -77,6 +79,10 @@ class LanceSnapshot(Snapshot):
         with storing(f"read table '{self._store.name}'"):
             return in_order(self._dataset)
 
+    def understands(self, predicate: Predicate) -> bool:
+        """Return whether Lance evaluates this filter by itself, and as embow does."""
+        return compiled(predicate, self.schema) is not None
+
     def _count_rows(self) -> int:
         with storing(f"count the rows of table '{self._store.name}'"):
             return int(self._dataset.count_rows())
@@ -96,13 +102,14 @@ class LanceSnapshot(Snapshot):
         fragments = self._fragments
         if isinstance(query, ScanQuery) and query.fragment is not None:
             fragments = [self._fragment(query.fragment)]
+        condition = query.predicate and compiled(query.predicate, self.schema)
         if query.row_ids is None:
-            batches = read(self._dataset, fragments, names)
+            batches = read(self._dataset, fragments, names, condition)
         else:
             row_ids = np.asarray(query.row_ids, np.int64)
             if isinstance(query, VectorQuery):
                 row_ids = np.unique(row_ids)
-            batches = read_ids(self._dataset, fragments, names, row_ids)
+            batches = read_ids(self._dataset, fragments, names, row_ids, condition)
         with storing(f"read table '{self._store.name}'"):
             yield from batches
 
