@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from embow_lance import LanceEngine
 
 from embow.engines.contract import Capability, Engine, EngineOptions
 from embow.testing.engine_suite import EngineSuite
+from embow_lance import LanceEngine
 
 CLAIMS = frozenset(
     {

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pytest
-from embow_lance import LanceEngine
 
 from embow.engines.contract import Engine, EngineOptions, ScanQuery
 from embow.errors import ConfigurationError
 from embow.testing.engine_suite import EngineSuite
+from embow_lance import LanceEngine
 
 SCHEMA = pa.schema([pa.field("writer", pa.int64()), pa.field("number", pa.int64())])
 PROCESSES, COMMITS, ROWS = 4, 5, 10

@@ -20,7 +20,7 @@ from lance.fragment import FragmentMetadata, LanceFragment, write_fragments
 from numpy.typing import NDArray
 
 from embow.engines.contract import ROW_ID, RowIds
-from embow.errors import CommitConflictError, MissingColumnError
+from embow.errors import MissingColumnError
 from embow_lance.failures import storing
 from embow_lance.fields import Shape, files_of, renumbered, unpacked
 from embow_lance.incoming import fit_array

@@ -18,7 +18,6 @@ from embow.embeddings.variables import has_reference, resolve
 from embow.engines.contract import Engine, EngineOptions, EngineTable
 from embow.errors import (
     ConfigurationError,
-    StorageError,
     TableError,
     TableExistsError,
     TableNotFoundError,
@@ -105,7 +104,9 @@ class LanceEngine(Engine):
             if "Dataset already exists" in str(exc):
                 raise _taken(name) from exc
             raise
-        store.sync(f"data/{each.path}" for part in made.get_fragments() for each in part.data_files())
+        store.sync(
+            f"data/{each.path}" for part in made.get_fragments() for each in part.data_files()
+        )
         store.sync_version(made.version)
         return LanceTable(store)
 
@@ -173,9 +174,7 @@ class LanceEngine(Engine):
             )
         folder = None if self._folder is None else self._folder / f"{name}{SUFFIX}"
         uri = f"{self._root}/{name}{SUFFIX}"
-        return self._stores.setdefault(
-            name, Store(name, uri, folder, self._options, self._session)
-        )
+        return self._stores.setdefault(name, Store(name, uri, folder, self._options, self._session))
 
     def _not_found(self, name: str) -> TableNotFoundError:
         names = self.table_names()

@@ -77,7 +77,7 @@ class Shape:
     def next_number(self) -> int:
         """Return a number that no field has, nor one that was dropped."""
         used = [number for own in self.numbers.values() for number in own]
-        return max(self.own().get("next", 0), *used, -1) + 1
+        return int(max(self.own().get("next", 0), *used, -1)) + 1
 
     def own(self) -> dict[str, Any]:
         """Return what this engine noted: the table's identity, the last number of a field."""

@@ -66,7 +66,7 @@ def _name(column: Column) -> str | None:
 
 
 def _is_boolean(column: Column, schema: pa.Schema) -> bool:
-    return pa.types.is_boolean(schema.field(column.path[0]).type)
+    return bool(pa.types.is_boolean(schema.field(column.path[0]).type))
 
 
 def _value(node: Node, column: Column, schema: pa.Schema) -> str | None:

@@ -24,7 +24,7 @@ def in_order(dataset: lance.LanceDataset) -> list[LanceFragment]:
 
     Lance sorts them by number, and compaction gives old rows a new number.
     """
-    fragments = dataset.get_fragments()
+    fragments: list[LanceFragment] = dataset.get_fragments()
     starts = [_start(fragment) for fragment in fragments]
     if all(before <= after for before, after in pairwise(starts)):
         return fragments
@@ -34,7 +34,7 @@ def in_order(dataset: lance.LanceDataset) -> list[LanceFragment]:
 def _start(fragment: LanceFragment) -> int:
     meta = fragment.metadata.row_id_meta
     if meta is None:  # Made without stable row ids: the ids are places.
-        return fragment.fragment_id << 32
+        return int(fragment.fragment_id) << 32
     try:
         return next(iter(RowIdSequence.from_inline_metadata(meta)), 0)
     except (OSError, ValueError):  # Very long sequences lie in a file of their own.

@@ -81,7 +81,8 @@ def _distances(
     # Sums along each row, not a matrix product: equal rows must get equal distances.
     with np.errstate(all="ignore"):
         if metric == "l2":
-            return np.square(matrix - vector).sum(axis=1).astype(np.float32)
+            squares: NDArray[np.float64] = np.square(matrix - vector).sum(axis=1)
+            return squares.astype(np.float32)
         products: NDArray[np.float64] = (matrix * vector).sum(axis=1)
         if metric == "cosine":
             norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector)

@@ -102,7 +102,8 @@ class LanceSnapshot(Snapshot):
         fragments = self._fragments
         if isinstance(query, ScanQuery) and query.fragment is not None:
             fragments = [self._fragment(query.fragment)]
-        condition = query.predicate and compiled(query.predicate, self.schema)
+        predicate = query.predicate
+        condition = None if predicate is None else compiled(predicate, self.schema)
         if query.row_ids is None:
             batches = read(self._dataset, fragments, names, condition)
         else:
