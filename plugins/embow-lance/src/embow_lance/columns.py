@@ -45,16 +45,18 @@ class Values:
         self._type = field.type
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         try:
-            row_ids, self._values = self._spooled(field, batches)
+            row_ids, self._pieces = self._spooled(field, batches)
         except BaseException:
             self.close()
             raise
+        lengths = [len(piece) for piece in self._pieces]
+        self._starts = np.cumsum([0, *lengths], dtype=np.intp)[:-1]
         self._places: NDArray[np.intp] = np.argsort(row_ids, kind="stable")
         self._ids = row_ids[self._places]
 
     def _spooled(
         self, field: pa.Field, batches: Iterable[pa.RecordBatch]
-    ) -> tuple[RowIds, pa.ChunkedArray]:
+    ) -> tuple[RowIds, list[pa.Array]]:
         ids = [np.empty(0, np.int64)]
         schema = pa.schema([pa.field(field.name, field.type)])
         with pa.ipc.new_stream(self._file, schema) as writer:
@@ -64,17 +66,23 @@ class Values:
                 writer.write_batch(pa.RecordBatch.from_arrays([values], schema=schema))
         self._file.flush()
         mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        values = pa.ipc.open_stream(pa.py_buffer(mapped)).read_all().column(0)
-        return np.concatenate(ids), values
+        pieces = [batch.column(0) for batch in pa.ipc.open_stream(pa.py_buffer(mapped))]
+        return np.concatenate(ids), pieces
 
     def of(self, row_ids: RowIds) -> pa.Array:
         """Return the values of rows; null for those that have none."""
         if not len(self._ids):
             return pa.nulls(len(row_ids), self._type)
         at = np.maximum(np.searchsorted(self._ids, row_ids, side="right") - 1, 0)
-        unknown = self._ids[at] != row_ids
-        taken = self._values.take(pa.array(self._places[at], mask=unknown))
-        return pa.concat_arrays(taken.chunks) if taken.num_chunks else pa.nulls(0, self._type)
+        known, places = self._ids[at] == row_ids, self._places[at]
+        numbers = np.searchsorted(self._starts, places, side="right") - 1
+        index, pieces, filled = np.zeros(len(row_ids), np.int64), [pa.nulls(0, self._type)], 0
+        for number in np.unique(numbers[known]).tolist():
+            own = np.flatnonzero(known & (numbers == number))
+            pieces.append(self._pieces[number].take(pa.array(places[own] - self._starts[number])))
+            index[own] = np.arange(filled, filled + len(own))
+            filled += len(own)
+        return pa.concat_arrays(pieces).take(pa.array(index, mask=~known))
 
     def __len__(self) -> int:
         return len(np.unique(self._ids))

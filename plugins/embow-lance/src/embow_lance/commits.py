@@ -7,7 +7,7 @@ fragment; ``Merge`` collides with all.
 * Metadata and columns go in by ``Merge``: every stale addition and removal then collides with it.
 * Rows go in and out by ``Update``. For each staged write it names a fragment that follows from the
   write's token: whoever commits the same write at the same time names the same one.
-* Rows committed ``alone`` name every fragment.
+* Rows committed ``alone``, or where no such fragment is left, name every fragment.
 * Where there is no fragment to name, rows go in by ``Merge`` too.
 """
 
@@ -171,17 +171,12 @@ def _rows(
     new: list[FragmentMetadata],
 ) -> lance.LanceOperation.BaseOperation:
     pieces = _without(store, dataset, removed)
-    named = {each.id for each in pieces.changed}
-    if change.alone:
+    anchors = {_anchor(store, dataset, each) for each in change.add}
+    named = anchors | {each.id for each in pieces.changed}
+    if change.alone or None in anchors:
         named = {each.id for each in pieces.kept}
-        unnamed = not named and not pieces.emptied
-    else:
-        anchors = [_anchor(store, dataset, each) for each in change.add]
-        named |= {each for each in anchors if each is not None}
-        unnamed = None in anchors and not pieces.emptied
-    if unnamed:
-        kept = [*pieces.kept, *_numbered(new, pieces.kept)]
-        return lance.LanceOperation.Merge(kept, dataset.lance_schema)
+    if not named and not pieces.emptied:
+        return lance.LanceOperation.Merge(_numbered(new, []), dataset.lance_schema)
     return lance.LanceOperation.Update(
         updated_fragments=[each for each in pieces.kept if each.id in named],
         removed_fragment_ids=pieces.emptied,
@@ -233,7 +228,7 @@ def _without(store: Store, dataset: lance.LanceDataset, removed: RowIds) -> Piec
         else:
             pieces.kept.append(left)
             pieces.changed.append(left)
-    store.sync_folder("_deletions")
+    store.sync(each.deletion_file.path(each.id) for each in pieces.changed)
     return pieces
 
 

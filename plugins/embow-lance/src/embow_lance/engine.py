@@ -33,7 +33,7 @@ from embow_lance.types import why_not
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _SECRET = re.compile(r"secret|token|password|key|credential|sas", re.IGNORECASE)
-_PUBLIC = re.compile(r"access_key_id", re.IGNORECASE)
+_PUBLIC = re.compile(r"key_id$", re.IGNORECASE)
 
 
 class LanceEngine(Engine):
@@ -90,9 +90,9 @@ class LanceEngine(Engine):
         own = Shape({}, {}, {}).noted(table=uuid.uuid4().hex, shaped=1).metadata
         source = Source(batches, schema.with_metadata({**metadata, **own}), fit)
         try:
-            with source.reader() as reader, storing(f"create table '{name}'"):
+            with source.readers() as readers, storing(f"create table '{name}'"):
                 made = lance.write_dataset(
-                    reader,
+                    next(readers),
                     store.uri,
                     mode="create",
                     storage_options=dict(store.options),

@@ -33,10 +33,13 @@ class Source:
         self._error: BaseException | None = None
 
     @contextmanager
-    def reader(self) -> Iterator[pa.RecordBatchReader]:
-        """Give a reader of all batches; on leaving, raise what the source raised."""
+    def readers(self, rows: int | None = None) -> Iterator[Iterator[pa.RecordBatchReader]]:
+        """Give readers of all batches, one for about so many rows; at least one.
+
+        On leaving, what the source raised is raised.
+        """
         try:
-            yield pa.RecordBatchReader.from_batches(self._schema, self._read())
+            yield (pa.RecordBatchReader.from_batches(self._schema, p) for p in self._parts(rows))
         except BaseException:
             if self._error is not None:
                 raise self._error from None
@@ -44,6 +47,15 @@ class Source:
         finally:
             if isinstance(self._batches, Generator):
                 self._batches.close()
+
+    def _parts(self, rows: int | None) -> Iterator[Iterator[pa.RecordBatch]]:
+        batches = self._read()
+        first = next(batches, None)
+        if first is None:
+            yield iter(())
+        while first is not None:
+            yield _part(first, batches, rows)
+            first = next(batches, None)
 
     def _read(self) -> Iterator[pa.RecordBatch]:
         try:
@@ -54,6 +66,19 @@ class Source:
         except BaseException as error:
             self._error = error
             raise
+
+
+def _part(
+    first: pa.RecordBatch, batches: Iterator[pa.RecordBatch], rows: int | None
+) -> Iterator[pa.RecordBatch]:
+    yield first
+    count = first.num_rows
+    while rows is None or count < rows:
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+        count += batch.num_rows
 
 
 def fit(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

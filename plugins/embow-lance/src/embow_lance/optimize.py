@@ -57,7 +57,7 @@ def _compact(store: Store, dataset: lance.LanceDataset) -> None:
     for _ in range(_TRIES):
         try:
             with storing(f"compact table '{store.name}'"):
-                dataset.optimize.compact_files(materialize_deletions_threshold=0.0)
+                dataset.optimize.compact_files()
                 return
         except CommitConflictError:
             dataset = store.latest()

@@ -20,6 +20,8 @@ from embow_lance.fields import Shape, files_of, renumbered, unpacked
 from embow_lance.incoming import Source, fit
 from embow_lance.store import Store
 
+_FILE_ROWS = 1 << 20
+_MOST_ROWS = 1 << 30
 SPARED = timedelta(days=7)
 """Age up to which Lance's cleaning, whoever calls it, spares files that no version names."""
 
@@ -84,13 +86,20 @@ def write_rows(
     now = datetime.now(UTC).timestamp()
     wanted = (dataset.schema if schema is None else schema).remove_metadata()
     source = Source(batches, wanted, fit)
-    with source.reader() as reader, storing(f"write rows of table '{store.name}'"):
-        made = write_fragments(
-            reader,
-            dataset if schema is None else store.uri,
-            mode="append" if schema is None else "overwrite",
-            storage_options=dict(store.options),
-        )
+    made: list[FragmentMetadata] = []
+    try:
+        with source.readers(_FILE_ROWS) as readers, storing(f"write rows of table '{store.name}'"):
+            for reader in readers:
+                made += write_fragments(
+                    reader,
+                    dataset if schema is None else store.uri,
+                    mode="append" if schema is None else "overwrite",
+                    max_rows_per_file=_MOST_ROWS,
+                    storage_options=dict(store.options),
+                )
+    except BaseException:
+        store.remove(file.path for each in made for file in each.files)  # Lance removes the last.
+        raise
     shape = Shape.of(dataset.lance_schema) if schema is None else Shape.new(wanted)
     store.sync(f"data/{file.path}" for fragment in made for file in fragment.files)
     written = Written(

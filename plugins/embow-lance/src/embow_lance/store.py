@@ -148,11 +148,6 @@ class Store:
         with _lock:
             return {snapshot.base.version for snapshot in _held.get(self.uri, WeakSet())}
 
-    def sync_folder(self, name: str) -> None:
-        """Make a folder of small files durable."""
-        if self.folder is not None:
-            self.sync(f"{name}/{path.name}" for path in (self.folder / name).glob("*"))
-
     def sync(self, paths: Iterable[str]) -> None:
         """Make files below the dataset durable on a disk, which Lance leaves to chance."""
         if self.folder is None:
