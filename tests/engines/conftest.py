@@ -1,4 +1,4 @@
-"""Engines for the tests of this room."""
+"""Engines for the tests of this room, and short ways to do what most of them do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from embow.engines.base import EngineOptions
+from embow.engines.contract import EngineOptions
 from embow.engines.local import LocalEngine
 
 

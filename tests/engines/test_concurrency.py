@@ -6,31 +6,35 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from embow.engines.base import ROW_ID, EngineOptions, ScanQuery, VectorQuery
+from embow.engines.contract import ROW_ID, Change, EngineOptions, ScanQuery
 from embow.engines.local import LocalEngine
-from embow.engines.predicate import parse_predicate
 from embow.errors import CommitConflictError
+from steps import add, base, ids, matching, overwrite, remove, search
 
 SCHEMA = pa.schema({"id": pa.int64(), "vector": pa.list_(pa.float32(), 2)})
 WRITER = """
 import sys
 import pyarrow as pa
-from embow.engines.base import EngineOptions
+from embow.engines.contract import Change, EngineOptions
 from embow.engines.local import LocalEngine
 
 engine = LocalEngine(sys.argv[1], EngineOptions({"small_rows": 3, "tail_rows": 20}))
 table = engine.open_table("t")
 start = int(sys.argv[2])
+base = table.snapshot().base
+schema = table.snapshot().schema
 for first in range(start, start + 300, 6):
     for low, high in ((0, 1), (1, 6)):
         rows = [{"id": n, "vector": [n, 1]} for n in range(first + low, first + high)]
-        table.append([pa.RecordBatch.from_pylist(rows, table.schema())])
+        staged = table.write([pa.RecordBatch.from_pylist(rows, schema)], base=base)
+        table.commit(Change(base, add=[staged]))
     if first % 60 == 0:
         table.optimize()
 """
@@ -41,22 +45,16 @@ def batch(*numbers: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([{"id": n, "vector": [n, 1]} for n in numbers], SCHEMA)
 
 
-def ids(table: object) -> list[int]:
-    """Return the ids in a table, in order."""
-    found: list[int] = table.scan(ScanQuery(columns=["id"])).read_all()["id"].to_pylist()  # type: ignore[attr-defined]
-    return found
-
-
 def test_two_processes_lose_no_row(engine: LocalEngine, tmp_path: Path) -> None:
     """Both append small and large batches and optimize; every row is there once, in its order."""
-    table = engine.create_table("t", SCHEMA, [], overwrite=False)
+    table = engine.create_table("t", SCHEMA)
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "db"), str(start)])
         for start in (0, 1000)
     ]
     seen = 0
     while any(writer.poll() is None for writer in writers):
-        count = table.count_rows()
+        count = table.snapshot().count_rows()
         assert count >= seen
         seen = count
     found = ids(table)
@@ -68,24 +66,23 @@ def test_two_processes_lose_no_row(engine: LocalEngine, tmp_path: Path) -> None:
 def test_two_handles_see_each_other(open_engine: Callable[..., LocalEngine]) -> None:
     """What one has committed the other reads at once."""
     one, two = open_engine(), open_engine()
-    table = one.create_table("t", SCHEMA, [batch(1)], overwrite=False)
+    table = one.create_table("t", SCHEMA, [batch(1)])
     other = two.open_table("t")
-    table.append([batch(2)])
-    other.delete(parse_predicate("id = 1", SCHEMA))
+    add(table, [batch(2)])
+    remove(other, "id = 1")
     assert (ids(table), ids(other)) == ([2], [2])
 
 
 def test_threads_share_a_table(engine: LocalEngine) -> None:
     """Searches and appends from several threads keep every row and answer rightly."""
-    table = engine.create_table("t", SCHEMA, [batch(0)], overwrite=False)
+    table = engine.create_table("t", SCHEMA, [batch(0)])
     failures: list[BaseException] = []
 
     def work(start: int) -> None:
         try:
             for number in range(start, start + 20):
-                table.append([batch(number)])
-                query = np.array([[number, 1]], np.float32)
-                found = table.search(VectorQuery("vector", query, 1))[0]
+                add(table, [batch(number)])
+                found = search(table, "vector", np.array([[number, 1]], np.float32), 1)[0]
                 assert found["id"].to_pylist() == [number]
         except BaseException as exc:
             failures.append(exc)
@@ -95,7 +92,7 @@ def test_threads_share_a_table(engine: LocalEngine) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (failures, table.count_rows()) == ([], 61)
+    assert (failures, len(ids(table))) == ([], 61)
 
 
 def test_a_reader_keeps_files_that_optimize_removes(
@@ -103,11 +100,11 @@ def test_a_reader_keeps_files_that_optimize_removes(
 ) -> None:
     """A scan under way in one handle survives a rewrite by another."""
     one, two = open_engine(small_rows=1, block_rows=2), open_engine()
-    table = one.create_table("t", SCHEMA, [batch(*range(9))], overwrite=False)
-    reader = table.scan(ScanQuery(columns=["id"]))
+    table = one.create_table("t", SCHEMA, [batch(*range(9))])
+    reader = table.snapshot().scan(ScanQuery(columns=["id"]))
     other = two.open_table("t")
-    other.delete(parse_predicate("id < 5", SCHEMA))
-    other.optimize()
+    remove(other, "id < 5")
+    assert other.optimize(keep=timedelta(0)).rows_dropped == 5
     assert reader.read_all()["id"].to_pylist() == list(range(9))
 
 
@@ -116,14 +113,14 @@ def test_optimize_leaves_a_file_that_is_being_written(
 ) -> None:
     """Another writer's unfinished file is not taken for a dead one's."""
     one, two = open_engine(small_rows=1, block_rows=1), open_engine()
-    table = one.create_table("t", SCHEMA, [batch(0)], overwrite=False)
+    table = one.create_table("t", SCHEMA, [batch(0)])
 
     def slow() -> Iterator[pa.RecordBatch]:
         yield batch(1, 2, 3)
         two.open_table("t").optimize()
         yield batch(4)
 
-    table.append(slow())
+    add(table, slow())
     assert ids(two.open_table("t")) == [0, 1, 2, 3, 4]
 
 
@@ -132,14 +129,14 @@ def test_rows_of_an_overwritten_table_are_refused(
 ) -> None:
     """Rows prepared for the old contents do not slip into the new ones."""
     one, two = open_engine(), open_engine()
-    table = one.create_table("t", SCHEMA, [batch(0)], overwrite=False)
+    table = one.create_table("t", SCHEMA, [batch(0)])
 
     def overwriting() -> Iterator[pa.RecordBatch]:
-        two.open_table("t").overwrite(SCHEMA, [batch(9)])
+        overwrite(two.open_table("t"), SCHEMA, [batch(9)])
         yield batch(1)
 
     with pytest.raises(CommitConflictError, match="overwritten"):
-        table.append(overwriting())
+        add(table, overwriting())
     assert ids(table) == [9]
 
 
@@ -148,18 +145,20 @@ def test_a_column_added_while_rows_move_is_complete(
 ) -> None:
     """Values are written for the files there are at the commit, and null for rows added since."""
     one, two = open_engine(small_rows=1), open_engine()
-    table = one.create_table("t", SCHEMA, [batch(0, 1)], overwrite=False)
-    table.append([batch(2, 3)])
+    table = one.create_table("t", SCHEMA, [batch(0, 1)])
+    add(table, [batch(2, 3)])
+    now = base(table)
 
     def values() -> Iterator[pa.RecordBatch]:
         other = two.open_table("t")
-        known = other.scan(ScanQuery(with_row_id=True)).read_all()[ROW_ID].combine_chunks()
+        known = pa.array(matching(other, "true"))
         other.optimize()
-        other.append([batch(4)])
+        add(other, [batch(4)])
         yield pa.record_batch({ROW_ID: known, "n": pa.array([10, 11, 12, 13])})
 
-    table.add_column(pa.field("n", pa.int64()), values())
-    found = table.scan(ScanQuery(columns=["n"])).read_all()["n"].to_pylist()
+    staged = table.write_column(pa.field("n", pa.int64()), values(), base=now)
+    table.commit(Change(now, add=[staged]))
+    found = table.snapshot().scan(ScanQuery(columns=["n"])).read_all()["n"].to_pylist()
     assert found == [10, 11, 12, 13, None]
 
 
@@ -167,11 +166,11 @@ def test_blas_threads_are_restored(engine: LocalEngine) -> None:
     """A search leaves the process's setting as it was."""
     from threadpoolctl import ThreadpoolController
 
-    table = engine.create_table("t", SCHEMA, [batch(1)], overwrite=False)
+    table = engine.create_table("t", SCHEMA, [batch(1)])
     controller = ThreadpoolController().select(user_api="blas")
     with controller.limit(limits=2):
         before = [library.num_threads for library in controller.lib_controllers]
-        table.search(VectorQuery("vector", np.ones((1, 2), np.float32), 1))
+        search(table, "vector", np.ones((1, 2), np.float32), 1)
         after = [library.num_threads for library in controller.lib_controllers]
     assert before == after
 
@@ -180,9 +179,9 @@ def test_opening_twice_at_once_makes_one_catalog(tmp_path: Path) -> None:
     """Two processes that start on an empty folder both work."""
     code = (
         "import sys; from embow.engines.local import LocalEngine; "
-        "from embow.engines.base import EngineOptions; import pyarrow as pa; "
+        "from embow.engines.contract import EngineOptions; import pyarrow as pa; "
         "LocalEngine(sys.argv[1], EngineOptions()).create_table("
-        "sys.argv[2], pa.schema({'a': pa.int8()}), [], overwrite=False)"
+        "sys.argv[2], pa.schema({'a': pa.int8()}))"
     )
     runs = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name]) for name in "ab"]
     assert [run.wait() for run in runs] == [0, 0]

@@ -30,6 +30,8 @@ class TestUsualSizes(EngineSuite):
 class TestSmallSizes(TestUsualSizes):
     """The same with rows spread over blocks, files and the tail."""
 
+    many = 20
+
     @pytest.fixture
     def engine(self, open_engine: Callable[..., LocalEngine]) -> LocalEngine:
         """Return an engine that begins a new block and file after very few rows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from embow.engines.base import DISTANCE, ROW_ID, EngineOptions, EngineTable, ScanQuery, VectorQuery
+from embow.engines.contract import DISTANCE, ROW_ID, Change, EngineOptions, EngineTable, ScanQuery
 from embow.engines.local import LocalEngine
 from embow.engines.predicate import parse_predicate
+from steps import add, base, drop_columns, matching, overwrite, put_column, remove, rows, search
 
 SMALL = {"block_rows": 8, "fragment_bytes": 4096, "small_rows": 3, "tail_rows": 10}
 """Sizes at which a few rows already make blocks, files and a tail that overflows."""
@@ -41,76 +43,79 @@ class TableAgainstList(RuleBasedStateMachine):
         self.extra: list[str] = []
         self.rows = [dict(row) for row in rows]
         self.engine = LocalEngine(self.folder, EngineOptions(SMALL))
-        self.table: EngineTable = self.engine.create_table(
-            "t", SCHEMA, [self.batch(rows)], overwrite=False
-        )
+        self.table: EngineTable = self.engine.create_table("t", SCHEMA, [self.batch(rows)])
+        self.kept: dict[int, list[dict[str, Any]]] = {}
 
     def batch(self, rows: list[dict[str, Any]]) -> pa.RecordBatch:
-        schema = self.table.schema() if hasattr(self, "table") else SCHEMA
+        schema = self.table.snapshot().schema if hasattr(self, "table") else SCHEMA
         return pa.RecordBatch.from_pylist(rows, schema=schema)
-
-    def ids_where(self, where: str) -> list[int]:
-        condition = parse_predicate(where, self.table.schema())
-        query = ScanQuery(columns=["id"], predicate=condition, with_row_id=True)
-        found: list[int] = self.table.scan(query).read_all()[ROW_ID].to_pylist()
-        return found
 
     @rule(rows=ROWS)
     def append(self, rows: list[dict[str, Any]]) -> None:
-        self.table.append([self.batch(rows)])
+        add(self.table, [self.batch(rows)])
         self.rows += [{**dict.fromkeys(self.extra), **row} for row in rows]
 
     @rule(limit=st.integers(0, 20))
     def delete(self, limit: int) -> None:
-        self.table.delete(parse_predicate(f"id >= {limit} AND kind = 'a'", self.table.schema()))
+        remove(self.table, f"id >= {limit} AND kind = 'a'")
         self.rows = [row for row in self.rows if not (row["id"] >= limit and row["kind"] == "a")]
 
     @rule(number=st.integers(0, 20), rows=ROWS)
     def replace(self, number: int, rows: list[dict[str, Any]]) -> None:
-        self.table.replace(self.ids_where(f"id = {number}"), [self.batch(rows)])
+        gone, now = matching(self.table, f"id = {number}"), base(self.table)
+        staged = self.table.write([self.batch(rows)], base=now)
+        self.table.commit(Change(now, add=[staged], remove=gone, alone=True))
         self.rows = [row for row in self.rows if row["id"] != number]
         self.rows += [{**dict.fromkeys(self.extra), **row} for row in rows]
 
     @rule(rows=ROWS)
     def overwrite(self, rows: list[dict[str, Any]]) -> None:
-        data = pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
-        self.table.overwrite(SCHEMA, [data])
+        overwrite(self.table, SCHEMA, [pa.RecordBatch.from_pylist(rows, schema=SCHEMA)])
         self.rows, self.extra = [dict(row) for row in rows], []
 
     @precondition(lambda self: len(self.extra) < 3)
     @rule(limit=st.integers(0, 20))
     def add_column(self, limit: int) -> None:
         name = f"n{len(self.extra)}"
-        known = self.ids_where(f"id < {limit}")[::-1]
-        marks = list(range(len(known)))
-        data = pa.record_batch(
-            {ROW_ID: pa.array(known, pa.int64()), name: pa.array(marks, pa.int64())}
-        )
-        self.table.add_column(pa.field(name, pa.int64()), [data])
-        marked = iter(marks[::-1])
-        for row in self.rows:
-            row[name] = next(marked) if row["id"] < limit else None
+        known = matching(self.table, f"id < {limit}")[::-1]
+        put_column(self.table, name, known, list(range(len(known))))
+        marked = iter(range(len(known))[::-1])
+        self.rows = [
+            {**row, name: next(marked) if row["id"] < limit else None} for row in self.rows
+        ]
         self.extra.append(name)
 
     @precondition(lambda self: self.extra)
     @rule()
     def drop_column(self) -> None:
         name = self.extra.pop()
-        self.table.alter_columns(drop=[name])
-        for row in self.rows:
-            del row[name]
+        drop_columns(self.table, name)
+        self.rows = [{key: row[key] for key in row if key != name} for row in self.rows]
 
-    @precondition(lambda self: len(self.extra) > 1)
-    @rule()
-    def swap_columns(self) -> None:
-        one, two = self.extra[:2]
-        self.table.alter_columns(rename={one: two, two: one})
-        for row in self.rows:
-            row[one], row[two] = row[two], row[one]
+    @precondition(lambda self: self.kept)
+    @rule(data=st.data())
+    def restore(self, data: st.DataObject) -> None:
+        version = data.draw(st.sampled_from(sorted(self.kept)))
+        self.table.restore(version)
+        self.rows = [dict(row) for row in self.kept[version]]
+        known = len(SCHEMA.names)
+        self.extra = self.table.snapshot().schema.names[known:]
+
+    @precondition(lambda self: self.kept)
+    @rule(data=st.data())
+    def tag(self, data: st.DataObject) -> None:
+        version = data.draw(st.sampled_from(sorted(self.kept)))
+        self.table.set_tag("one", version, move="one" in self.table.tags())
 
     @rule()
     def optimize(self) -> None:
         self.table.optimize()
+
+    @rule()
+    def forget(self) -> None:
+        latest, tagged = base(self.table).version, self.table.tags().values()
+        self.table.optimize(keep=timedelta(0))
+        self.kept = {v: rows for v, rows in self.kept.items() if v == latest or v in tagged}
 
     @rule()
     def reopen(self) -> None:
@@ -119,12 +124,18 @@ class TableAgainstList(RuleBasedStateMachine):
         self.table = self.engine.open_table("t")
 
     @invariant()
+    def every_version_reads_as_it_did(self) -> None:
+        self.kept[base(self.table).version] = [dict(row) for row in self.rows]
+        for version in self.table.versions():
+            assert rows(self.table, version.version) == self.kept[version.version]
+            assert version.rows == len(self.kept[version.version])
+
+    @invariant()
     def same_rows(self) -> None:
-        found = self.table.scan(ScanQuery()).read_all().to_pylist()
-        assert found == [
-            {name: row[name] for name in self.table.schema().names} for row in self.rows
-        ]
-        assert self.table.count_rows() == len(self.rows)
+        with self.table.snapshot() as snapshot:
+            names, count = snapshot.schema.names, snapshot.count_rows()
+        assert rows(self.table) == [{name: row[name] for name in names} for row in self.rows]
+        assert count == len(self.rows)
 
     @rule(
         query=st.tuples(COORDINATES, COORDINATES),
@@ -133,12 +144,13 @@ class TableAgainstList(RuleBasedStateMachine):
         where=st.none() | st.sampled_from(["id < 10", "kind = 'b'", "kind IS NULL OR id = 3"]),
     )
     def search(self, query: tuple[float, float], metric: Any, k: int, where: str | None) -> None:
-        condition = parse_predicate(where, self.table.schema()) if where else None
+        snapshot = self.table.snapshot()
+        condition = parse_predicate(where, snapshot.schema) if where else None
         vectors = np.array([query], np.float32)
-        found = self.table.search(
-            VectorQuery("vector", vectors, k, metric, predicate=condition, with_row_id=True)
+        found = search(
+            self.table, "vector", vectors, k, metric, predicate=condition, with_row_id=True
         )[0]
-        alive = self.table.scan(ScanQuery(predicate=condition, with_row_id=True)).read_all()
+        alive = snapshot.scan(ScanQuery(predicate=condition, with_row_id=True)).read_all()
         ranked = sorted(
             (float(distance(vectors[0], row["vector"], metric)), order, row[ROW_ID])
             for order, row in enumerate(alive.to_pylist())

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from embow.engines.base import DISTANCE, Metric, VectorQuery
+from embow.engines.contract import DISTANCE, Metric
 from embow.engines.local import LocalEngine
 from embow.engines.local.blocks import Block
 from embow.engines.local.distance import exact_distances, prepare, score, score_rows
 from embow.engines.local.vectors import make_vectors
 from embow.engines.predicate import parse_predicate
+from steps import search
 
 METRICS: tuple[Metric, ...] = ("l2", "cosine", "dot")
 TYPES = {
@@ -56,7 +57,7 @@ def table_of(engine: LocalEngine, matrix: NDArray[Any], arrow_type: pa.DataType)
     data = pa.record_batch(
         {"id": pa.array(range(len(matrix))), "vector": vector_array(matrix, arrow_type)}
     )
-    return engine.create_table("t", data.schema, [data], overwrite=True)
+    return engine.create_table("t", data.schema, [data])
 
 
 def expect(
@@ -65,7 +66,7 @@ def expect(
     """Check that a search returns the rows and distances of brute force, ties in row order."""
     distances = brute_force(matrix, query, metric)
     order = np.argsort(distances, kind="stable")[:k]
-    found = table.search(VectorQuery("vector", query[None], k, metric))[0]
+    found = search(table, "vector", query[None], k, metric)[0]
     assert found["id"].to_pylist() == order.tolist()
     assert found[DISTANCE].to_pylist() == distances[order].tolist()
 
@@ -150,10 +151,10 @@ def test_filtered_rows_are_searched_exactly(
     """Few rows are copied and scored, many are scored in place; both give the same."""
     matrix = np.random.default_rng(3).standard_normal((400, 6)).astype(np.float32)
     table = table_of(open_engine(block_rows=64, small_rows=1), matrix, pa.float32())
-    condition = parse_predicate(where, table.schema())
+    condition = parse_predicate(where, table.snapshot().schema)
     passing = [n for n in range(400) if keep(n)]
     distances = brute_force(matrix, matrix[0], "l2")
-    found = table.search(VectorQuery("vector", matrix[:1], 15, "l2", predicate=condition))[0]
+    found = search(table, "vector", matrix[:1], 15, "l2", predicate=condition)[0]
     assert found["id"].to_pylist() == sorted(passing, key=lambda n: (distances[n], n))[:15]
 
 
@@ -163,8 +164,8 @@ def test_a_distance_range_is_searched_exactly(open_engine: Callable[..., LocalEn
     table = table_of(open_engine(block_rows=64, small_rows=1), matrix, pa.float32())
     distances = brute_force(matrix, matrix[0], "l2")
     wanted = [n for n in np.argsort(distances, kind="stable").tolist() if 5 <= distances[n] < 9]
-    query = VectorQuery("vector", matrix[:1], 20, "l2", offset=5, distance_range=(5.0, 9.0))
-    assert table.search(query)[0]["id"].to_pylist() == wanted[5:25]
+    found = search(table, "vector", matrix[:1], 20, offset=5, distance_range=(5.0, 9.0))[0]
+    assert found["id"].to_pylist() == wanted[5:25]
 
 
 def test_many_queries_are_answered_as_one_by_one(
@@ -173,10 +174,8 @@ def test_many_queries_are_answered_as_one_by_one(
     """More queries than are scored at once."""
     matrix = np.random.default_rng(5).standard_normal((300, 6)).astype(np.float32)
     table = table_of(open_engine(block_rows=64, small_rows=1), matrix, pa.float32())
-    together = table.search(VectorQuery("vector", matrix[:150], 5, "dot"))
-    alone = [
-        table.search(VectorQuery("vector", matrix[n : n + 1], 5, "dot"))[0] for n in range(150)
-    ]
+    together = search(table, "vector", matrix[:150], 5, "dot")
+    alone = [search(table, "vector", matrix[n : n + 1], 5, "dot")[0] for n in range(150)]
     assert together == alone
 
 
@@ -219,6 +218,6 @@ def test_norms_are_stored_with_the_vectors(
     """A reader that opens the file does not read every vector once more for its norm."""
     matrix = np.array([[3.0, 4.0], [0.0, 1.0]], np.float32)
     table = table_of(open_engine(small_rows=1), matrix, pa.float32())
-    block: Block = table._store.snapshot().parts[0].block
+    block: Block = table._store.latest().parts[0].block
     (stored,) = (name for name in block.columns if name.endswith(".norm"))
     assert block.columns[stored].to_pylist() == [5.0, 1.0]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from embow.engines.base import EngineOptions, ScanQuery
+from embow.engines.contract import EngineOptions, ScanQuery
 from embow.engines.local import LocalEngine
 from embow.errors import ConfigurationError, StorageError
 
@@ -21,25 +21,27 @@ SCHEMA = pa.schema({"id": pa.int64()})
 FULL = """
 import resource, sys
 import pyarrow as pa
-from embow.engines.base import EngineOptions
+from embow.engines.contract import Change, EngineOptions
 from embow.engines.local import LocalEngine
 from embow.errors import StorageError
 
 engine = LocalEngine(sys.argv[1], EngineOptions())
 table = engine.open_table("t")
+base = table.snapshot().base
 count = int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 done = 0
 try:
     for _ in range(100):
-        table.append([pa.record_batch({"id": pa.array(range(count))})])
+        staged = table.write([pa.record_batch({"id": pa.array(range(count))})], base=base)
+        table.commit(Change(base, add=[staged]))
         done += count
 except StorageError as exc:
     print(done, exc)
 """
 UNWRITABLE = """
 import os, sys
-from embow.engines.base import EngineOptions
+from embow.engines.contract import EngineOptions
 from embow.engines.local import LocalEngine
 from embow.errors import StorageError
 if os.geteuid() == 0:
@@ -56,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
     """Return a database with a table of 2,000 rows in one file."""
     engine = LocalEngine(str(tmp_path / "db"), EngineOptions())
     data = pa.record_batch({"id": pa.array(range(2000))})
-    engine.create_table("t", SCHEMA, [data], overwrite=False)
+    engine.create_table("t", SCHEMA, [data])
     engine.close()
     return tmp_path / "db"
 
@@ -65,7 +67,7 @@ def count(folder: Path) -> int:
     """Return the number of rows a fresh reader finds, reading each of them."""
     engine = LocalEngine(str(folder), EngineOptions())
     try:
-        return engine.open_table("t").scan(ScanQuery()).read_all().num_rows
+        return engine.open_table("t").snapshot().scan(ScanQuery()).read_all().num_rows
     finally:
         engine.close()
 

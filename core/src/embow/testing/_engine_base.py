@@ -146,9 +146,11 @@ class EngineTests:
     Attributes:
         claims: The capabilities that the engine is meant to have. One test compares them with what
             the engine declares and does, so that none is lost unnoticed.
+        many: Rows of one write that the engine does not store as it stores few.
     """
 
     claims: ClassVar[frozenset[Capability]]
+    many: ClassVar[int] = 2000
 
     @pytest.fixture
     def reopen(self, engine: Engine) -> Iterator[Reopen]:

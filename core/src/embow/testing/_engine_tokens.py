@@ -119,9 +119,10 @@ class LeaseSuite(EngineTests):
         assert renewed.until - before >= timedelta(hours=5)
         assert renewed.token == staged.token
 
-    @pytest.mark.parametrize("count", [1, 2000])
-    def test_optimize_leaves_what_is_leased(self, table: EngineTable, count: int) -> None:
+    @pytest.mark.parametrize("few", [True, False])
+    def test_optimize_leaves_what_is_leased(self, table: EngineTable, few: bool) -> None:
         """Rows and columns, few and many."""
+        count = 1 if few else self.many
         staged = stage(table, *range(5, 5 + count))
         with table.snapshot() as snapshot:
             column = table.write_column(NUMBER, [], base=snapshot.base)
@@ -132,12 +133,13 @@ class LeaseSuite(EngineTests):
         table.commit(Change(column.base, add=[column]))
         assert ids(table) == list(range(1, 5 + count))
 
-    @pytest.mark.parametrize("count", [1, 2000])
+    @pytest.mark.parametrize("few", [True, False])
     @pytest.mark.parametrize("unverified", [False, True])
     def test_after_a_lease_there_are_all_rows_or_none(
-        self, table: EngineTable, count: int, unverified: bool
+        self, table: EngineTable, few: bool, unverified: bool
     ) -> None:
         """Rows that optimize may have removed are refused, or come in whole."""
+        count = 1 if few else self.many
         lease = timedelta(hours=1) if unverified else timedelta(0)
         with table.snapshot() as snapshot:
             new = batch(rows(*range(5, 5 + count)))

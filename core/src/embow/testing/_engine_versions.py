@@ -212,6 +212,18 @@ class RestoreSuite(EngineTests):
             assert not known & set(row_ids(snapshot, "id = 6").tolist())
         assert ids(table) == [0, 1, 2, 3, 4, 6]
 
+    def test_restored_rows_survive_optimize(self, table: EngineTable) -> None:
+        """Also where the only other version that is kept is one without them."""
+        self.needs(Capability.RESTORE, Capability.TAGS)
+        remove(table, "id < 3")
+        table.set_tag("few", 2)
+        table.restore(1)
+        for _ in range(2):
+            table.optimize(keep=timedelta(0))
+        assert ids(table) == [0, 1, 2, 3, 4]
+        table.restore("few")
+        assert ids(table) == [3, 4]
+
     def test_a_tag_is_restored(self, table: EngineTable) -> None:
         """By its name; an unknown one is refused."""
         self.needs(Capability.RESTORE, Capability.TAGS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -10,22 +10,24 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from embow.engines.contract import is_vector
 from embow.engines.local.layout import Layout
-from embow.engines.local.vectors import NORM_SUFFIX, Vectors, is_vector, make_vectors, norm_array
-from embow.engines.predicate.columns import unknown_name
-from embow.errors import DataError, SchemaError, UnknownColumnError
+from embow.engines.local.vectors import NORM_SUFFIX, Vectors, make_vectors, norm_array
+from embow.errors import DataError, SchemaError, UnknownColumnError, near_name
 
 STORED_ROW_ID = "rowid"
-"""Physical column of row ids, in files whose rows are not consecutive."""
+"""Stored column of row ids, in files whose rows are not consecutive."""
 
 
 class Block:
-    """Rows held in memory or mapped from a file, by physical column.
+    """Rows held in memory or mapped from files, by stored column.
 
     Args:
         columns: Arrays of one length.
         first_row: Lowest row id.
         ids: Row ids, ascending; ``None`` when they are consecutive.
+        checks: Raise where the bytes are not those that were written; called before the first
+            use of a column.
     """
 
     def __init__(
@@ -34,8 +36,10 @@ class Block:
         rows: int,
         first_row: int,
         ids: NDArray[np.int64] | None,
+        checks: Sequence[Callable[[], None]] = (),
     ) -> None:
         self.columns = columns
+        self._checks = checks
         self.rows = rows
         self.first_row = first_row
         self._ids = ids
@@ -53,19 +57,26 @@ class Block:
         """Highest row id."""
         return self.first_row + self.rows - 1 if self._ids is None else int(self._ids[-1])
 
-    def column(self, physical: str, arrow_type: pa.DataType) -> pa.Array:
+    def column(self, stored: str, arrow_type: pa.DataType) -> pa.Array:
         """Return a column; nulls where the block was written before the column existed."""
-        array = self.columns.get(physical)
+        self._check()
+        array = self.columns.get(stored)
         return pa.nulls(self.rows, arrow_type) if array is None else array
 
-    def vectors(self, physical: str) -> Vectors | None:
+    def vectors(self, stored: str) -> Vectors | None:
         """Return a vector column as a matrix; ``None`` where the block does not have it."""
-        if physical not in self.columns:
+        if stored not in self.columns:
             return None
-        if physical not in self._vectors:
-            norms = self.columns.get(physical + NORM_SUFFIX)
-            self._vectors[physical] = make_vectors(self.columns[physical], norms)
-        return self._vectors[physical]
+        self._check()
+        if stored not in self._vectors:
+            norms = self.columns.get(stored + NORM_SUFFIX)
+            self._vectors[stored] = make_vectors(self.columns[stored], norms)
+        return self._vectors[stored]
+
+    def _check(self) -> None:
+        for check in self._checks:
+            check()
+        self._checks = ()
 
     def positions(self, row_ids: NDArray[np.int64]) -> NDArray[np.intp]:
         """Return where rows of this block stand; ids that are not in it are left out."""
@@ -77,7 +88,7 @@ class Block:
 
 
 def conform(batch: pa.RecordBatch, layout: Layout) -> pa.RecordBatch:
-    """Return a batch with the table's columns under their physical names.
+    """Return a batch with the table's columns under their stored names.
 
     Columns may come in any order; nullable ones may be missing.
 
@@ -89,8 +100,9 @@ def conform(batch: pa.RecordBatch, layout: Layout) -> pa.RecordBatch:
     for name in batch.schema.names:
         if layout.schema.get_field_index(name) < 0:
             raise UnknownColumnError(
-                f"The rows have a column '{name}' that the table has not. "
-                f"{unknown_name(name, layout.schema.names)}"
+                f"The rows have a column '{name}' that the table has not."
+                f"{near_name(name, layout.schema.names)} "
+                f"Columns: {', '.join(layout.schema.names)}."
             )
     arrays = [_conform_column(batch, field) for field in layout.schema]
     return pa.RecordBatch.from_arrays(arrays, schema=layout.stored_schema())

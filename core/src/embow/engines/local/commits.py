@@ -1,149 +1,199 @@
-"""Writes of rows. Each prepares its files first, then names them in one transaction."""
+"""The commit: one transaction that names what was staged, if what it was planned on still holds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from sqlite3 import Connection
 
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
-from embow.engines.base import Commit
+from embow.engines.contract import Base, Change, Commit, RowIds, Staged
+from embow.engines.local.columns import NewColumn, align, name_columns
 from embow.engines.local.files import NewFiles
 from embow.engines.local.layout import Layout
+from embow.engines.local.leases import earlier, remember
 from embow.engines.local.records import (
     TableRow,
-    clear_rows,
     insert_deletion,
     insert_schema,
-    update_table,
+    insert_version,
+    layout_at,
+    version_rows,
 )
-from embow.engines.local.selection import select
-from embow.engines.local.snapshot import Snapshot
-from embow.engines.local.staging import add_rows, flush_tail, stage
+from embow.engines.local.staging import add_rows
 from embow.engines.local.store import Store
 from embow.errors import CommitConflictError
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from embow.engines.predicate import Predicate
-
-Guard = Mapping[bytes, bytes | None]
+_ATTEMPTS = 5
+NO_ROWS = np.empty(0, np.int64)
 
 
-def append(store: Store, batches: Iterable[pa.RecordBatch], guard: Guard | None) -> Commit:
-    """Add batches in one commit."""
-    return replace_rows(store, (), batches, guard)
+def commit(store: Store, change: Change) -> Commit:
+    """Make a change.
+
+    Raises:
+        CommitConflictError: What it was planned on no longer holds, or others kept exchanging
+            the files that a column was written beside.
+    """
+    columns = [each for each in change.add if each.column is not None]
+    if not columns:
+        done = _try_commit(store, change, ())
+        assert done is not None, "only files beside a new column can be exchanged"
+        return done
+    for _ in range(_ATTEMPTS):
+        with store.catalog.read() as db:
+            known = _known(store, db, change)
+        done = known or _with_columns(store, change, columns)
+        if done is not None:
+            return done
+    raise CommitConflictError(
+        f"Column '{columns[0].column}' could not be added to table '{store.name}': its files were "
+        f"exchanged by other writers {_ATTEMPTS} times. Retry when they are done."
+    )
 
 
-def replace_rows(
-    store: Store,
-    row_ids: Sequence[int],
-    batches: Iterable[pa.RecordBatch],
-    guard: Guard | None,
-) -> Commit:
-    """Remove rows by id and add batches, in one commit."""
-    base = store.snapshot()
-    removed = np.unique(np.array(row_ids, np.int64))
+def _with_columns(store: Store, change: Change, columns: Sequence[Staged]) -> Commit | None:
     with NewFiles(store.folder) as files:
-        staged = stage(batches, base.layout, files, store.sizes)
-        with store.catalog.write() as db:
-            row = store.current(db)
-            check_generation(store, base, row)
-            if guard or len(removed):
-                latest = store.locked(db)
-                _check_guard(store, latest.layout, guard or {})
-                _check_alive(store, latest, removed)
-            if not staged.rows and not len(removed):
-                return Commit(row.version)
-            row = replace(row, version=row.version + 1)
-            if len(removed):
-                insert_deletion(db, row.id, row.version, removed)
-            row = add_rows(db, row, staged, files, store.sizes)
-            update_table(db, row)
-            files.keep()
-    return Commit(row.version, rows_added=staged.rows, rows_removed=len(removed))
+        aligned = [align(store, each, files) for each in columns]
+        done = _try_commit(store, change, aligned, files)
+    if done is not None:
+        store.remove([name for each in aligned for name in each.spooled])
+    return done
 
 
-def delete(store: Store, predicate: Predicate) -> Commit:
-    """Remove the rows that satisfy the predicate at the moment of the commit."""
-    with store.catalog.write() as db:
-        latest = store.locked(db)
-        found = [
-            part.block.ids if chosen is None else part.block.ids[chosen]
-            for part in latest.parts
-            for chosen in [select(latest, part, predicate)]
-        ]
-        removed = np.concatenate([np.empty(0, np.int64), *found])
-        if not len(removed):
-            return Commit(latest.row.version)
-        row = replace(latest.row, version=latest.row.version + 1)
-        insert_deletion(db, row.id, row.version, removed)
-        update_table(db, row)
-    return Commit(row.version, rows_removed=len(removed))
-
-
-def overwrite(store: Store, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Commit:
-    """Remove every row, set the schema and add batches, in one commit."""
-    layout = Layout.new(schema)
-    with NewFiles(store.folder) as files:
-        staged = stage(batches, layout, files, store.sizes)
-        with store.catalog.write() as db:
-            latest = store.locked(db)
-            unnamed = clear_rows(db, store.id)
-            version = latest.row.version + 1
-            insert_schema(db, store.id, version, layout)
-            row = replace(
-                latest.row,
-                version=version,
-                epoch=latest.row.epoch + 1,
-                generation=latest.row.generation + 1,
-                schema_version=version,
-                tail_rows=0,
-                tail_bytes=0,
-            )
-            update_table(db, add_rows(db, row, staged, files, store.sizes))
-            files.keep()
-    store.remove(unnamed)
-    return Commit(version, rows_added=staged.rows, rows_removed=latest.rows)
-
-
-def without_tail(store: Store) -> Snapshot:
-    """Return the current version, its tail moved to a file so that files hold every row."""
+def _try_commit(
+    store: Store, change: Change, columns: Sequence[NewColumn], column_files: NewFiles | None = None
+) -> Commit | None:
+    """Return the commit, or ``None`` where the files beside new columns are no longer there."""
+    rows = [each for each in change.add if each.column is None and each.rows]
+    removed = NO_ROWS if change.remove is None else np.unique(np.asarray(change.remove, np.int64))
     with NewFiles(store.folder) as files, store.catalog.write() as db:
+        known = _known(store, db, change)
+        if known is not None:
+            return known
         row = store.current(db)
-        flushed = flush_tail(db, row, files, store.sizes)
-        if flushed != row:
-            update_table(db, flushed)
-            files.keep()
-    return store.snapshot()
+        if len(removed):
+            _check_alive(store, db, removed)
+        before, row = row, replace(row, version=row.version + 1)
+        layout = _layout(db, before)
+        if columns:
+            found = name_columns(db, row, layout, columns)
+            if found is None:
+                return None
+            layout, row = found, replace(row, epoch=row.epoch + 1)
+        if change.metadata is not None:
+            layout = layout.with_entries(change.metadata)
+        if columns or change.metadata is not None:
+            insert_schema(db, row.id, row.version, layout)
+            row = replace(row, schema_version=row.version)
+        if len(removed):
+            insert_deletion(db, row, removed)
+            row = replace(row, rows=row.rows - len(removed))
+        for each in rows:
+            row = add_rows(db, row, each, layout, files, store.sizes)
+        operation = _operation(change, bool(columns), bool(rows), bool(len(removed)))
+        insert_version(db, row, operation, plain=operation == "add" and not change.alone)
+        done = Commit(row.version, row.next_row - before.next_row, len(removed))
+        remember(db, row, [each for each in change.add if each.rows or each.column], done)
+        files.keep()
+        if column_files is not None:
+            column_files.keep()
+    return done
 
 
-def check_generation(store: Store, base: Snapshot, row: TableRow) -> None:
-    """Raise `CommitConflictError` if the table was overwritten since ``base``."""
-    if row.generation != base.row.generation:
+def _layout(db: Connection, row: TableRow) -> Layout:
+    layout = layout_at(db, row.id, row.schema_version)
+    assert layout is not None, "the schema of the latest version is kept"
+    return layout
+
+
+def _known(store: Store, db: Connection, change: Change) -> Commit | None:
+    """Return the commit that made the change before; check that it can be made now."""
+    for staged in change.add:
+        store.check_table(staged.base)
+    known = earlier(db, [each for each in change.add if each.rows or each.column])
+    if known is None:
+        _check_base(store, db, store.current(db, change.base), change)
+    return known
+
+
+def _check_base(store: Store, db: Connection, row: TableRow, change: Change) -> None:
+    if row.schema_version > change.base.version:
         raise CommitConflictError(
-            f"Table '{store.name}' was overwritten by another writer meanwhile; nothing was "
-            "changed. Read it again and retry."
+            f"Columns or metadata of table '{store.name}' were changed, or it was overwritten, by "
+            "another writer meanwhile; nothing was changed. Read it again and retry."
+        )
+    others = row.version - change.base.version
+    if not change.alone or not others:
+        return
+    since = version_rows(db, row.id, change.base.version)
+    only_rows = change.metadata is None and not any(each.column for each in change.add)
+    if not only_rows or sum(each.plain for each in since) < others:
+        raise CommitConflictError(
+            f"Table '{store.name}' was changed by another writer meanwhile ({others} times); "
+            "nothing was changed. Read it again and retry."
         )
 
 
-def _check_guard(store: Store, layout: Layout, guard: Guard) -> None:
-    metadata = layout.schema.metadata or {}
-    for key, value in guard.items():
-        if metadata.get(key) != value:
-            raise CommitConflictError(
-                f"Schema metadata '{key.decode(errors='replace')}' of table '{store.name}' was "
-                "changed by another writer; nothing was written. Open the table again and retry."
-            )
-
-
-def _check_alive(store: Store, latest: Snapshot, row_ids: NDArray[np.int64]) -> None:
-    alive = sum(len(positions) for _, positions in latest.locate(row_ids))
+def _check_alive(store: Store, db: Connection, row_ids: RowIds) -> None:
+    alive = sum(len(positions) for _, positions in store.locked(db).locate(row_ids))
     if alive != len(row_ids):
         raise CommitConflictError(
-            f"{len(row_ids) - alive} of {len(row_ids)} rows to replace in table '{store.name}' "
+            f"{len(row_ids) - alive} of {len(row_ids)} rows to remove from table '{store.name}' "
             "are gone: another writer changed them first. Read them again and retry."
         )
+
+
+def _operation(change: Change, columns: bool, added: bool, removed: bool) -> str:
+    if columns:
+        return "columns"
+    if change.metadata is not None:
+        return "change" if added else "metadata"
+    if removed:
+        return "change" if added else "delete"
+    return "add"
+
+
+def overwrite(
+    store: Store,
+    schema: pa.Schema,
+    staged: Sequence[Staged],
+    base: Base,
+    metadata: Mapping[str, str],
+) -> Commit:
+    """Delete every row, set schema and metadata and add rows, in one commit."""
+    layout = Layout.new(schema, metadata)
+    with NewFiles(store.folder) as files, store.catalog.write() as db:
+        before = store.current(db, base)
+        rows = [each for each in staged if each.rows]
+        known = earlier(db, rows)
+        if known is not None:
+            return known
+        version = before.version + 1
+        row = replace(
+            before, version=version, schema_version=version, epoch=before.epoch + 1, rows=0
+        )
+        insert_schema(db, row.id, version, layout)
+        insert_deletion(db, row, NO_ROWS, (0, before.next_row))
+        for each in rows:
+            store.check_table(each.base)
+            row = add_rows(db, row, each, layout, files, store.sizes)
+        insert_version(db, row, "overwrite")
+        done = Commit(version, row.rows, before.rows)
+        remember(db, row, rows, done)
+        files.keep()
+    return done
+
+
+def drop_columns(store: Store, names: Sequence[str], base: Base) -> Commit:
+    """Remove columns, in the catalog alone."""
+    with store.catalog.write() as db:
+        row = store.current(db, base)
+        _check_base(store, db, row, Change(base))
+        layout = _layout(db, row).without(names)
+        row = replace(row, version=row.version + 1, schema_version=row.version + 1)
+        insert_schema(db, row.id, row.version, layout)
+        insert_version(db, row, "drop columns")
+    return Commit(row.version)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.engines.base import Metric
+from embow.engines.contract import Metric
 from embow.engines.local.vectors import Vectors, is_tame
 
 _ROWS = 4096

@@ -2,58 +2,56 @@
 
 from __future__ import annotations
 
-import difflib
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from embow.engines.base import Capability, Engine, EngineOptions, EngineTable
+import pyarrow as pa
+
+from embow.engines.contract import Engine, EngineOptions, EngineTable
 from embow.engines.local.catalog import Catalog
 from embow.engines.local.failures import storing
-from embow.engines.local.files import NewFiles, sync_folder
+from embow.engines.local.files import NewFiles, check_folder, sync_folder
 from embow.engines.local.layout import Layout
 from embow.engines.local.records import (
     TableRow,
     delete_table,
     insert_table,
+    insert_version,
     table_named,
-    update_table,
 )
 from embow.engines.local.sizes import sizes_from
-from embow.engines.local.staging import add_rows, stage
+from embow.engines.local.staging import insert_rows, stage
 from embow.engines.local.store import Store
-from embow.engines.local.table import LocalTable
-from embow.errors import TableExistsError, TableNotFoundError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from embow.engines.local.table import CAPABILITIES, LocalTable
+from embow.errors import ConfigurationError, TableExistsError, TableNotFoundError, near_name
 
 
 class LocalEngine(Engine):
     """A database in a local folder, made when missing. Safe for several threads and processes.
 
     Args:
-        uri: Folder; ``~`` stands for the home folder.
+        uri: Folder, also as ``file:///folder``; ``~`` stands for the home folder.
         options: ``storage_options`` may set the sizes of `embow.engines.local.sizes.Sizes`.
 
     Raises:
+        ConfigurationError: The address is empty or not of this machine.
         StorageError: The folder cannot be made, read or written, or holds another program's files.
     """
 
-    capabilities = (
-        Capability.SEARCH
-        | Capability.REPLACE
-        | Capability.SCHEMA_EVOLUTION
-        | Capability.RENAME_TABLE
-    )
+    capabilities = CAPABILITIES
 
     def __init__(self, uri: str, options: EngineOptions) -> None:
+        self._uri = uri
+        self._options = options.storage_options
         self._sizes = sizes_from(options.storage_options)
-        self._root = Path(uri).expanduser().absolute()
+        self._root = _path(uri)
         self._data = self._root / "data"
+        check_folder(self._data)
         with storing(self._root, "open"):
             self._data.mkdir(parents=True, exist_ok=True)
             sync_folder(self._root)
@@ -65,27 +63,25 @@ class LocalEngine(Engine):
         with self._catalog.read() as db:
             return [name for (name,) in db.execute("SELECT name FROM tables ORDER BY name")]
 
-    def create_table(
-        self, name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, overwrite: bool
+    def _create_table(
+        self,
+        name: str,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        metadata: Mapping[str, str],
     ) -> EngineTable:
-        """Create a table and add its first rows in one commit."""
-        existing = self._find(name)
-        if existing is not None and overwrite:
-            store = self._store(existing, name)
-            store_table = LocalTable(store)
-            store_table.overwrite(schema, batches)
-            return store_table
-        if existing is not None:
+        if self._find(name) is not None:
             raise _exists(name)
-        layout = Layout.new(schema)
+        layout = Layout.new(schema, metadata)
         folder = uuid.uuid4().hex
         with NewFiles(self._data / folder) as files:
-            staged = stage(batches, layout, files, self._sizes)
+            rows = stage(batches, layout, files, self._sizes)
             with self._catalog.write() as db:
                 if table_named(db, name) is not None:
                     raise _exists(name)
-                row = replace(insert_table(db, name, folder, layout), version=1)
-                update_table(db, add_rows(db, row, staged, files, self._sizes))
+                empty = replace(insert_table(db, name, folder, layout), version=1)
+                row = insert_rows(db, empty, rows, files, self._sizes)
+                insert_version(db, row, "create")
                 files.keep()
         return LocalTable(self._store(row, name))
 
@@ -111,22 +107,14 @@ class LocalEngine(Engine):
             db.execute("UPDATE tables SET name = ? WHERE id = ?", (new_name, row.id))
         self._stores.pop(row.id, None)
 
-    @contextmanager
-    def atomic(self) -> Iterator[None]:
-        """Hold one transaction for the commits of this thread, each to another table.
+    @property
+    def folder(self) -> Path:
+        """Folder of the database."""
+        return self._root
 
-        Other writers wait meanwhile, so have the rows ready before.
-        """
-        try:
-            with self._catalog.write():
-                yield
-        except BaseException:
-            self._stores.clear()  # A table made here may be gone, and its number free again.
-            raise
-
-    def side_path(self, name: str) -> str | None:
-        """Return a local path beside the catalog for a file such as the cache."""
-        return str(self._root / name)
+    def spec(self) -> tuple[str, Mapping[str, Any]]:
+        """Return address and storage options, to open the database in another process."""
+        return self._uri, self._options
 
     def close(self) -> None:
         """Release the catalog and all mapped files."""
@@ -141,10 +129,8 @@ class LocalEngine(Engine):
         row = self._find(name)
         if row is None:
             names = self.table_names()
-            close = difflib.get_close_matches(name, names, n=1)
-            hint = f"Did you mean '{close[0]}'? " if close else ""
             raise TableNotFoundError(
-                f"There is no table '{name}' in {self._root}. {hint}"
+                f"There is no table '{name}' in {self._root}.{near_name(name, names)} "
                 f"Tables: {', '.join(names) or 'none'}."
             )
         return row
@@ -159,3 +145,17 @@ def _exists(name: str) -> TableExistsError:
         f"Table '{name}' is already there. Open it with open_table('{name}'), "
         "or replace it with mode='overwrite'."
     )
+
+
+def _path(uri: str) -> Path:
+    if not uri:
+        raise ConfigurationError("The address is empty. Name a folder: embow.connect('./mydb').")
+    if not uri.lower().startswith("file:"):
+        return Path(uri).expanduser().absolute()
+    parts = urlsplit(uri)
+    path = unquote(parts.path)
+    if parts.netloc not in ("", "localhost") or not path.startswith("/"):
+        raise ConfigurationError(
+            f"'{uri}' is no folder of this machine. Write file:///folder, or the folder itself."
+        )
+    return Path(path)

@@ -7,10 +7,15 @@ is abandoned from what another process is still writing.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+import struct
 import uuid
-from collections.abc import Callable, Collection
+import zlib
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -18,6 +23,7 @@ import pyarrow as pa
 
 from embow.engines.local import faults
 from embow.engines.local.failures import storing
+from embow.engines.local.records import FILE, FOLDER, SUFFIX, FileRow
 from embow.errors import StorageError
 
 try:
@@ -25,8 +31,12 @@ try:
 except ImportError:  # Windows keeps a file that is open from being removed by itself.
     fcntl = None  # type: ignore[assignment]
 
-SUFFIX = ".arrows"
-"""Arrow IPC streams: unlike the file format, they allow a dictionary to change between batches."""
+ALGORITHM = "crc32"
+"""Of the checksums kept in the catalog."""
+
+_CHECK = struct.Struct("<qI")
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_CHUNK = 2**20
 
 
 class NewFile:
@@ -39,16 +49,19 @@ class NewFile:
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self.rows = 0
+        self._checks: list[bytes] = []
+        self._checked = 0
         self.name, self._descriptor = _create(folder)
         self.path = folder / self.name
         faults.reach("file.created")
         try:
             with storing(self.path, "write"):
                 self._sink = pa.OSFile(str(self.path), "wb")
+                self._writer = pa.ipc.new_stream(self._sink, schema)
+                self._check()
         except BaseException:
             self.release()
             raise
-        self._writer = pa.ipc.new_stream(self._sink, schema)
 
     @property
     def bytes(self) -> int:
@@ -59,10 +72,11 @@ class NewFile:
         """Add a batch."""
         with storing(self.path, "write"):
             self._writer.write_batch(batch)
+            self._check()
         self.rows += batch.num_rows
         faults.reach("file.half")
 
-    def finish(self) -> None:
+    def finish(self) -> FileRow:
         """Complete the file and make it durable, and the folder's entry with it."""
         with storing(self.path, "write"):
             self._writer.close()
@@ -71,6 +85,15 @@ class NewFile:
             os.fsync(self._descriptor)
             sync_folder(self.path.parent)
         faults.reach("file.synced")
+        return FileRow(self.name, self.bytes, ALGORITHM, b"".join(self._checks))
+
+    def _check(self) -> None:
+        """Note where the message just written ends, and its checksum."""
+        end, total = self.bytes, 0
+        for start in range(self._checked, end, _CHUNK):
+            total = zlib.crc32(os.pread(self._descriptor, min(_CHUNK, end - start), start), total)
+        self._checks.append(_CHECK.pack(end, total))
+        self._checked = end
 
     def discard(self) -> None:
         """Remove the file; what cannot be removed now is left to ``optimize()``."""
@@ -123,47 +146,93 @@ class NewFiles:
         self._keep = True
 
 
-def read_file(path: Path, size: int) -> list[pa.RecordBatch]:
-    """Map a file and return its batches, none of them read yet.
+Batch = tuple[pa.RecordBatch, Callable[[], None]]
+"""A mapped batch, and what raises `StorageError` if its bytes are not those that were written."""
+
+
+def read_file(path: Path, file: FileRow) -> tuple[pa.Schema, list[Batch]]:
+    """Map a file and return its schema and batches, none of them read yet.
 
     Raises:
-        StorageError: It is damaged. A missing file is a plain `FileNotFoundError`.
+        StorageError: It is damaged, or a link. A missing file is a plain `FileNotFoundError`.
     """
+    for each, kind in ((path.parent, stat.S_ISDIR), (path, stat.S_ISREG)):
+        if not kind(os.lstat(each).st_mode):
+            raise StorageError(f"Cannot read {each}: it is a link, which embow does not make.")
     found = os.stat(path).st_size
-    if found != size:
+    if found != file.size:
         raise StorageError(
-            f"Cannot read {path}: the file is damaged ({found:,} bytes, should be {size:,})."
+            f"Cannot read {path}: the file is damaged ({found:,} bytes, should be {file.size:,})."
         )
     with storing(path, "read"):
-        batches = list(pa.ipc.open_stream(pa.memory_map(str(path))))
+        whole = pa.memory_map(str(path)).read_buffer()
+        checks = list(_CHECK.iter_unpack(file.checks or b""))
+        if checks:  # The schema comes first.
+            _verify(path, whole, 0, *checks[0])
+        reader = pa.ipc.open_stream(whole)
+        batches = list(reader)
         for batch in batches:
             batch.validate()
-        return batches
+    if not checks:
+        return reader.schema, [(batch, partial(_validate, path, batch)) for batch in batches]
+    if len(batches) != len(checks) - 1:
+        raise StorageError(f"Cannot read {path}: the file is damaged (batches are missing).")
+    starts = [end for end, _ in checks]
+    return reader.schema, [
+        (batch, partial(_verify, path, whole, start, *check))
+        for batch, start, check in zip(batches, starts, checks[1:], strict=False)
+    ]
 
 
-def sweep(data: Path, named: Callable[[], Collection[str]]) -> int:
+def _verify(path: Path, whole: pa.Buffer, start: int, end: int, expected: int) -> None:
+    if zlib.crc32(memoryview(whole)[start:end]) != expected:
+        raise StorageError(
+            f"Cannot read {path}: the file is damaged (bytes {start:,} to {end:,} are not those "
+            "that were written). Restore it from a backup."
+        )
+
+
+def _validate(path: Path, batch: pa.RecordBatch) -> None:
+    with storing(path, "read"):
+        batch.validate(full=True)
+
+
+def sweep(data: Path, named: Callable[[], Collection[str]]) -> tuple[int, int]:
     """Remove files below ``data`` that are neither named nor being written; return how many.
 
     Args:
         data: The data folder.
         named: Returns ``folder/name`` of the files the catalog knows now.
+
+    Returns:
+        Number of files, and their bytes.
     """
     before = named()
-    found = [path for path in data.glob(f"*/*{SUFFIX}") if _key(path) not in before]
+    folders = [each for each in data.iterdir() if FOLDER.match(each.name) and _is_folder(each)]
+    paths = [path for folder in folders for path in folder.iterdir() if FILE.match(path.name)]
+    found = [path for path in paths if _key(path) not in before]
     held = [(path, descriptor) for path in found if (descriptor := _try_lock(path)) is not None]
-    removed = 0
     # Asked again while the locks are held: a commit may have named a file since.
     after = named()
-    for path, descriptor in held:
-        if _key(path) not in after:
-            with suppress(OSError):
-                path.unlink()
-                removed += 1
+    gone = [_removed(path, descriptor) for path, descriptor in held if _key(path) not in after]
+    for _, descriptor in held:
         os.close(descriptor)
-    for folder in data.iterdir():
+    for folder in folders:
         with suppress(OSError):  # Not empty: a table's, or one being filled.
             folder.rmdir()
-    return removed
+    sizes = [size for size in gone if size is not None]
+    return len(sizes), sum(sizes)
+
+
+def _removed(path: Path, descriptor: int) -> int | None:
+    with suppress(OSError):
+        path.unlink()
+        return os.fstat(descriptor).st_size
+    return None
+
+
+def _is_folder(path: Path) -> bool:
+    return stat.S_ISDIR(os.lstat(path).st_mode)
 
 
 def _key(path: Path) -> str:
@@ -172,9 +241,11 @@ def _key(path: Path) -> str:
 
 def _try_lock(path: Path) -> int | None:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return None
+        descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW)
+    except OSError as exc:
+        if exc.errno in (errno.ENOENT, errno.ELOOP):  # Gone, or a link, which is not ours.
+            return None
+        raise
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -182,6 +253,32 @@ def _try_lock(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def remove_files(folder: Path, names: Iterable[str]) -> tuple[int, int]:
+    """Remove files that the catalog no longer names; return how many, and their bytes.
+
+    Readers keep what they have mapped. A file that cannot be removed now is left to the next
+    ``optimize()``.
+    """
+    sizes = []
+    if not folder.is_symlink():
+        for name in names:
+            with suppress(OSError):
+                size = os.lstat(folder / name).st_size
+                (folder / name).unlink()
+                sizes.append(size)
+    faults.reach("files.unlinked")
+    return len(sizes), sum(sizes)
+
+
+def check_folder(path: Path) -> None:
+    """Raise `StorageError` for a folder that is a link."""
+    if path.is_symlink():
+        raise StorageError(
+            f"{path} is a link. Data of a database must lie within its own folder; put the whole "
+            "database where the link leads."
+        )
 
 
 def sync_folder(folder: Path) -> None:
@@ -200,6 +297,7 @@ def _create(folder: Path) -> tuple[str, int]:
         name = uuid.uuid4().hex + SUFFIX
         path = folder / name
         with storing(path, "create"):
+            check_folder(folder)
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)

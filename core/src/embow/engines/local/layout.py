@@ -1,19 +1,20 @@
-"""A table's schema and the physical name under which each column is stored."""
+"""A table's schema, its metadata, and the name under which each column is stored in files."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from embow.engines.base import DISTANCE, ROW_ID
-from embow.engines.predicate.columns import unknown_name
-from embow.errors import SchemaError, UnknownColumnError
+from embow.engines.contract import check_columns
+from embow.errors import SchemaError
 
-_RESERVED = (ROW_ID, DISTANCE)
+_BINARY = "embow.binary:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,109 +22,98 @@ class Layout:
     """A schema over stored columns.
 
     Attributes:
-        schema: What users see.
-        columns: Physical name of each field. A physical name is never used twice, so that
-            renaming and dropping touch no file.
+        schema: Physical columns, without metadata of the table.
+        columns: Stored name of each field. Within one life of the rows a stored name is never
+            used twice, so that dropping a column touches no file and its name is free again.
+        metadata: Metadata of the table.
     """
 
     schema: pa.Schema
     columns: tuple[str, ...]
+    metadata: Mapping[str, str]
 
     @classmethod
-    def new(cls, schema: pa.Schema) -> Layout:
-        """Return a layout with fresh physical names.
+    def new(cls, schema: pa.Schema, metadata: Mapping[str, str] | None = None) -> Layout:
+        """Return the layout of a table that begins with a schema.
 
-        Raises:
-            SchemaError: A name is repeated or reserved, or there is no column.
+        Stored names follow from name and type, so that rows can be written for a schema before
+        the commit that brings it.
         """
-        _check_names(schema.names)
-        return cls(schema, tuple(map(physical_name, schema.names)))
+        fields = [first_name(field) for field in schema]
+        return cls(schema.remove_metadata(), tuple(fields), metadata or {})
 
     @classmethod
     def load(cls, arrow: bytes, columns: str) -> Layout:
         """Return a layout as kept in the catalog."""
-        return cls(pa.ipc.read_schema(pa.py_buffer(arrow)), tuple(json.loads(columns)))
+        schema = pa.ipc.read_schema(pa.py_buffer(arrow))
+        entries = dict(_as_text(*item) for item in (schema.metadata or {}).items())
+        return cls(schema.remove_metadata(), tuple(json.loads(columns)), entries)
 
     def dump(self) -> tuple[bytes, str]:
         """Return what the catalog keeps."""
-        return self.schema.serialize().to_pybytes(), json.dumps(self.columns)
+        schema = self.schema.with_metadata(dict(self.metadata))
+        return schema.serialize().to_pybytes(), json.dumps(self.columns)
 
-    def physical(self, name: str) -> str:
-        """Return the physical name of a column.
-
-        Raises:
-            UnknownColumnError: There is none of that name.
-        """
-        self.check([name])
+    def stored(self, name: str) -> str:
+        """Return the stored name of a column."""
         index: int = self.schema.get_field_index(name)
         return self.columns[index]
 
-    def check(self, names: Iterable[str]) -> None:
-        """Raise `UnknownColumnError` for the first name that is not a column."""
-        for name in names:
-            if self.schema.get_field_index(name) < 0:
-                raise UnknownColumnError(
-                    f"There is no column '{name}'. {unknown_name(name, self.schema.names)}"
-                )
-
     def stored_schema(self) -> pa.Schema:
-        """Return the schema with physical names, without any metadata of the table."""
+        """Return the schema with stored names."""
         fields = [
             field.with_name(name) for field, name in zip(self.schema, self.columns, strict=True)
         ]
         return pa.schema(fields)
 
-    def with_metadata(self, metadata: Mapping[bytes, bytes]) -> Layout:
-        """Return a layout with other schema metadata."""
-        return replace(self, schema=self.schema.with_metadata(dict(metadata)))
+    def types(self) -> dict[str, pa.DataType]:
+        """Return the type of each stored column."""
+        return dict(zip(self.columns, self.schema.types, strict=True))
 
-    def with_column(self, field: pa.Field) -> Layout:
-        """Return a layout with one more column, stored under a fresh name."""
-        _check_names([*self.schema.names, field.name])
-        return Layout(self.schema.append(field), (*self.columns, physical_name(field.name)))
+    def with_entries(self, entries: Mapping[str, str | None]) -> Layout:
+        """Return a layout with some metadata set, or removed where the value is ``None``."""
+        merged = {**self.metadata, **entries}
+        kept = {key: value for key, value in merged.items() if value is not None}
+        return replace(self, metadata=kept)
+
+    def with_column(self, field: pa.Field, stored: str) -> Layout:
+        """Return a layout with one more column."""
+        return replace(self, schema=self.schema.append(field), columns=(*self.columns, stored))
 
     def without(self, names: Collection[str]) -> Layout:
-        """Return a layout that no longer shows some columns."""
-        self.check(names)
+        """Return a layout that no longer shows some columns.
+
+        Raises:
+            UnknownColumnError: There is no such column.
+            SchemaError: None would be left.
+        """
+        check_columns(self.schema, names)
         kept = [i for i, name in enumerate(self.schema.names) if name not in names]
-        fields = [self.schema.field(i) for i in kept]
-        return self._with(fields, [self.columns[i] for i in kept])
-
-    def renamed(self, names: Mapping[str, str]) -> Layout:
-        """Return a layout with some columns renamed, all at once."""
-        self.check(names)
-        fields = [field.with_name(names.get(field.name, field.name)) for field in self.schema]
-        return self._with(fields, self.columns)
-
-    def ordered(self, names: Sequence[str]) -> Layout:
-        """Return a layout whose columns stand as their names do in a list, others after them."""
-        places = {name: place for place, name in enumerate(names)}
-        order = sorted(
-            range(len(self.columns)), key=lambda i: places.get(self.schema.names[i], len(places))
-        )
-        return self._with([self.schema.field(i) for i in order], [self.columns[i] for i in order])
-
-    def with_nullable(self, nullable: Mapping[str, bool]) -> Layout:
-        """Return a layout in which some columns may, or may no longer, hold null."""
-        self.check(nullable)
-        fields = [f.with_nullable(nullable.get(f.name, f.nullable)) for f in self.schema]
-        return self._with(fields, self.columns)
-
-    def _with(self, fields: list[pa.Field], columns: Sequence[str]) -> Layout:
-        _check_names([field.name for field in fields])
-        return Layout(pa.schema(fields, self.schema.metadata), tuple(columns))
+        if not kept:
+            raise SchemaError("A table needs at least one column.")
+        schema = pa.schema([self.schema.field(i) for i in kept])
+        return replace(self, schema=schema, columns=tuple(self.columns[i] for i in kept))
 
 
-def physical_name(name: str) -> str:
-    """Return a physical name that was never used before, readable by people."""
+def fresh_name(name: str) -> str:
+    """Return a stored name that was never used before, readable by people."""
     return f"{name}#{secrets.token_hex(4)}"
 
 
-def _check_names(names: Sequence[str]) -> None:
-    if not names:
-        raise SchemaError("A table needs at least one column.")
-    for index, name in enumerate(names):
-        if name in _RESERVED:
-            raise SchemaError(f"Column name '{name}' is reserved; choose another.")
-        if name in names[:index]:
-            raise SchemaError(f"Column '{name}' appears twice in the schema.")
+def visible_name(stored: str) -> str:
+    """Return the name a stored column had."""
+    return stored.rpartition("#")[0]
+
+
+def first_name(field: pa.Field) -> str:
+    """Return the stored name of a column that a table begins with."""
+    kind = pa.schema([pa.field("", field.type)]).serialize().to_pybytes()
+    return f"{field.name}#{hashlib.blake2b(kind, digest_size=4).hexdigest()}"
+
+
+def _as_text(key: bytes, value: bytes) -> tuple[str, str]:
+    name = key.decode(errors="backslashreplace")
+    try:
+        return name, value.decode()
+    except UnicodeDecodeError:  # Only catalogs of format 1 hold such.
+        return _BINARY + name, base64.b64encode(value).decode()

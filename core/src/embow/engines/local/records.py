@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embow.engines.local.layout import Layout
-from embow.errors import TableNotFoundError
+from embow.errors import StorageError, TableNotFoundError
 
-_TABLE = (
-    "SELECT id, folder, version, epoch, generation, schema_version, next_row, tail_rows, "
-    "tail_bytes FROM tables WHERE "
-)
+SUFFIX = ".arrows"
+"""Arrow IPC streams: unlike the file format, they allow a dictionary to change between batches."""
+
+FOLDER = re.compile(r"[0-9a-f]{32}\Z")
+FILE = re.compile(rf"[0-9a-f]{{32}}{re.escape(SUFFIX)}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +29,36 @@ class TableRow:
     folder: str
     version: int
     epoch: int
-    generation: int
     schema_version: int
     next_row: int
     tail_rows: int
     tail_bytes: int
+    rows: int
+    swept: int
+    cleared: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """One version that can be read."""
+
+    version: int
+    made: int
+    next_row: int
+    schema_version: int
+    rows: int
+    operation: str
+    plain: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One file of a fragment."""
+    """One file: name, size, and where each of its messages ends, with its checksum."""
 
     name: str
-    bytes: int
+    size: int
+    algorithm: str | None = None
+    checks: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +82,30 @@ class NewFragment:
     dense: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Rows that are deleted in versions from one on, up to ``until``: some, or a range."""
+
+    id: int
+    version: int
+    rows: NDArray[np.int64]
+    range: tuple[int, int] | None
+    until: int | None
+
+
+_NAMES = ", ".join(each.name for each in fields(TableRow))
+_VERSION_NAMES = ", ".join(each.name for each in fields(VersionRow))
+
+
+def now() -> int:
+    """Return the time in microseconds."""
+    return time.time_ns() // 1000
+
+
 def table_named(db: sqlite3.Connection, name: str) -> TableRow | None:
     """Return a table by name."""
-    found = db.execute(_TABLE + "name = ?", (name,)).fetchone()
-    return TableRow(*found) if found else None
+    found = db.execute(f"SELECT {_NAMES} FROM tables WHERE name = ?", (name,)).fetchone()
+    return _table(db, found) if found else None
 
 
 def table_row(db: sqlite3.Connection, table_id: int, name: str) -> TableRow:
@@ -74,40 +114,90 @@ def table_row(db: sqlite3.Connection, table_id: int, name: str) -> TableRow:
     Raises:
         TableNotFoundError: It has been dropped.
     """
-    found = db.execute(_TABLE + "id = ?", (table_id,)).fetchone()
+    found = db.execute(f"SELECT {_NAMES} FROM tables WHERE id = ?", (table_id,)).fetchone()
     if not found:
         raise TableNotFoundError(f"Table '{name}' has been dropped; open or create it again.")
-    return TableRow(*found)
+    return _table(db, found)
+
+
+def _table(db: sqlite3.Connection, found: Sequence[object]) -> TableRow:
+    row = TableRow(*found)  # type: ignore[arg-type]
+    check_name(db, FOLDER, row.folder)
+    return row
+
+
+def check_name(db: sqlite3.Connection, form: re.Pattern[str], name: object) -> str:
+    """Return a name of a file or folder; one we never write could lead out of the database.
+
+    Raises:
+        StorageError: It has another form.
+    """
+    if isinstance(name, str) and form.match(name):
+        return name
+    catalog = db.execute("PRAGMA database_list").fetchone()[2]
+    raise StorageError(
+        f"{catalog} names {name!r} below its data folder, which embow does not write: the file "
+        "is damaged or was changed by hand. Restore it from a backup."
+    )
 
 
 def insert_table(db: sqlite3.Connection, name: str, folder: str, layout: Layout) -> TableRow:
     """Add an empty table at version 0 and return its state."""
     cursor = db.execute(
         "INSERT INTO tables (name, folder, version, epoch, generation, schema_version, next_row, "
-        "tail_rows, tail_bytes) VALUES (?, ?, 0, 0, 0, 0, 0, 0, 0)",
+        "tail_rows, tail_bytes) VALUES (?, ?, 0, 0, 0, 1, 0, 0, 0)",
         (name, folder),
     )
     row = table_row(db, cursor.lastrowid or 0, name)
-    insert_schema(db, row.id, 0, layout)
+    insert_schema(db, row.id, 1, layout)
     return row
 
 
 def update_table(db: sqlite3.Connection, row: TableRow) -> None:
     """Write a table's new state."""
     db.execute(
-        "UPDATE tables SET version = ?, epoch = ?, generation = ?, schema_version = ?, "
-        "next_row = ?, tail_rows = ?, tail_bytes = ? WHERE id = ?",
+        "UPDATE tables SET version = ?, epoch = ?, schema_version = ?, next_row = ?, "
+        "tail_rows = ?, tail_bytes = ?, rows = ?, swept = ?, cleared = ? WHERE id = ?",
+        (*astuple(row)[2:], row.id),
+    )
+
+
+def insert_version(
+    db: sqlite3.Connection, row: TableRow, operation: str, *, plain: bool = False
+) -> None:
+    """Write a table's new state as a version of its own."""
+    update_table(db, row)
+    db.execute(
+        "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            row.version,
-            row.epoch,
-            row.generation,
-            row.schema_version,
-            row.next_row,
-            row.tail_rows,
-            row.tail_bytes,
             row.id,
+            row.version,
+            now(),
+            row.next_row,
+            row.schema_version,
+            row.rows,
+            operation,
+            plain,
         ),
     )
+
+
+def version_rows(db: sqlite3.Connection, table_id: int, after: int = 0) -> list[VersionRow]:
+    """Return the versions above ``after`` that can be read, the oldest first."""
+    found = db.execute(
+        f"SELECT {_VERSION_NAMES} FROM versions WHERE table_id = ? AND version > ? "
+        "ORDER BY version",
+        (table_id, after),
+    )
+    return [VersionRow(*each) for each in found]
+
+
+def tag_rows(db: sqlite3.Connection, table_id: int) -> dict[str, int]:
+    """Return the version each tag names."""
+    found = db.execute(
+        "SELECT name, version FROM tags WHERE table_id = ? ORDER BY name", (table_id,)
+    )
+    return dict(found.fetchall())
 
 
 def insert_schema(db: sqlite3.Connection, table_id: int, version: int, layout: Layout) -> None:
@@ -115,39 +205,57 @@ def insert_schema(db: sqlite3.Connection, table_id: int, version: int, layout: L
     db.execute("INSERT INTO schemas VALUES (?, ?, ?, ?)", (table_id, version, *layout.dump()))
 
 
+def layout_at(db: sqlite3.Connection, table_id: int, version: int) -> Layout | None:
+    """Return the schema a table had in a version, unless it is no longer known."""
+    found = db.execute(
+        "SELECT arrow, columns FROM schemas WHERE table_id = ? AND version <= ? "
+        "ORDER BY version DESC LIMIT 1",
+        (table_id, version),
+    ).fetchone()
+    return Layout.load(*found) if found else None
+
+
 def fragment_rows(db: sqlite3.Connection, table_id: int, after: int = 0) -> list[FragmentRow]:
     """Return the fragments numbered above ``after``, by number."""
     files: dict[int, list[FileRow]] = {}
     heads: dict[int, tuple[int, int, bool]] = {}
-    for number, first, rows, dense, name, size in db.execute(
-        "SELECT f.id, f.first_row, f.rows, f.dense, x.name, x.bytes FROM fragments f "
-        "JOIN files x ON x.fragment_id = f.id WHERE f.table_id = ? AND f.id > ? "
-        "ORDER BY f.id, x.id",
+    for number, first, rows, dense, *file in db.execute(
+        "SELECT f.id, f.first_row, f.rows, f.dense, x.name, x.bytes, x.algorithm, x.checks "
+        "FROM fragments f JOIN files x ON x.fragment_id = f.id "
+        "WHERE f.table_id = ? AND f.id > ? ORDER BY f.id, x.id",
         (table_id, after),
     ):
         heads[number] = (first, rows, bool(dense))
-        files.setdefault(number, []).append(FileRow(name, size))
+        check_name(db, FILE, file[0])
+        files.setdefault(number, []).append(FileRow(*file))
     return [FragmentRow(number, *head, tuple(files[number])) for number, head in heads.items()]
 
 
 def insert_fragments(
-    db: sqlite3.Connection, table_id: int, version: int, fragments: Iterable[NewFragment]
+    db: sqlite3.Connection, row: TableRow, fragments: Iterable[NewFragment]
 ) -> None:
     """Name finished files as fragments."""
     for each in fragments:
         cursor = db.execute(
             "INSERT INTO fragments (table_id, version, first_row, rows, dense) "
             "VALUES (?, ?, ?, ?, ?)",
-            (table_id, version, each.first_row, each.rows, each.dense),
+            (row.id, row.version, each.first_row, each.rows, each.dense),
         )
         insert_file(db, cursor.lastrowid or 0, each.file)
+
+
+def numbered(fragments: Iterable[NewFragment], first_row: int) -> Iterator[NewFragment]:
+    """Yield fragments whose rows follow each other."""
+    for each in fragments:
+        yield replace(each, first_row=first_row)
+        first_row += each.rows
 
 
 def insert_file(db: sqlite3.Connection, fragment_id: int, file: FileRow) -> None:
     """Name a finished file as part of a fragment."""
     db.execute(
-        "INSERT INTO files (fragment_id, name, bytes) VALUES (?, ?, ?)",
-        (fragment_id, file.name, file.bytes),
+        "INSERT INTO files (fragment_id, name, bytes, algorithm, checks) VALUES (?, ?, ?, ?, ?)",
+        (fragment_id, *astuple(file)),
     )
 
 
@@ -160,35 +268,41 @@ def delete_fragments(db: sqlite3.Connection, fragments: Sequence[FragmentRow]) -
 
 
 def insert_deletion(
-    db: sqlite3.Connection, table_id: int, version: int, row_ids: NDArray[np.int64]
+    db: sqlite3.Connection,
+    row: TableRow,
+    row_ids: NDArray[np.int64],
+    range: tuple[int, int] | None = None,
 ) -> None:
-    """Record deleted rows; ids must ascend."""
+    """Record rows as deleted from the table's version on: ids that ascend, or a range."""
     db.execute(
-        "INSERT INTO deletions (table_id, version, rows) VALUES (?, ?, ?)",
-        (table_id, version, row_ids.astype("<i8").tobytes()),
+        "INSERT INTO deletions (table_id, version, rows, first, last) VALUES (?, ?, ?, ?, ?)",
+        (row.id, row.version, row_ids.astype("<i8").tobytes(), *(range or (None, None))),
     )
 
 
-def clear_rows(db: sqlite3.Connection, table_id: int) -> list[str]:
-    """Forget every row of a table; return the names of files that may go after the commit."""
-    names = delete_fragments(db, fragment_rows(db, table_id))
-    db.execute("DELETE FROM tail WHERE table_id = ?", (table_id,))
-    db.execute("DELETE FROM deletions WHERE table_id = ?", (table_id,))
-    return names
+def deletion_rows(db: sqlite3.Connection, table_id: int, after: int = 0) -> list[Deletion]:
+    """Return the deletions numbered above ``after``, by number."""
+    found = db.execute(
+        "SELECT id, version, rows, first, last, until FROM deletions "
+        "WHERE table_id = ? AND id > ? ORDER BY id",
+        (table_id, after),
+    )
+    return [
+        Deletion(
+            number,
+            version,
+            np.frombuffer(rows, "<i8").astype(np.int64),
+            None if first is None else (first, last),
+            until,
+        )
+        for number, version, rows, first, last, until in found
+    ]
 
 
 def delete_table(db: sqlite3.Connection, table_id: int) -> list[str]:
     """Forget a table; return the names of its files."""
-    names = clear_rows(db, table_id)
-    db.execute("DELETE FROM schemas WHERE table_id = ?", (table_id,))
+    names = delete_fragments(db, fragment_rows(db, table_id))
+    for table in ("tail", "deletions", "schemas", "versions", "tags", "staged", "tokens"):
+        db.execute(f"DELETE FROM {table} WHERE table_id = ?", (table_id,))
     db.execute("DELETE FROM tables WHERE id = ?", (table_id,))
     return names
-
-
-def named_files(db: sqlite3.Connection) -> set[str]:
-    """Return ``folder/name`` of every file of every table."""
-    found = db.execute(
-        "SELECT t.folder || '/' || x.name FROM files x "
-        "JOIN fragments f ON f.id = x.fragment_id JOIN tables t ON t.id = f.table_id"
-    )
-    return {name for (name,) in found}

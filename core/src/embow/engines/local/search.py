@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.engines.base import DISTANCE, VectorQuery
+from embow.engines.contract import DISTANCE, VectorQuery
 from embow.engines.local.blas import one_thread
 from embow.engines.local.distance import (
     Queries,
@@ -24,9 +23,8 @@ from embow.engines.local.distance import (
 from embow.engines.local.nearest import Candidates, Origin
 from embow.engines.local.scan import column_names, gather, output_schema
 from embow.engines.local.selection import passing
-from embow.engines.local.snapshot import Snapshot
-from embow.engines.local.vectors import Vectors, is_vector
-from embow.errors import BadVectorError, DataError
+from embow.engines.local.vectors import Vectors
+from embow.engines.local.view import View
 
 _QUERIES_AT_ONCE = 64
 _TOGETHER = 8192
@@ -36,17 +34,14 @@ _GATHER_BELOW = 0.3
 """Share of rows below which copying the rows that pass reads fewer bytes than scoring all."""
 
 
-def search(snapshot: Snapshot, query: VectorQuery) -> list[pa.Table]:
+def search(view: View, query: VectorQuery) -> list[pa.Table]:
     """Return the nearest rows of each query vector."""
-    _check(snapshot, query)
-    names = column_names(snapshot, query.columns)
-    if query.predicate is not None:
-        snapshot.layout.check(query.predicate.columns)
+    names = column_names(view, query.columns)
     results: list[pa.Table] = []
     for start in range(0, len(query.vectors), _QUERIES_AT_ONCE):
         vectors = query.vectors[start : start + _QUERIES_AT_ONCE]
-        for nearest in _nearest(snapshot, query, vectors):
-            results.append(_table(snapshot, query, names, *nearest))
+        for nearest in _nearest(view, query, vectors):
+            results.append(_table(view, query, names, *nearest))
     return results
 
 
@@ -54,29 +49,28 @@ Nearest = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]
 """Part numbers, positions and distances, nearest first."""
 
 
-def _nearest(snapshot: Snapshot, query: VectorQuery, vectors: NDArray[np.float32]) -> list[Nearest]:
-    dtype = _number_type(snapshot, query.column)
+def _nearest(view: View, query: VectorQuery, vectors: NDArray[np.float32]) -> list[Nearest]:
+    dtype = _number_type(view, query.column)
     queries = prepare(vectors, query.metric, dtype)
     candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
     with one_thread():
-        for scores, origin in _scored(snapshot, query, queries):
+        for scores, origin in _scored(view, query, queries):
             candidates.add(scores, origin)
     return [
-        _rank(snapshot, query, queries.exact[each], *candidates.of(each))
+        _rank(view, query, queries.exact[each], *candidates.of(each))
         for each in range(len(vectors))
     ]
 
 
-def _scored(
-    snapshot: Snapshot, query: VectorQuery, queries: Queries
-) -> Iterator[tuple[Scores, Origin]]:
+def _scored(view: View, query: VectorQuery, queries: Queries) -> Iterator[tuple[Scores, Origin]]:
     """Score each part whole, or, of parts from which few rows pass, those rows together."""
     few: list[_Few] = []
-    for number, part in enumerate(snapshot.parts):
-        block = snapshot.vectors(part, query.column)
+    wanted = None if query.row_ids is None else np.unique(np.asarray(query.row_ids, np.int64))
+    for number, part in enumerate(view.parts):
+        block = view.vectors(part, query.column)
         if block is None or not query.k:
             continue
-        mask = passing(snapshot, part, query.predicate)
+        mask = passing(view, part, query.predicate, wanted)
         if block.valid is not None:
             mask = block.valid if mask is None else mask & block.valid
         if mask is None or np.count_nonzero(mask) > _GATHER_BELOW * len(mask):
@@ -113,7 +107,7 @@ def _masked(scores: Scores, mask: NDArray[np.bool_] | None) -> Scores:
 
 
 def _rank(
-    snapshot: Snapshot,
+    view: View,
     query: VectorQuery,
     vector: NDArray[np.float64],
     parts: NDArray[np.intp],
@@ -121,7 +115,7 @@ def _rank(
 ) -> Nearest:
     distances = np.empty(len(parts), np.float32)
     for number in np.unique(parts):
-        block = snapshot.vectors(snapshot.parts[number], query.column)
+        block = view.vectors(view.parts[number], query.column)
         assert block is not None
         chosen = parts == number
         rows = block.matrix[positions[chosen]]
@@ -139,50 +133,22 @@ def _rank(
 
 
 def _table(
-    snapshot: Snapshot,
+    view: View,
     query: VectorQuery,
     names: list[str],
     parts: NDArray[np.intp],
     positions: NDArray[np.intp],
     distances: NDArray[np.float32],
 ) -> pa.Table:
-    schema = output_schema(snapshot, names, with_row_id=query.with_row_id)
-    rows = gather(snapshot, names, parts, positions, schema)
+    schema = output_schema(view, names, with_row_id=query.with_row_id)
+    rows = gather(view, names, parts, positions, schema)
     data = pa.py_buffer(np.ascontiguousarray(distances))
     column = pa.Array.from_buffers(pa.float32(), len(distances), [None, data])
     field = pa.field(DISTANCE, pa.float32())
     return pa.Table.from_batches([rows]).add_column(len(names), field, column)
 
 
-def _number_type(snapshot: Snapshot, column: str) -> np.dtype[Any]:
-    value_type = snapshot.layout.schema.field(column).type.value_type
+def _number_type(view: View, column: str) -> np.dtype[Any]:
+    value_type = view.layout.schema.field(column).type.value_type
     dtype: np.dtype[Any] = np.dtype(value_type.to_pandas_dtype())
     return dtype
-
-
-def _check(snapshot: Snapshot, query: VectorQuery) -> None:
-    schema = snapshot.layout.schema
-    snapshot.layout.check([query.column])
-    arrow_type = schema.field(query.column).type
-    if not is_vector(arrow_type):
-        vectors = [field.name for field in schema if is_vector(field.type)]
-        raise DataError(
-            f"Column '{query.column}' is {arrow_type}, not a vector of fixed length. "
-            f"Vector columns: {', '.join(vectors) or 'none'}."
-        )
-    if query.metric not in _METRICS:
-        close = difflib.get_close_matches(str(query.metric), _METRICS, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise DataError(f"No metric '{query.metric}'.{hint} Metrics: {', '.join(_METRICS)}.")
-    if query.k < 0 or query.offset < 0:
-        raise DataError(f"k ({query.k}) and offset ({query.offset}) must not be negative.")
-    if query.vectors.ndim != 2 or query.vectors.shape[1] != arrow_type.list_size:
-        raise BadVectorError(
-            f"Column '{query.column}' has vectors of {arrow_type.list_size} dimensions; the "
-            f"queries have shape {query.vectors.shape}."
-        )
-    if not np.isfinite(query.vectors).all():
-        raise BadVectorError("A query vector holds NaN or infinity.")
-
-
-_METRICS = ("l2", "cosine", "dot")

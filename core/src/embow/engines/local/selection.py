@@ -8,28 +8,36 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.engines.local.snapshot import Part, Snapshot
+from embow.engines.local.view import Part, View
 from embow.engines.predicate import evaluate
 
 if TYPE_CHECKING:
     from embow.engines.predicate import Predicate
 
 
-def select(snapshot: Snapshot, part: Part, predicate: Predicate | None) -> NDArray[np.intp] | None:
+def select(view: View, part: Part, predicate: Predicate | None) -> NDArray[np.intp] | None:
     """Return the positions that pass, ascending; ``None`` when every row does."""
-    mask = passing(snapshot, part, predicate)
+    mask = passing(view, part, predicate)
     return None if mask is None else np.flatnonzero(mask)
 
 
 def passing(
-    snapshot: Snapshot, part: Part, predicate: Predicate | None
+    view: View,
+    part: Part,
+    predicate: Predicate | None,
+    row_ids: NDArray[np.int64] | None = None,
 ) -> NDArray[np.bool_] | None:
     """Return a mask of the rows that pass; ``None`` when every row does."""
-    if predicate is None:
-        return part.live
+    mask = part.live
+    if row_ids is not None:
+        among = np.zeros(part.block.rows, np.bool_)
+        among[part.block.positions(row_ids)] = True
+        mask = among if mask is None else mask & among
+    if predicate is None or (mask is not None and not mask.any()):
+        return mask
     names = list(predicate.columns)
-    arrays = snapshot.columns(part, names)
+    arrays = view.columns(part, names)
     if not names:  # A constant condition still needs a number of rows.
         names, arrays = [""], [pa.nulls(part.block.rows)]
-    mask = evaluate(predicate, pa.RecordBatch.from_arrays(arrays, names=names))
-    return mask if part.live is None else mask & part.live
+    found = evaluate(predicate, pa.RecordBatch.from_arrays(arrays, names=names))
+    return found if mask is None else mask & found

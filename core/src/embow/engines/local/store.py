@@ -1,21 +1,31 @@
-"""What the operations on one table share: the catalog, the data folder, the latest snapshot."""
+"""What the operations on one table share: the catalog, the data folder, the latest version."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
-from embow.engines.local import faults
+from embow.engines.contract import Base
 from embow.engines.local.catalog import Catalog
-from embow.engines.local.records import TableRow, table_row
+from embow.engines.local.files import remove_files
+from embow.engines.local.layout import Layout
+from embow.engines.local.records import (
+    TableRow,
+    VersionRow,
+    layout_at,
+    table_row,
+    tag_rows,
+    version_rows,
+)
 from embow.engines.local.sizes import Sizes
-from embow.engines.local.snapshot import Snapshot, load_snapshot
-from embow.errors import StorageError
+from embow.engines.local.view import View, load_version, load_view
+from embow.errors import CommitConflictError, StorageError, VersionNotFoundError, near_name
 
 _ATTEMPTS = 5
+T = TypeVar("T")
 
 
 class Store:
@@ -35,20 +45,45 @@ class Store:
         self.catalog = catalog
         self.data = data
         self.id = row.id
+        self.identity = row.folder
         self.folder = data / row.folder
         self.name = name
         self.sizes = sizes
-        self._latest: Snapshot | None = None
+        self._latest: View | None = None
         self._loading = threading.Lock()
 
-    def snapshot(self) -> Snapshot:
-        """Return the current version."""
+    @property
+    def held(self) -> View | None:
+        """The latest version that was read, whose files are open."""
+        return self._latest
+
+    def latest(self) -> View:
+        """Return the latest version."""
+        return self.reading(self._load)
+
+    def version(self, wanted: int | str) -> View:
+        """Return a version by number or tag.
+
+        Raises:
+            VersionNotFoundError: There is none of that number or tag (any more).
+        """
+
+        def load(db: sqlite3.Connection) -> View:
+            row, version = self.current(db), self.find_version(db, wanted)
+            if version.version == row.version:
+                return self._load(db)
+            return load_version(db, row, version, self.data, self._latest)
+
+        return self.reading(load)
+
+    def reading(self, load: Callable[[sqlite3.Connection], T]) -> T:
+        """Load something from the catalog and the files it names."""
         missing: FileNotFoundError | None = None
         for _ in range(_ATTEMPTS):
             with self._loading:
                 try:
                     with self.catalog.read() as db:
-                        return self._load(db)
+                        return load(db)
                 except StorageError as exc:
                     if not isinstance(exc.__cause__, FileNotFoundError):
                         raise
@@ -58,14 +93,82 @@ class Store:
             "missing. Restore it from a backup, or drop the table."
         ) from missing
 
-    def locked(self, db: sqlite3.Connection) -> Snapshot:
-        """Return the current version, from within a write transaction that changed nothing yet."""
+    def locked(self, db: sqlite3.Connection) -> View:
+        """Return the latest version, from within a write transaction that changed nothing yet."""
         with self._loading:
             return self._load(db)
 
-    def current(self, db: sqlite3.Connection) -> TableRow:
-        """Return the table's state within a transaction."""
-        return table_row(db, self.id, self.name)
+    def current(self, db: sqlite3.Connection, base: Base | None = None) -> TableRow:
+        """Return the table's state within a transaction.
+
+        Raises:
+            CommitConflictError: ``base`` is of another table, or of a version yet to come.
+        """
+        row = table_row(db, self.id, self.name)
+        if base is not None and base.version > row.version:
+            raise CommitConflictError(
+                f"Version {base.version} of table '{self.name}' is yet to come: the latest is "
+                f"{row.version}. Its database was replaced; read the table again."
+            )
+        if base is not None:
+            self.check_table(base)
+        return row
+
+    def check_table(self, base: Base) -> None:
+        """Raise `CommitConflictError` for what was planned on another table."""
+        if base.table != self.identity:
+            raise CommitConflictError(
+                f"What was planned on a table is not for this one: '{self.name}' was dropped and "
+                "made again, or its database was replaced. Nothing was changed."
+            )
+
+    def layout_at(self, base: Base) -> Layout:
+        """Return the schema that the table had in a version.
+
+        Raises:
+            CommitConflictError: It is of another table, or too old to be known.
+        """
+        with self.catalog.read() as db:
+            row = self.current(db, base)
+            latest = self._latest
+            if (
+                latest is not None
+                and latest.row.schema_version == row.schema_version
+                and row.schema_version <= base.version
+            ):
+                return latest.layout
+            layout = layout_at(db, self.id, base.version)
+        if layout is None:
+            raise CommitConflictError(
+                f"Version {base.version} of table '{self.name}' is too old to write rows for. "
+                "Open the table again and retry."
+            )
+        return layout
+
+    def find_version(self, db: sqlite3.Connection, wanted: int | str) -> VersionRow:
+        """Return a version by number or tag.
+
+        Raises:
+            VersionNotFoundError: There is none of that number or tag (any more).
+        """
+        number = wanted
+        if isinstance(wanted, str):
+            tags = tag_rows(db, self.id)
+            if wanted not in tags:
+                raise VersionNotFoundError(
+                    f"Table '{self.name}' has no tag '{wanted}'.{near_name(wanted, tags)} "
+                    f"Tags: {', '.join(tags) or 'none'}."
+                )
+            number = tags[wanted]
+        versions = version_rows(db, self.id)
+        for each in versions:
+            if each.version == number:
+                return each
+        raise VersionNotFoundError(
+            f"Version {number} no longer exists. Table '{self.name}' has {len(versions)} versions, "
+            f"{versions[0].version} to {versions[-1].version}; optimize() drops old ones that have "
+            "no tag."
+        )
 
     def current_name(self) -> str:
         """Return the table's name as the catalog has it, the last known one if it was dropped."""
@@ -74,16 +177,10 @@ class Store:
         self.name = found[0] if found else self.name
         return self.name
 
-    def remove(self, names: Iterable[str]) -> None:
-        """Unlink files that the catalog no longer names; readers keep what they have mapped.
+    def remove(self, names: Iterable[str]) -> tuple[int, int]:
+        """Unlink files that the catalog no longer names; return how many, and their bytes."""
+        return remove_files(self.folder, names)
 
-        A file that cannot be removed now is left to the next ``optimize()``.
-        """
-        for name in names:
-            with suppress(OSError):
-                (self.folder / name).unlink()
-        faults.reach("files.unlinked")
-
-    def _load(self, db: sqlite3.Connection) -> Snapshot:
-        self._latest = load_snapshot(db, self.current(db), self.data, self._latest)
+    def _load(self, db: sqlite3.Connection) -> View:
+        self._latest = load_view(db, self.current(db), self.data, self._latest)
         return self._latest

@@ -1,18 +1,91 @@
-"""One open table of the embedded engine."""
+"""One open table of the embedded engine, and one version of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
 
 import pyarrow as pa
 
-from embow.engines.base import Commit, EngineTable, ScanQuery, VectorQuery
-from embow.engines.local import commits, evolution, optimize, scan, search
+from embow.engines.contract import (
+    LEASE,
+    RETENTION,
+    Base,
+    Capability,
+    Change,
+    Commit,
+    EngineTable,
+    OptimizeReport,
+    ScanQuery,
+    Snapshot,
+    Staged,
+    VectorQuery,
+    Version,
+)
+from embow.engines.local import columns, commits, optimize, scan, search, staging, versions
 from embow.engines.local.store import Store
+from embow.engines.local.view import View
+from embow.engines.predicate import Predicate
 
-if TYPE_CHECKING:
-    from embow.engines.predicate import Predicate
+CAPABILITIES = frozenset(
+    {
+        Capability.VERSIONS,
+        Capability.TAGS,
+        Capability.RESTORE,
+        Capability.RENAME_TABLE,
+        Capability.ORDERED_SCAN,
+        Capability.STABLE_ROW_IDS,
+        Capability.FRAGMENTS,
+    }
+)
+"""Without ``REMOTE_WRITE``: another process may stage rows, but not from another machine."""
+
+
+class LocalSnapshot(Snapshot):
+    """One version of a table, its files mapped.
+
+    Distances are computed in float64 and returned as float32.
+
+    Args:
+        view: The version.
+    """
+
+    capabilities = CAPABILITIES
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    @property
+    def base(self) -> Base:
+        """Table and version this is."""
+        return Base(self._view.row.folder, self._view.version)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Physical columns."""
+        return self._view.layout.schema
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Metadata of the table."""
+        return self._view.layout.metadata
+
+    def understands(self, predicate: Predicate) -> bool:
+        """Return ``True``: filters are evaluated block by block."""
+        return True
+
+    def fragments(self) -> list[str]:
+        """Return the names of the pieces that can be scanned one by one."""
+        return scan.fragment_names(self._view)
+
+    def _scan(self, query: ScanQuery) -> pa.RecordBatchReader:
+        return scan.scan(self._view, query)
+
+    def _search(self, query: VectorQuery) -> list[pa.Table]:
+        return search.search(self._view, query)
+
+    def _count_rows(self) -> int:
+        return self._view.rows
 
 
 class LocalTable(EngineTable):
@@ -22,6 +95,8 @@ class LocalTable(EngineTable):
         store: What its operations share.
     """
 
+    capabilities = CAPABILITIES
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
@@ -30,78 +105,63 @@ class LocalTable(EngineTable):
         """Name of the table, the new one after it was renamed."""
         return self._store.current_name()
 
-    def schema(self) -> pa.Schema:
-        """Return the current schema, metadata included."""
-        return self._store.snapshot().layout.schema
+    def _snapshot(self, version: int | str | None, at_least: int) -> Snapshot:
+        store = self._store
+        return LocalSnapshot(store.latest() if version is None else store.version(version))
 
-    def version(self) -> int:
-        """Return the current version."""
-        return self._store.snapshot().row.version
-
-    def append(
+    def write(
         self,
         batches: Iterable[pa.RecordBatch],
         *,
-        guard: Mapping[bytes, bytes | None] | None = None,
+        base: Base,
+        schema: pa.Schema | None = None,
+        lease: timedelta = LEASE,
+    ) -> Staged:
+        """Write rows durably: few travel in the result, many go to files that a lease keeps."""
+        return staging.write(self._store, batches, base, schema, lease)
+
+    def renew(self, staged: Staged, lease: timedelta = LEASE) -> Staged:
+        """Extend a lease."""
+        return staging.renew(self._store, staged, lease)
+
+    def discard(self, staged: Staged) -> None:
+        """Remove what was staged and never committed."""
+        staging.discard(self._store, staged)
+
+    def drop_columns(self, names: Sequence[str], *, base: Base) -> Commit:
+        """Remove columns, in the catalog alone; their bytes go when no kept version shows them."""
+        return commits.drop_columns(self._store, names, base)
+
+    def optimize(
+        self, *, keep: timedelta = RETENTION, delete_unverified: bool = False
+    ) -> OptimizeReport:
+        """Merge small pieces, and drop what no kept version needs; row ids stay as they are."""
+        return optimize.optimize(self._store, keep, delete_unverified=delete_unverified)
+
+    def _write_column(
+        self, field: pa.Field, batches: Iterable[pa.RecordBatch], base: Base, lease: timedelta
+    ) -> Staged:
+        return columns.write_column(self._store, field, batches, base, lease)
+
+    def _commit(self, change: Change) -> Commit:
+        return commits.commit(self._store, change)
+
+    def _overwrite(
+        self, schema: pa.Schema, staged: Sequence[Staged], base: Base, metadata: Mapping[str, str]
     ) -> Commit:
-        """Add all batches in one commit; few rows go to the catalog, many to files."""
-        return commits.append(self._store, batches, guard)
+        return commits.overwrite(self._store, schema, staged, base, metadata)
 
-    def count_rows(self, predicate: Predicate | None = None) -> int:
-        """Count rows, all or those that satisfy the predicate."""
-        return scan.count(self._store.snapshot(), predicate)
+    def _versions(self) -> list[Version]:
+        return versions.versions(self._store)
 
-    def scan(self, query: ScanQuery) -> pa.RecordBatchReader:
-        """Read rows in insertion order, lazily, from one version; ids that are gone are skipped."""
-        return scan.scan(self._store.snapshot(), query)
+    def _tags(self) -> dict[str, int]:
+        return versions.tags(self._store)
 
-    def search(self, query: VectorQuery) -> list[pa.Table]:
-        """Return for each query vector its nearest rows, by an exact scan.
+    def _set_tag(self, name: str, version: int, *, move: bool) -> None:
+        versions.set_tag(self._store, name, version, move=move)
 
-        Distances are computed in float64 and returned as float32. A vector of norm zero has
-        cosine distance 1 to everything. Rows whose distance is not a number are left out.
-        """
-        return search.search(self._store.snapshot(), query)
+    def _delete_tag(self, name: str) -> None:
+        versions.delete_tag(self._store, name)
 
-    def delete(self, predicate: Predicate) -> Commit:
-        """Remove the rows that satisfy the predicate when the commit is made."""
-        return commits.delete(self._store, predicate)
-
-    def replace(
-        self,
-        row_ids: Sequence[int],
-        batches: Iterable[pa.RecordBatch],
-        *,
-        guard: Mapping[bytes, bytes | None] | None = None,
-    ) -> Commit:
-        """Remove rows by id and add batches, in one commit."""
-        return commits.replace_rows(self._store, row_ids, batches, guard)
-
-    def overwrite(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Commit:
-        """Remove every row, set the schema and add batches, in one commit."""
-        return commits.overwrite(self._store, schema, batches)
-
-    def set_metadata(self, metadata: Mapping[bytes, bytes], *, expected: pa.Schema) -> Commit:
-        """Replace the schema metadata, if the schema is still the expected one."""
-        return evolution.set_metadata(self._store, metadata, expected)
-
-    def add_column(self, field: pa.Field, batches: Iterable[pa.RecordBatch]) -> Commit:
-        """Add one column; the files there are stay as they are and get one more beside each."""
-        return evolution.add_column(self._store, field, batches)
-
-    def alter_columns(
-        self,
-        *,
-        rename: Mapping[str, str] | None = None,
-        drop: Sequence[str] = (),
-        metadata: Mapping[bytes, bytes] | None = None,
-        nullable: Mapping[str, bool] | None = None,
-        expected_version: int | None = None,
-    ) -> Commit:
-        """Drop and rename columns and set the metadata, in the catalog alone."""
-        change = evolution.Change(rename or {}, drop, metadata, nullable or {})
-        return evolution.alter_columns(self._store, change, expected_version)
-
-    def optimize(self) -> dict[str, Any]:
-        """Merge small pieces, drop deleted rows and unnamed files; row ids stay as they are."""
-        return optimize.optimize(self._store)
+    def _restore(self, version: int | str) -> Commit:
+        return versions.restore(self._store, version)

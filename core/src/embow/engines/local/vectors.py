@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 NORM_SUFFIX = ".norm"
-"""Added to the physical name of a vector column: the stored Euclidean norms, float32."""
+"""Added to the stored name of a vector column: the stored Euclidean norms, float32."""
 
 _TAME = (1e-15, 1e15)
 
@@ -40,14 +40,6 @@ class Vectors:
     valid: NDArray[np.bool_] | None
     odd: NDArray[np.intp]
     reach: float
-
-
-def is_vector(arrow_type: pa.DataType) -> bool:
-    """Return whether a column of this type can be searched."""
-    if not pa.types.is_fixed_size_list(arrow_type) or arrow_type.list_size == 0:
-        return False
-    value = arrow_type.value_type
-    return bool(pa.types.is_floating(value) or pa.types.is_integer(value))
 
 
 def make_vectors(array: pa.Array, norms: pa.Array | None) -> Vectors:

@@ -155,7 +155,12 @@ def _fitted(rows: pa.Table, state: State, version: int) -> pa.Table:
     """Return rows staged on a version with the columns of a state; what they lack is null."""
     columns = []
     for each in state.schema:
-        if each.name in rows.schema.names and state.born[each.name] <= version:
+        if each.name in rows.schema.names:
+            if state.born[each.name] > version:
+                raise CommitConflictError(
+                    f"Column '{each.name}' is no longer the one the staged rows were written for. "
+                    "Write them again."
+                )
             columns.append(rows[each.name])
         elif each.nullable:
             columns.append(pa.nulls(rows.num_rows, each.type))

@@ -1,0 +1,66 @@
+"""Faults of what the contract does for every engine."""
+
+from __future__ import annotations
+
+from fault import Fault
+
+RECORDS = "engines/contract/records.py"
+QUERIES = "engines/contract/queries.py"
+SNAPSHOT = "engines/contract/snapshot.py"
+TABLE = "engines/contract/table.py"
+TESTS = "tests/engines/test_memory.py"
+
+FAULTS = (
+    Fault(
+        "contract: capabilities are not checked",
+        RECORDS,
+        (("    if wanted not in capabilities:\n", "    if False:\n"),),
+        TESTS,
+        "claim",
+    ),
+    Fault(
+        "contract: any name is a physical one",
+        QUERIES,
+        (("        if not is_physical(name):\n", "        if False:\n"),),
+        TESTS,
+        "physical",
+    ),
+    Fault(
+        "contract: a filter forgets the rows asked for",
+        SNAPSHOT,
+        (("            ids = asked[np.isin(asked, ids)]\n", "            pass\n"),),
+        TESTS,
+        "rows_asked_for",
+    ),
+    Fault(
+        "contract: a key with null is found",
+        SNAPSHOT,
+        (
+            (
+                "enumerate(_rows_of(keys, names)) if None not in key}",
+                "enumerate(_rows_of(keys, names))}",
+            ),
+        ),
+        TESTS,
+        "nulls",
+    ),
+    Fault(
+        "contract: a conflict is not planned again",
+        TABLE,
+        (("                if attempt == _TRIES - 1:\n", "                if True:\n"),),
+        TESTS,
+        "plan",
+    ),
+    Fault(
+        "contract: a change of nothing is committed",
+        TABLE,
+        (
+            (
+                "        if not added and not removed and change.metadata is None:\n",
+                "        if False:\n",
+            ),
+        ),
+        TESTS,
+        "no_rows or nothing",
+    ),
+)

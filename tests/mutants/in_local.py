@@ -1,0 +1,228 @@
+"""Faults of the embedded engine."""
+
+from __future__ import annotations
+
+from fault import Fault
+
+COMMITS = "engines/local/commits.py"
+FILES = "engines/local/files.py"
+LEASES = "engines/local/leases.py"
+TABLE = "engines/local/table.py"
+USUAL = "tests/engines/test_contract.py::TestUsualSizes"
+SMALL = "tests/engines/test_contract.py::TestSmallSizes"
+DURABLE = "tests/engines/test_durability.py"
+
+FAULTS = (
+    Fault(
+        "local: alone is ignored",
+        COMMITS,
+        (("    if not change.alone or not others:\n", "    if True:\n"),),
+        USUAL,
+        "alone or merges_of_the_same",
+    ),
+    Fault(
+        "local: a merge lets the next one pass",
+        COMMITS,
+        (('plain=operation == "add" and not change.alone', 'plain=operation == "add"'),),
+        USUAL,
+        "alone",
+    ),
+    Fault(
+        "local: rows staged before a metadata swap come in",
+        COMMITS,
+        (("    if row.schema_version > change.base.version:\n", "    if False:\n"),),
+        USUAL,
+        "swap",
+    ),
+    Fault(
+        "local: removed rows need not be there",
+        COMMITS,
+        (("    if alive != len(row_ids):\n", "    if False:\n"),),
+        USUAL,
+        "gone",
+    ),
+    Fault(
+        "local: the checks are made before the transaction",
+        COMMITS,
+        (
+            (
+                "    with NewFiles(store.folder) as files, store.catalog.write() as db:\n"
+                "        known = _known(store, db, change)\n"
+                "        if known is not None:\n",
+                "    with store.catalog.read() as db:\n"
+                "        known = _known(store, db, change)\n"
+                "    with NewFiles(store.folder) as files, store.catalog.write() as db:\n"
+                "        if known is not None:\n",
+            ),
+        ),
+        USUAL,
+        "Race or merges_of_the_same or counter or committed_once_by",
+    ),
+    Fault(
+        "local: a commit in two transactions",
+        COMMITS,
+        (
+            (
+                "    if not columns:\n        done = _try_commit(store, change, ())\n",
+                "    if not columns:\n"
+                "        if change.add and change.remove is not None and len(change.remove):\n"
+                "            _try_commit(store, Change(change.base, remove=change.remove), ())\n"
+                "            change = Change(change.base, change.add)\n"
+                "        done = _try_commit(store, change, ())\n",
+            ),
+        ),
+        USUAL,
+        "half_a_commit or reports_its_rows",
+    ),
+    Fault(
+        "local: a token is committed twice",
+        COMMITS,
+        (
+            (
+                "    known = earlier(db, [each for each in change.add if",
+                "    known = earlier(db, [each for each in () if",
+            ),
+        ),
+        USUAL,
+        "repeated or again or once",
+    ),
+    Fault(
+        "local: what is committed is not remembered",
+        LEASES,
+        (
+            (
+                "            for each in staged\n        ],\n",
+                "            for each in ()\n        ],\n",
+            ),
+        ),
+        USUAL,
+        "repeated or again or once",
+    ),
+    Fault(
+        "local: rows for a table that went come in",
+        "engines/local/store.py",
+        (("        if base.table != self.identity:\n", "        if False:\n"),),
+        USUAL,
+        "another_table or went or old_handle or its_own_token",
+    ),
+    Fault(
+        "local: a search reads a newer version than its snapshot",
+        TABLE,
+        (
+            (
+                "    def __init__(self, view: View) -> None:\n",
+                "    def __init__(self, view: View, store: Store) -> None:\n"
+                "        self._store = store\n",
+            ),
+            ("search.search(self._view, query)", "search.search(self._store.latest(), query)"),
+            ("store.version(version))\n", "store.version(version), store)\n"),
+        ),
+        USUAL,
+        "held",
+    ),
+    Fault(
+        "local: optimize ignores leases",
+        LEASES,
+        (
+            (
+                '    db.execute("DELETE FROM staged WHERE until <= ?", (time,))\n',
+                '    db.execute("DELETE FROM staged")\n',
+            ),
+        ),
+        SMALL,
+        "leased or lease_counts or travel",
+    ),
+    Fault(
+        "local: the sweep forgets what is staged",
+        LEASES,
+        (
+            (
+                "        found |= {",
+                "        set() | {",
+            ),
+        ),
+        SMALL,
+        "leased or travel",
+    ),
+    Fault(
+        "local: the sweep has no second look",
+        FILES,
+        (
+            (
+                " for path, descriptor in held if _key(path) not in after]",
+                " for path, descriptor in held]",
+            ),
+        ),
+        DURABLE,
+    ),
+    Fault(
+        "local: data files are not synced",
+        FILES,
+        (("            os.fsync(self._descriptor)\n", ""),),
+        DURABLE,
+    ),
+    Fault(
+        "local: data files are synced before their end",
+        FILES,
+        (
+            ("            os.fsync(self._descriptor)\n", ""),
+            (
+                "            self._writer.close()\n",
+                "            os.fsync(self._descriptor)\n            self._writer.close()\n",
+            ),
+        ),
+        DURABLE,
+    ),
+    Fault(
+        "local: folders are not synced",
+        FILES,
+        (("    try:\n        os.fsync(descriptor)\n", "    try:\n        pass\n"),),
+        DURABLE,
+    ),
+    Fault(
+        "local: optimize drops a tagged version",
+        "engines/local/retention.py",
+        ((" and each.version not in tagged\n", "\n"),),
+        USUAL,
+        "tag",
+    ),
+    Fault(
+        "local: optimize drops rows that were restored",
+        "engines/local/retention.py",
+        (("            first[hidden] = end\n", "            first[hidden] = count\n"),),
+        SMALL,
+        "restored",
+    ),
+    Fault(
+        "local: a dropped column's name brings its values back",
+        "engines/local/columns.py",
+        (
+            (
+                "    stored = fresh_name(values.field.name)\n",
+                "    stored = first_name(values.field)\n",
+            ),
+            ("import Layout, fresh_name\n", "import Layout, first_name\n"),
+        ),
+        USUAL,
+        "used_again or another_type",
+    ),
+    Fault(
+        "local: a capability is claimed and not kept",
+        TABLE,
+        (
+            (
+                "        Capability.FRAGMENTS,\n",
+                "        Capability.FRAGMENTS,\n        Capability.TEXT_INDEX,\n",
+            ),
+        ),
+        USUAL,
+        "claim",
+    ),
+    Fault(
+        "local: a capability is kept and not claimed",
+        TABLE,
+        (("        Capability.TAGS,\n", ""),),
+        USUAL,
+        "claim",
+    ),
+)

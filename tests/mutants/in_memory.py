@@ -1,0 +1,179 @@
+"""Faults of the engine in memory."""
+
+from __future__ import annotations
+
+from fault import Fault
+
+TABLE = "engines/memory/table.py"
+STORE = "engines/memory/store.py"
+SNAPSHOT = "engines/memory/snapshot.py"
+TESTS = "tests/engines/test_memory.py"
+
+FAULTS = (
+    Fault(
+        "memory: alone is ignored",
+        TABLE,
+        (
+            (
+                "        if change.alone:\n            store.check",
+                "        if False:\n            store.check",
+            ),
+        ),
+        TESTS,
+        "alone",
+    ),
+    Fault(
+        "memory: a merge is not alone for the next one",
+        TABLE,
+        ((" or change.alone:\n            after", ":\n            after"),),
+        TESTS,
+        "alone",
+    ),
+    Fault(
+        "memory: rows staged before a metadata swap come in",
+        TABLE,
+        (("        store.check(change.base, since=state.shaped)\n", ""),),
+        TESTS,
+        "swap",
+    ),
+    Fault(
+        "memory: removed rows need not be there",
+        TABLE,
+        (("if not np.isin(remove, held).all():", "if False:"),),
+        TESTS,
+        "gone",
+    ),
+    Fault(
+        "memory: a token is committed twice",
+        STORE,
+        (
+            (
+                "            del self.leases[each.token]\n"
+                "            self.committed[each.token] = commit\n",
+                "            pass\n",
+            ),
+        ),
+        TESTS,
+        "repeated or again or once",
+    ),
+    Fault(
+        "memory: optimize ignores leases",
+        TABLE,
+        (
+            (
+                "                if until > now and not delete_unverified\n",
+                "                if False\n",
+            ),
+        ),
+        TESTS,
+        "leased or lease_counts",
+    ),
+    Fault(
+        "memory: a commit in two steps",
+        TABLE,
+        (
+            (
+                "            return self._committed(change)\n",
+                "            if change.add and change.remove is not None and len(change.remove):\n"
+                "                self._committed(Change(change.base, remove=change.remove))\n"
+                "                change = Change(change.base, change.add)\n"
+                "            return self._committed(change)\n",
+            ),
+        ),
+        TESTS,
+        "each_commit or half_a_commit or everything_back",
+    ),
+    Fault(
+        "memory: a table made again takes what the old one staged",
+        STORE,
+        (("if base.table != self.identity:", "if False:"),),
+        TESTS,
+        "went or own_token",
+    ),
+    Fault(
+        "memory: a name used again brings old values back",
+        STORE,
+        (("            if state.born[each.name] > version:\n", "            if False:\n"),),
+        TESTS,
+        "used_again",
+    ),
+    Fault(
+        "memory: a column that is there is added again",
+        TABLE,
+        (("    if added.name in state.schema.names:\n", "    if False:\n"),),
+        TESTS,
+        "that_is_there",
+    ),
+    Fault(
+        "memory: row ids are given again after a removal",
+        STORE,
+        (
+            (
+                "            row_ids = pa.array(",
+                "            self.next_row = max([-1, *rows[ROW_ID].to_pylist()]) + 1\n"
+                "            row_ids = pa.array(",
+            ),
+        ),
+        TESTS,
+        "never_given or goes_on_after",
+    ),
+    Fault(
+        "memory: a tagged version is not kept",
+        TABLE,
+        (("{latest.version, *store.tags.values()}", "{latest.version}"),),
+        TESTS,
+        "tag",
+    ),
+    Fault(
+        "memory: a restore lets rows for the version before in",
+        TABLE,
+        (("                shaped=now,\n", ""),),
+        TESTS,
+        "restore",
+    ),
+    Fault(
+        "memory: a capability is claimed and not kept",
+        STORE,
+        (
+            (
+                "        Capability.TAGS,\n",
+                "        Capability.TAGS,\n        Capability.FRAGMENTS,\n",
+            ),
+        ),
+        TESTS,
+        "claim",
+    ),
+    Fault(
+        "memory: a capability is kept and not claimed",
+        STORE,
+        (("        Capability.RESTORE,\n", ""),),
+        TESTS,
+        "claim",
+    ),
+    Fault(
+        "memory: equal distances in any order",
+        SNAPSHOT,
+        (
+            (
+                'np.argsort(distances, kind="stable")',
+                "np.lexsort((-np.arange(len(distances)), distances))",
+            ),
+        ),
+        TESTS,
+        "row_order or zero_vectors",
+    ),
+    Fault(
+        "memory: a zero vector is at no distance",
+        SNAPSHOT,
+        (("np.where(norms == 0, 0, products / norms)", "products / norms"),),
+        TESTS,
+        "zero_vectors",
+    ),
+    Fault(
+        "memory: a vector with NaN is found",
+        SNAPSHOT,
+        (("    kept = ~np.isnan(distances)\n", "    kept = np.ones(len(distances), bool)\n"),),
+        TESTS,
+        "zero_vectors",
+    ),
+)
