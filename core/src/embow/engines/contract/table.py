@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow as pa
 
@@ -35,7 +35,7 @@ _LONGEST_WAIT = 0.5
 class EngineTable(ABC):
     """One table. Safe to use from several threads."""
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    capabilities: frozenset[Capability] = frozenset()
 
     # -- what an author writes ----------------------------------------------------------
 
