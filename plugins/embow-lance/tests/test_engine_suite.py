@@ -11,22 +11,20 @@ from embow.engines.contract import Capability, Engine, EngineOptions
 from embow.testing.engine_suite import EngineSuite
 from embow_lance import LanceEngine
 
-CLAIMS = frozenset(
-    {
-        Capability.VERSIONS,
-        Capability.TAGS,
-        Capability.RESTORE,
-        Capability.ORDERED_SCAN,
-        Capability.STABLE_ROW_IDS,
-        Capability.FRAGMENTS,
-    }
-)
-
 
 class TestFolder(EngineSuite):
     """Tables in a folder."""
 
-    claims = CLAIMS
+    claims = frozenset(
+        {
+            Capability.VERSIONS,
+            Capability.TAGS,
+            Capability.RESTORE,
+            Capability.ORDERED_SCAN,
+            Capability.STABLE_ROW_IDS,
+            Capability.FRAGMENTS,
+        }
+    )
 
     @pytest.fixture
     def engine(self, tmp_path: Path) -> Iterator[Engine]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from lance.fragment import write_fragments
 
-from embow.engines.contract import ROW_ID, Change, EngineOptions, EngineTable, ScanQuery
+from embow.engines.contract import ROW_ID, Capability, Change, EngineOptions, EngineTable, ScanQuery
 from embow.engines.predicate import parse_predicate
 from embow.errors import ConfigurationError, SchemaError, TableError
 from embow.plugins.engines import engine_for
@@ -227,5 +227,6 @@ def test_a_table_of_others_is_read_and_written(engine: LanceEngine) -> None:
         table.commit(Change(snapshot.base, metadata={"k": "v"}))
     table.optimize()
     assert read(table) == [2, 3]
+    assert table.capabilities == engine.capabilities - {Capability.STABLE_ROW_IDS}
     with table.snapshot() as snapshot:
         assert dict(snapshot.metadata) == {"k": "v"}

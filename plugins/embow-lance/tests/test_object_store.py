@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from embow.engines.contract import Engine, EngineOptions, ScanQuery
+from embow.engines.contract import Capability, Engine, EngineOptions, ScanQuery
 from embow.errors import ConfigurationError
 from embow.testing.engine_suite import EngineSuite
 from embow_lance import LanceEngine
@@ -51,7 +51,17 @@ def engine(object_store: object) -> Iterator[Engine]:
 class TestObjectStore(EngineSuite):
     """Tables in a bucket."""
 
-    claims = LanceEngine.capabilities
+    claims = frozenset(
+        {
+            Capability.VERSIONS,
+            Capability.TAGS,
+            Capability.RESTORE,
+            Capability.ORDERED_SCAN,
+            Capability.STABLE_ROW_IDS,
+            Capability.FRAGMENTS,
+            Capability.REMOTE_WRITE,
+        }
+    )
 
     @pytest.fixture
     def engine(self, engine: Engine) -> Engine:

@@ -26,8 +26,7 @@ from embow.errors import (
 from embow_lance.failures import storing
 from embow_lance.fields import Shape
 from embow_lance.incoming import Source, fit
-from embow_lance.snapshot import CAPABILITIES
-from embow_lance.store import SUFFIX, Store
+from embow_lance.store import SUFFIX, Store, capabilities_at
 from embow_lance.table import LanceTable
 from embow_lance.types import why_not
 
@@ -50,13 +49,12 @@ class LanceEngine(Engine):
         StorageError: The folder cannot be made.
     """
 
-    capabilities = CAPABILITIES
-
     def __init__(self, uri: str, options: EngineOptions) -> None:
         self._uri = uri
         self._given = dict(options.storage_options)
         self._options = {key: str(value) for key, value in resolve(self._given).items()}
         self._folder = _folder(uri)
+        self.capabilities = capabilities_at(self._folder)
         self._root = uri.rstrip("/") if self._folder is None else str(self._folder)
         if self._folder is not None:
             with storing(f"open {self._folder}"):

@@ -14,7 +14,6 @@ from embow.engines.contract import (
     DISTANCE,
     ROW_ID,
     Base,
-    Capability,
     ScanQuery,
     Snapshot,
     VectorQuery,
@@ -28,24 +27,12 @@ from embow_lance.reading import in_order, read, read_ids
 from embow_lance.search import nearest
 from embow_lance.store import Store
 
-CAPABILITIES = frozenset(
-    {
-        Capability.VERSIONS,
-        Capability.TAGS,
-        Capability.RESTORE,
-        Capability.ORDERED_SCAN,
-        Capability.STABLE_ROW_IDS,
-        Capability.FRAGMENTS,
-    }
-)
-
 
 class LanceSnapshot(Snapshot):
     """One version of a Lance dataset."""
 
-    capabilities = CAPABILITIES
-
     def __init__(self, store: Store, dataset: lance.LanceDataset) -> None:
+        self.capabilities = store.capabilities(dataset)
         self._store = store
         self._dataset = dataset
         self._shape = Shape.of(dataset.lance_schema)

@@ -15,16 +15,32 @@ from weakref import WeakSet
 import lance
 from lance.file import LanceFileSession
 
-from embow.engines.contract import Snapshot
+from embow.engines.contract import Capability, Snapshot
 from embow.errors import TableNotFoundError, VersionNotFoundError
 from embow_lance.failures import is_missing, storing
 
 SUFFIX = ".lance"
 _NOTES = "_embow"
 
+_CAPABILITIES = frozenset(
+    {
+        Capability.VERSIONS,
+        Capability.TAGS,
+        Capability.RESTORE,
+        Capability.ORDERED_SCAN,
+        Capability.STABLE_ROW_IDS,
+        Capability.FRAGMENTS,
+    }
+)
+
 _lock = threading.Lock()
 _held: dict[str, WeakSet[Snapshot]] = {}
 """Snapshots that were not closed, by address, whichever engine of this process opened them."""
+
+
+def capabilities_at(folder: Path | None) -> frozenset[Capability]:
+    """Return what can be done in a folder of this machine, or on an object store."""
+    return _CAPABILITIES if folder is not None else _CAPABILITIES | {Capability.REMOTE_WRITE}
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,11 @@ class Store:
     folder: Path | None
     options: Mapping[str, str]
     session: Any
+
+    def capabilities(self, dataset: lance.LanceDataset) -> frozenset[Capability]:
+        """Return what can be done with a dataset; less where another program made it."""
+        every = capabilities_at(self.folder)
+        return every if dataset.has_stable_row_ids else every - {Capability.STABLE_ROW_IDS}
 
     def latest(self) -> lance.LanceDataset:
         """Return the current version of the dataset.

@@ -46,7 +46,7 @@ from embow_lance.failures import storing, was_slower
 from embow_lance.fields import Shape
 from embow_lance.history import History
 from embow_lance.optimize import optimize
-from embow_lance.snapshot import CAPABILITIES, LanceSnapshot
+from embow_lance.snapshot import LanceSnapshot
 from embow_lance.staging import lease_end, require_present, seal, unseal, write_rows
 from embow_lance.store import Store
 
@@ -64,12 +64,12 @@ class LanceTable(EngineTable):
         TableNotFoundError: There is no dataset.
     """
 
-    capabilities = CAPABILITIES
-
     def __init__(self, store: Store) -> None:
+        dataset = store.latest()
+        self.capabilities = store.capabilities(dataset)
         self._store = store
         self._history = History(store)
-        self._identity = _identity(store.latest())
+        self._identity = _identity(dataset)
 
     @property
     def name(self) -> str:
@@ -133,7 +133,10 @@ class LanceTable(EngineTable):
 
     def discard(self, staged: Staged) -> None:
         """Remove what was staged and never committed."""
-        dataset = self._latest()
+        try:
+            dataset = self._latest()
+        except TableNotFoundError:
+            return  # The files went with the table.
         since = self._history.since(dataset, staged.base.version)
         if all(entry is not None and staged.token not in entry.tokens for entry in since):
             self._store.remove(unseal(staged).files())
