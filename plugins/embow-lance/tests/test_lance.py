@@ -14,7 +14,7 @@ from lance.fragment import write_fragments
 
 from embow.engines.contract import ROW_ID, Capability, Change, EngineOptions, EngineTable, ScanQuery
 from embow.engines.predicate import parse_predicate
-from embow.errors import ConfigurationError, SchemaError, TableError
+from embow.errors import CommitConflictError, ConfigurationError, SchemaError, TableError
 from embow.plugins.engines import engine_for
 from embow_lance import LanceEngine
 from embow_lance.fields import Shape
@@ -152,6 +152,20 @@ def test_rows_staged_for_another_schema_are_not_misread(engine: LanceEngine) -> 
     with table.snapshot() as snapshot:
         table.commit(Change(snapshot.base, add=[staged]))
     assert (read(table, "other"), read(table, "text")) == ([None], ["t1"])
+
+
+def test_a_restore_counts_where_its_version_is_gone(engine: LanceEngine) -> None:
+    """The metadata of the base differ from those restored, and both versions were removed."""
+    table = engine.create_table("t", SCHEMA)
+    with table.snapshot() as snapshot:
+        table.commit(Change(snapshot.base, metadata={"model": "new"}))
+    with table.snapshot() as snapshot:
+        staged = table.write([batch(1)], base=snapshot.base)
+    table.restore(1)
+    add(table, 2)
+    table.optimize(keep=timedelta(0))
+    with pytest.raises(CommitConflictError, match="metadata"):
+        table.commit(Change(staged.base, add=[staged]))
 
 
 def test_a_schema_survives_being_taken_apart(engine: LanceEngine) -> None:

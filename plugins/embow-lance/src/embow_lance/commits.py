@@ -28,7 +28,7 @@ from embow.errors import CommitConflictError, VersionNotFoundError
 from embow_lance.columns import with_column
 from embow_lance.failures import storing
 from embow_lance.fields import OWN, Shape
-from embow_lance.history import ADD, History, properties
+from embow_lance.history import ADD, History, last_restored, properties
 from embow_lance.reading import addresses
 from embow_lance.staging import Written, as_field, fitted, require_present, unseal
 from embow_lance.store import Store
@@ -90,7 +90,8 @@ def based(store: Store, dataset: lance.LanceDataset, base: Base) -> lance.LanceD
     try:
         return store.at(dataset, base.version)
     except VersionNotFoundError as exc:
-        if Shape.of(dataset.lance_schema).own().get("shaped", dataset.version) > base.version:
+        shaped = Shape.of(dataset.lance_schema).own().get("shaped", dataset.version)
+        if max(shaped, last_restored(store)) > base.version:
             raise _reshaped(store, dataset, base) from exc
         return dataset
 

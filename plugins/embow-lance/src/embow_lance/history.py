@@ -29,6 +29,7 @@ ADD = "add"
 
 _DEEDS = {"Append": ADD, "Overwrite": "overwrite", "Restore": "restore", "Rewrite": "optimize"}
 _KEPT = 10_000
+_RESTORED = "-restored-"
 _REMEMBERED = timedelta(days=8)
 """Longer than what is staged can be committed: Lance's cleaning spares it for seven days."""
 
@@ -129,6 +130,20 @@ class History:
         """Return tokens and commits of versions that are gone."""
         notes = [json.loads(self._store.noted(name)) for name in self._store.notes()]
         return [(frozenset(tokens), Commit(*rest)) for note in notes for tokens, *rest in note]
+
+
+def note_restoring(store: Store, version: int) -> None:
+    """Note that a version is about to be a restored one: its schema says nothing of when it came.
+
+    The note is read where the versions around it are gone.
+    """
+    store.note(f"{int(time.time())}{_RESTORED}{version}.json", b"[]")
+
+
+def last_restored(store: Store) -> int:
+    """Return the last version that was restored, as far as notes go back."""
+    noted = [name.removesuffix(".json").partition(_RESTORED)[2] for name in store.notes()]
+    return max((int(version) for version in noted if version), default=0)
 
 
 def _entry(version: int, transaction: lance.Transaction) -> Entry:

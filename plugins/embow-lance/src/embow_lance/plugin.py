@@ -14,6 +14,6 @@ def embow_engines() -> list[EngineSpec]:
             target="embow_lance.engine:LanceEngine",
             schemes=("lance", "s3", "gs", "az"),
             summary="Tables in Lance's format, in a folder or on an object store",
-            sdk=(Sdk("lance", "pylance>=14.0"),),
+            sdk=(Sdk("lance", "pylance>=14.0,<15"),),
         )
     ]

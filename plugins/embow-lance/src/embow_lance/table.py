@@ -44,7 +44,7 @@ from embow_lance.commits import (
 )
 from embow_lance.failures import storing, was_slower
 from embow_lance.fields import Shape
-from embow_lance.history import History
+from embow_lance.history import History, note_restoring
 from embow_lance.optimize import optimize
 from embow_lance.snapshot import LanceSnapshot
 from embow_lance.staging import lease_end, require_present, seal, unseal, write_rows
@@ -257,6 +257,7 @@ class LanceTable(EngineTable):
         dataset = self._latest()
         wanted = self._store.at(dataset, version)
         operation = lance.LanceOperation.Restore(wanted.version)
+        note_restoring(self._store, dataset.version + 1)
         return commit(self._store, dataset, operation, "restore")
 
 
