@@ -146,7 +146,7 @@ FAULTS = (
     ),
     Fault(
         "local: the sweep has no second look",
-        FILES,
+        "engines/local/sweep.py",
         (
             (
                 " for path, descriptor in held if _key(path) not in after]",

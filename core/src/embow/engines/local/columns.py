@@ -164,7 +164,7 @@ class _Values:
         (file,) = (each.file for each in kept.fragments)
         path = store.folder / file.name
         ids, pieces = [np.empty(0, np.int64)], []
-        schema, batches = read_file(path, file)
+        schema, batches = read_file(path, file, store.name)
         for batch, check in batches:
             check()
             ids.append(row_ids_of(batch))

@@ -7,13 +7,12 @@ is abandoned from what another process is still writing.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import struct
 import uuid
 import zlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,8 @@ import pyarrow as pa
 
 from embow.engines.local import faults
 from embow.engines.local.failures import storing
-from embow.engines.local.records import FILE, FOLDER, SUFFIX, FileRow
+from embow.engines.local.names import SUFFIX
+from embow.engines.local.records import FileRow
 from embow.errors import StorageError
 
 try:
@@ -35,7 +35,6 @@ ALGORITHM = "crc32"
 """Of the checksums kept in the catalog."""
 
 _CHECK = struct.Struct("<qI")
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CHUNK = 2**20
 
 
@@ -150,7 +149,7 @@ Batch = tuple[pa.RecordBatch, Callable[[], None]]
 """A mapped batch, and what raises `StorageError` if its bytes are not those that were written."""
 
 
-def read_file(path: Path, file: FileRow) -> tuple[pa.Schema, list[Batch]]:
+def read_file(path: Path, file: FileRow, table: str) -> tuple[pa.Schema, list[Batch]]:
     """Map a file and return its schema and batches, none of them read yet.
 
     Raises:
@@ -168,7 +167,7 @@ def read_file(path: Path, file: FileRow) -> tuple[pa.Schema, list[Batch]]:
         whole = pa.memory_map(str(path)).read_buffer()
         checks = list(_CHECK.iter_unpack(file.checks or b""))
         if checks:  # The schema comes first.
-            _verify(path, whole, 0, *checks[0])
+            _verify(path, table, whole, 0, *checks[0])
         reader = pa.ipc.open_stream(whole)
         batches = list(reader)
         for batch in batches:
@@ -179,97 +178,22 @@ def read_file(path: Path, file: FileRow) -> tuple[pa.Schema, list[Batch]]:
         raise StorageError(f"Cannot read {path}: the file is damaged (batches are missing).")
     starts = [end for end, _ in checks]
     return reader.schema, [
-        (batch, partial(_verify, path, whole, start, *check))
+        (batch, partial(_verify, path, table, whole, start, *check))
         for batch, start, check in zip(batches, starts, checks[1:], strict=False)
     ]
 
 
-def _verify(path: Path, whole: pa.Buffer, start: int, end: int, expected: int) -> None:
+def _verify(path: Path, table: str, whole: pa.Buffer, start: int, end: int, expected: int) -> None:
     if zlib.crc32(memoryview(whole)[start:end]) != expected:
         raise StorageError(
-            f"Cannot read {path}: the file is damaged (bytes {start:,} to {end:,} are not those "
-            "that were written). Restore it from a backup."
+            f"Cannot read {path} of table '{table}': the file is damaged (bytes {start:,} to "
+            f"{end:,} are not those that were written). Restore it from a backup."
         )
 
 
 def _validate(path: Path, batch: pa.RecordBatch) -> None:
     with storing(path, "read"):
         batch.validate(full=True)
-
-
-def sweep(data: Path, named: Callable[[], Collection[str]]) -> tuple[int, int]:
-    """Remove files below ``data`` that are neither named nor being written; return how many.
-
-    Args:
-        data: The data folder.
-        named: Returns ``folder/name`` of the files the catalog knows now.
-
-    Returns:
-        Number of files, and their bytes.
-    """
-    before = named()
-    folders = [each for each in data.iterdir() if FOLDER.match(each.name) and _is_folder(each)]
-    paths = [path for folder in folders for path in folder.iterdir() if FILE.match(path.name)]
-    found = [path for path in paths if _key(path) not in before]
-    held = [(path, descriptor) for path in found if (descriptor := _try_lock(path)) is not None]
-    # Asked again while the locks are held: a commit may have named a file since.
-    after = named()
-    gone = [_removed(path, descriptor) for path, descriptor in held if _key(path) not in after]
-    for _, descriptor in held:
-        os.close(descriptor)
-    for folder in folders:
-        with suppress(OSError):  # Not empty: a table's, or one being filled.
-            folder.rmdir()
-    sizes = [size for size in gone if size is not None]
-    return len(sizes), sum(sizes)
-
-
-def _removed(path: Path, descriptor: int) -> int | None:
-    with suppress(OSError):
-        path.unlink()
-        return os.fstat(descriptor).st_size
-    return None
-
-
-def _is_folder(path: Path) -> bool:
-    return stat.S_ISDIR(os.lstat(path).st_mode)
-
-
-def _key(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
-
-
-def _try_lock(path: Path) -> int | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW)
-    except OSError as exc:
-        if exc.errno in (errno.ENOENT, errno.ELOOP):  # Gone, or a link, which is not ours.
-            return None
-        raise
-    try:
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def remove_files(folder: Path, names: Iterable[str]) -> tuple[int, int]:
-    """Remove files that the catalog no longer names; return how many, and their bytes.
-
-    Readers keep what they have mapped. A file that cannot be removed now is left to the next
-    ``optimize()``.
-    """
-    sizes = []
-    if not folder.is_symlink():
-        for name in names:
-            with suppress(OSError):
-                size = os.lstat(folder / name).st_size
-                (folder / name).unlink()
-                sizes.append(size)
-    faults.reach("files.unlinked")
-    return len(sizes), sum(sizes)
 
 
 def check_folder(path: Path) -> None:

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 
 from embow.engines.contract import Commit, Staged
-from embow.engines.local.records import FILE, FileRow, NewFragment, TableRow, check_name, now
+from embow.engines.local.names import FILE, check_name, not_ours
+from embow.engines.local.records import FileRow, NewFragment, TableRow, now
 from embow.errors import CommitConflictError, StagedGoneError, StorageError
 
 _HEAD = struct.Struct("<qI")
@@ -39,13 +40,16 @@ class StagedFiles:
     @classmethod
     def load(cls, db: sqlite3.Connection, text: str) -> StagedFiles:
         """Return what the catalog keeps."""
-        kept = json.loads(text)
-        fragments = [
-            NewFragment(
-                FileRow(check_name(db, FILE, name), size, algorithm, bytes.fromhex(checks)), rows
-            )
-            for rows, name, size, algorithm, checks in kept["files"]
-        ]
+        try:
+            kept = json.loads(text)
+            fragments = [
+                NewFragment(FileRow(name, size, algorithm, bytes.fromhex(checks)), rows)
+                for rows, name, size, algorithm, checks in kept["files"]
+            ]
+        except (ValueError, TypeError, KeyError) as exc:
+            raise not_ours(db, text) from exc
+        for each in fragments:
+            check_name(db, FILE, each.file.name)
         return cls(tuple(fragments), tuple(kept["columns"]))
 
     @property

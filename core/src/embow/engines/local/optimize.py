@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from embow.engines.contract import OptimizeReport, RowIds
 from embow.engines.local.blocks import STORED_ROW_ID, Block, coalesce, with_norms
-from embow.engines.local.files import NewFiles, sweep
+from embow.engines.local.files import NewFiles
 from embow.engines.local.leases import named_files
 from embow.engines.local.records import (
     NewFragment,
@@ -28,6 +28,7 @@ from embow.engines.local.retention import Needs, fold_deletions, forget
 from embow.engines.local.scan import int64_array
 from embow.engines.local.staging import flush_tail, write_fragments
 from embow.engines.local.store import Store
+from embow.engines.local.sweep import sweep
 from embow.engines.local.vectors import NORM_SUFFIX
 from embow.engines.local.view import Fragment, open_fragments
 from embow.errors import CommitConflictError

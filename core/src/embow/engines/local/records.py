@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,13 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embow.engines.local.layout import Layout
-from embow.errors import StorageError, TableNotFoundError
-
-SUFFIX = ".arrows"
-"""Arrow IPC streams: unlike the file format, they allow a dictionary to change between batches."""
-
-FOLDER = re.compile(r"[0-9a-f]{32}\Z")
-FILE = re.compile(rf"[0-9a-f]{{32}}{re.escape(SUFFIX)}\Z")
+from embow.engines.local.names import FILE, FOLDER, check_name
+from embow.errors import TableNotFoundError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +21,7 @@ class TableRow:
 
     id: int
     folder: str
+    name: str
     version: int
     epoch: int
     schema_version: int
@@ -126,21 +121,6 @@ def _table(db: sqlite3.Connection, found: Sequence[object]) -> TableRow:
     return row
 
 
-def check_name(db: sqlite3.Connection, form: re.Pattern[str], name: object) -> str:
-    """Return a name of a file or folder; one we never write could lead out of the database.
-
-    Raises:
-        StorageError: It has another form.
-    """
-    if isinstance(name, str) and form.match(name):
-        return name
-    catalog = db.execute("PRAGMA database_list").fetchone()[2]
-    raise StorageError(
-        f"{catalog} names {name!r} below its data folder, which embow does not write: the file "
-        "is damaged or was changed by hand. Restore it from a backup."
-    )
-
-
 def insert_table(db: sqlite3.Connection, name: str, folder: str, layout: Layout) -> TableRow:
     """Add an empty table at version 0 and return its state."""
     cursor = db.execute(
@@ -158,7 +138,7 @@ def update_table(db: sqlite3.Connection, row: TableRow) -> None:
     db.execute(
         "UPDATE tables SET version = ?, epoch = ?, schema_version = ?, next_row = ?, "
         "tail_rows = ?, tail_bytes = ?, rows = ?, swept = ?, cleared = ? WHERE id = ?",
-        (*astuple(row)[2:], row.id),
+        (*astuple(row)[3:], row.id),
     )
 
 
@@ -190,6 +170,15 @@ def version_rows(db: sqlite3.Connection, table_id: int, after: int = 0) -> list[
         (table_id, after),
     )
     return [VersionRow(*each) for each in found]
+
+
+def version_row(db: sqlite3.Connection, table_id: int, version: int) -> VersionRow | None:
+    """Return a version by number, if it can be read."""
+    found = db.execute(
+        f"SELECT {_VERSION_NAMES} FROM versions WHERE table_id = ? AND version = ?",
+        (table_id, version),
+    ).fetchone()
+    return VersionRow(*found) if found else None
 
 
 def tag_rows(db: sqlite3.Connection, table_id: int) -> dict[str, int]:

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from embow.engines.contract import Base
 from embow.engines.local.catalog import Catalog
-from embow.engines.local.files import remove_files
 from embow.engines.local.layout import Layout
 from embow.engines.local.records import (
     TableRow,
@@ -18,9 +17,11 @@ from embow.engines.local.records import (
     layout_at,
     table_row,
     tag_rows,
+    version_row,
     version_rows,
 )
 from embow.engines.local.sizes import Sizes
+from embow.engines.local.sweep import remove_files
 from embow.engines.local.view import View, load_version, load_view
 from embow.errors import CommitConflictError, StorageError, VersionNotFoundError, near_name
 
@@ -50,6 +51,7 @@ class Store:
         self.name = name
         self.sizes = sizes
         self._latest: View | None = None
+        self._earlier: View | None = None
         self._loading = threading.Lock()
 
     @property
@@ -72,7 +74,11 @@ class Store:
             row, version = self.current(db), self.find_version(db, wanted)
             if version.version == row.version:
                 return self._load(db)
-            return load_version(db, row, version, self.data, self._latest)
+            known = self._earlier
+            if known is None or (known.row, known.version) != (row, version.version):
+                known = load_version(db, row, version, self.data, self._latest)
+            self._earlier = known
+            return known
 
         return self.reading(load)
 
@@ -151,24 +157,25 @@ class Store:
         Raises:
             VersionNotFoundError: There is none of that number or tag (any more).
         """
-        number = wanted
-        if isinstance(wanted, str):
-            tags = tag_rows(db, self.id)
-            if wanted not in tags:
-                raise VersionNotFoundError(
-                    f"Table '{self.name}' has no tag '{wanted}'.{near_name(wanted, tags)} "
-                    f"Tags: {', '.join(tags) or 'none'}."
-                )
-            number = tags[wanted]
+        number = self._tagged(db, wanted) if isinstance(wanted, str) else wanted
+        found = version_row(db, self.id, number)
+        if found is not None:
+            return found
         versions = version_rows(db, self.id)
-        for each in versions:
-            if each.version == number:
-                return each
         raise VersionNotFoundError(
             f"Version {number} no longer exists. Table '{self.name}' has {len(versions)} versions, "
             f"{versions[0].version} to {versions[-1].version}; optimize() drops old ones that have "
             "no tag."
         )
+
+    def _tagged(self, db: sqlite3.Connection, tag: str) -> int:
+        tags = tag_rows(db, self.id)
+        if tag not in tags:
+            raise VersionNotFoundError(
+                f"Table '{self.name}' has no tag '{tag}'.{near_name(tag, tags)} "
+                f"Tags: {', '.join(tags) or 'none'}."
+            )
+        return tags[tag]
 
     def current_name(self) -> str:
         """Return the table's name as the catalog has it, the last known one if it was dropped."""

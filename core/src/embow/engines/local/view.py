@@ -224,7 +224,7 @@ def open_fragments(
 ) -> list[Fragment]:
     """Map the files of fragments that an earlier view has not."""
     opened = {each.row: each for each in (previous.fragments if previous else ())}
-    return [opened.get(each) or _open(data / row.folder, each) for each in found]
+    return [opened.get(each) or _open(data / row.folder, each, row.name) for each in found]
 
 
 def _parts(fragments: Iterable[Fragment], tail: Iterable[Block], dead: Dead) -> tuple[Part, ...]:
@@ -239,8 +239,8 @@ def _layout(db: sqlite3.Connection, table_id: int, version: int) -> Layout:
     return layout
 
 
-def _open(folder: Path, row: FragmentRow) -> Fragment:
-    files = [read_file(folder / file.name, file)[1] for file in row.files]
+def _open(folder: Path, row: FragmentRow, table: str) -> Fragment:
+    files = [read_file(folder / file.name, file, table)[1] for file in row.files]
     if len({tuple(batch.num_rows for batch, _ in batches) for batches in files}) > 1:
         names = ", ".join(str(folder / file.name) for file in row.files)
         raise StorageError(f"Cannot read {names}: the files of one fragment differ in rows.")

@@ -1,0 +1,170 @@
+"""A database from elsewhere: nothing outside its folder is read, written or removed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from embow.engines.contract import EngineOptions
+from embow.engines.local import LocalEngine
+from embow.errors import ConfigurationError, StorageError
+from steps import add, ids
+
+SCHEMA = pa.schema({"id": pa.int64()})
+SIZES = {"small_rows": 3}
+
+
+def batch(count: int) -> pa.RecordBatch:
+    """Return rows with ids from 0."""
+    return pa.record_batch({"id": pa.array(range(count), pa.int64())})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a database with nine rows in a file, beside a folder that is nobody's business."""
+    engine = LocalEngine(str(tmp_path / "db"), EngineOptions(SIZES))
+    engine.create_table("t", SCHEMA, [batch(9)])
+    engine.close()
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / f"{'0' * 32}.arrows").write_text("precious")
+    return tmp_path / "db"
+
+
+def edit(folder: Path, statement: str, *values: object) -> None:
+    """Change the catalog by hand."""
+    catalog = sqlite3.connect(folder / "catalog.sqlite")
+    catalog.execute(statement, values)
+    catalog.commit()
+    catalog.close()
+
+
+def use(folder: Path) -> None:
+    """Do to a table everything that touches files."""
+    engine = LocalEngine(str(folder), EngineOptions(SIZES))
+    try:
+        table = engine.open_table("t")
+        assert ids(table)
+        add(table, [batch(9)])
+        table.optimize(keep=timedelta(0))
+        engine.drop_table("t")
+    finally:
+        engine.close()
+
+
+def untouched(folder: Path) -> bool:
+    """Return whether the folder beside the database is as it was."""
+    (path,) = (folder.parent / "victim").iterdir()
+    return path.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE tables SET folder = ?",
+        "UPDATE files SET name = ?",
+        """INSERT INTO staged SELECT 'x', id, 9e18, '{"columns": [], "files": """
+        """[[1, "' || ? || '", 1, "crc32", ""]]}' FROM tables""",
+    ],
+)
+@pytest.mark.parametrize(
+    "name", ["../../victim", "/etc/passwd", "x.arrows", "a" * 32 + ".arrows\n"]
+)
+def test_a_name_we_never_write_is_refused(folder: Path, statement: str, name: str) -> None:
+    """The error names the catalog and the value."""
+    edit(folder, statement, name)
+    with pytest.raises(StorageError, match=r"catalog\.sqlite names"):
+        use(folder)
+    assert untouched(folder)
+
+
+def _link_the_data_folder(folder: Path) -> None:
+    (folder / "data").rename(folder.parent / "elsewhere")
+    (folder / "data").symlink_to(folder.parent / "elsewhere")
+
+
+def _link_a_table(folder: Path) -> None:
+    (one,) = (folder / "data").iterdir()
+    one.rename(folder.parent / "elsewhere")
+    one.symlink_to(folder.parent / "elsewhere")
+
+
+def _link_a_file(folder: Path) -> None:
+    (one,) = (folder / "data").glob("*/*")
+    one.rename(folder.parent / "elsewhere")
+    one.symlink_to(folder.parent / "elsewhere")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.parametrize("move", [_link_the_data_folder, _link_a_table, _link_a_file])
+def test_a_link_is_not_followed(folder: Path, move: Callable[[Path], None]) -> None:
+    """Neither to read the very same bytes elsewhere."""
+    move(folder)
+    with pytest.raises(StorageError, match="is a link"):
+        use(folder)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_is_not_swept(folder: Path) -> None:
+    """Links below the data folder, and what they lead to, stay as they are."""
+    (one,) = (folder / "data").iterdir()
+    victim = folder.parent / "victim"
+    links = [folder / "data" / ("0" * 32), one / f"{'1' * 32}.arrows"]
+    links[0].symlink_to(victim)
+    links[1].symlink_to(next(victim.iterdir()))
+    (folder / "data" / "notes").mkdir()
+    (folder / "data" / "notes" / f"{'2' * 32}.arrows").write_text("mine")
+    engine = LocalEngine(str(folder), EngineOptions(SIZES))
+    engine.open_table("t").optimize(keep=timedelta(0))
+    engine.close()
+    assert all(link.is_symlink() for link in links)
+    assert (folder / "data" / "notes").exists()
+    assert untouched(folder)
+
+
+@pytest.mark.parametrize("uri", ["file://{}", "file://localhost{}", "FILE://{}"])
+def test_a_file_address_is_a_path(tmp_path: Path, uri: str) -> None:
+    """With percent signs decoded."""
+    folder = tmp_path / "my db"
+    engine = LocalEngine(uri.format(str(folder).replace(" ", "%20")), EngineOptions())
+    engine.close()
+    assert engine.folder == folder
+    assert (folder / "catalog.sqlite").exists()
+
+
+@pytest.mark.parametrize("uri", ["", "file://host/db", "file:db"])
+def test_an_address_that_is_no_folder_is_refused(uri: str) -> None:
+    """Nothing is made in the current folder instead."""
+    with pytest.raises(ConfigurationError, match="folder"):
+        LocalEngine(uri, EngineOptions())
+
+
+def test_a_changed_byte_is_noticed(folder: Path) -> None:
+    """Of the same size, and a valid Arrow file still; the error names the file and the table."""
+    (path,) = folder.glob("data/*/*")
+    data = bytearray(path.read_bytes())
+    at = data.index((7).to_bytes(8, "little") + (8).to_bytes(8, "little"))
+    data[at] = 6
+    path.write_bytes(bytes(data))
+    engine = LocalEngine(str(folder), EngineOptions())
+    with pytest.raises(StorageError, match=path.name) as caught:
+        ids(engine.open_table("t"))
+    engine.close()
+    assert "of table 't': the file is damaged" in str(caught.value)
+
+
+def test_a_changed_byte_of_a_small_add_is_noticed(folder: Path) -> None:
+    """Rows in the catalog have a checksum too."""
+    engine = LocalEngine(str(folder), EngineOptions(SIZES))
+    add(engine.open_table("t"), [batch(2)])
+    engine.close()
+    edit(folder, "UPDATE tail SET crc32 = crc32 + 1")
+    engine = LocalEngine(str(folder), EngineOptions(SIZES))
+    with pytest.raises(StorageError, match=r"catalog\.sqlite is damaged"):
+        ids(engine.open_table("t"))
+    engine.close()
