@@ -32,20 +32,14 @@ from embow.errors import (
     VersionNotFoundError,
     near_name,
 )
+from embow_lance.checks import based, check, require_same_shape
 from embow_lance.columns import write_column
-from embow_lance.commits import (
-    apply,
-    based,
-    check,
-    commit,
-    replacing,
-    require_same_shape,
-    without_columns,
-)
+from embow_lance.commits import apply, commit
 from embow_lance.failures import storing, was_slower
 from embow_lance.fields import Shape
 from embow_lance.history import History, note_restoring
 from embow_lance.optimize import optimize
+from embow_lance.shaping import replacing, without_columns
 from embow_lance.snapshot import LanceSnapshot
 from embow_lance.staging import lease_end, require_present, seal, unseal, write_rows
 from embow_lance.store import Store
