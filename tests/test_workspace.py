@@ -31,6 +31,8 @@ CORE = load(ROOT / "core" / "pyproject.toml")["project"]
 PLUGINS = {p.parent.name: load(p) for p in sorted(ROOT.glob("plugins/*/pyproject.toml"))}
 MEMBERS = {"core": load(ROOT / "core" / "pyproject.toml"), **PLUGINS}
 HEAVY = set(WORKSPACE["tool"]["uv"]["exclude-dependencies"])
+ENGINES = {"embow-lance"}
+"""Plugins that bring a storage engine, and no provider."""
 
 each_plugin = pytest.mark.parametrize("folder", PLUGINS)
 each_member = pytest.mark.parametrize("member", MEMBERS)
@@ -40,6 +42,11 @@ def needs_torch(folder: str) -> bool:
     """Return whether a plugin's SDK stays out of the lock."""
     requirements = map(Requirement, PLUGINS[folder]["project"]["dependencies"])
     return any(r.name in HEAVY for r in requirements)
+
+
+def stands_apart(folder: str) -> bool:
+    """Return whether a plugin's SDK is too large for the environment of the default tests."""
+    return needs_torch(folder) or folder in ENGINES
 
 
 def tox_environments() -> set[str]:
@@ -70,8 +77,8 @@ def test_every_plugin_folder_has_a_project() -> None:
 
 
 def test_the_known_table_and_the_plugin_folders_agree() -> None:
-    """Each known provider has its folder here, and each folder a known provider."""
-    assert {known.distribution for known in KNOWN} == set(PLUGINS)
+    """Each known provider has its folder here, and each folder a known provider or an engine."""
+    assert {known.distribution for known in KNOWN} | ENGINES == set(PLUGINS)
 
 
 @each_plugin
@@ -85,19 +92,20 @@ def test_a_plugin_is_named_after_its_folder(folder: str) -> None:
 
 @each_plugin
 def test_a_plugin_is_part_of_the_workspace(folder: str) -> None:
-    """A plugin is a source of the workspace and installed by ``uv sync``."""
+    """A plugin is a source of the workspace; ``uv sync`` installs it, an engine when asked."""
     uv = WORKSPACE["tool"]["uv"]
     groups = WORKSPACE["dependency-groups"]
     light = WORKSPACE["project"]["dependencies"]
+    apart = groups["torch" if needs_torch(folder) else "engines"]
     assert uv["sources"][folder] == {"workspace": True}
-    assert folder in (groups["torch"] if needs_torch(folder) else light)
+    assert folder in (apart if stands_apart(folder) else light)
 
 
 @each_plugin
-def test_a_plugin_without_torch_is_in_the_default_test_run(folder: str) -> None:
+def test_a_light_plugin_is_in_the_default_test_run(folder: str) -> None:
     """What the README's test command can run, it runs."""
     paths = WORKSPACE["tool"]["pytest"]["ini_options"]["testpaths"]
-    assert (f"plugins/{folder}/tests" in paths) is not needs_torch(folder)
+    assert (f"plugins/{folder}/tests" in paths) is not stands_apart(folder)
 
 
 @each_plugin
@@ -130,6 +138,13 @@ def test_a_plugin_accepts_this_core(folder: str) -> None:
     major, minor = CORE["version"].split(".")[:2]
     assert CORE["version"] in core.specifier
     assert f"{major}.{int(minor) + 1}.0" not in core.specifier
+
+
+@pytest.mark.parametrize("folder", sorted(ENGINES))
+def test_an_engine_is_in_the_readme(folder: str) -> None:
+    """The table of engines for readers names every engine and its folder."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"^\| `\w+` \|.*`plugins/{folder}` \|$", readme, re.MULTILINE)
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.id)
@@ -250,7 +265,7 @@ def test_the_requirements_for_pip_follow_the_lock() -> None:
     """``requirements-dev.txt`` pins what the lock pins and installs the members in place."""
     locked = {(p["name"], p["version"]) for p in load(ROOT / "uv.lock")["package"]}
     lines = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
-    wanted = {f"-e ./plugins/{f}" for f in PLUGINS if not needs_torch(f)} | {"-e ./core"}
+    wanted = {f"-e ./plugins/{f}" for f in PLUGINS if not stands_apart(f)} | {"-e ./core"}
     assert {line for line in lines if line.startswith("-e")} == wanted
     for line in lines:
         if "==" in line:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow as pa
 
@@ -28,9 +28,12 @@ class Engine(ABC):
     Args:
         uri: As given to ``embow.connect``.
         options: Engine settings.
+
+    Attributes:
+        capabilities: What it has; may depend on the address. A table or a snapshot may have less.
     """
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    capabilities: frozenset[Capability] = frozenset()
 
     @abstractmethod
     def __init__(self, uri: str, options: EngineOptions) -> None: ...

@@ -93,7 +93,8 @@ class Change:
         add: Staged rows that come in, in this order, and staged columns.
         remove: Rows that go out. Each must still be there; a row that was changed has a new id,
             so what is there is unchanged.
-        metadata: Entries to set; ``None`` removes one. Not together with ``remove``.
+        metadata: Entries to set; ``None`` removes one. Neither these nor staged columns go together
+            with ``remove``.
         alone: Refuse if anything else was committed since ``base``. Where rows are added or
             removed and nothing else changes, an engine may let additions of others pass.
     """

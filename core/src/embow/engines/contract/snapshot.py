@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,7 @@ from embow.engines.predicate import Predicate, evaluate
 class Snapshot(ABC):
     """One version of a table. It stays readable, whatever writers do, until it is closed."""
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    capabilities: frozenset[Capability] = frozenset()
 
     # -- what an author writes ----------------------------------------------------------
 

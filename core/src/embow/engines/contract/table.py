@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow as pa
 
@@ -35,7 +35,7 @@ _LONGEST_WAIT = 0.5
 class EngineTable(ABC):
     """One table. Safe to use from several threads."""
 
-    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    capabilities: frozenset[Capability] = frozenset()
 
     # -- what an author writes ----------------------------------------------------------
 
@@ -211,9 +211,12 @@ class EngineTable(ABC):
             CommitConflictError: One of the three does not hold, or the table is another one.
             StagedGoneError: The lease ended, and the staged rows were removed.
         """
-        if change.metadata is not None and change.remove is not None:
-            raise ValueError("A change of metadata cannot also remove rows: make two changes.")
-        added = any(staged.rows or staged.column for staged in change.add)
+        columns = any(staged.column for staged in change.add)
+        if change.remove is not None and (columns or change.metadata is not None):
+            raise ValueError(
+                "A change of metadata or columns cannot also remove rows: make two changes."
+            )
+        added = columns or any(staged.rows for staged in change.add)
         removed = change.remove is not None and len(change.remove)
         if not added and not removed and change.metadata is None:
             return Commit(change.base.version)
