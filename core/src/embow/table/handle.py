@@ -18,7 +18,7 @@ from embow.engines.contract import Base, Change, Commit, Engine, EngineTable, Sn
 from embow.errors import CheckedOutError
 from embow.pipeline import EmbedJob, Pipeline, PipelineOptions
 from embow.pipeline.cancel import stop_if_cancelled
-from embow.table.columns import Columns
+from embow.table.columns import SIGNATURE, Columns
 from embow.table.identity import require_writer
 from embow.table.settings import TableSettings, pipeline_options
 
@@ -57,7 +57,7 @@ class Context:
                 vectors.
             PluginError: The provider is not installed; the message says what to install.
         """
-        function = binding.function(self.trust, signed=columns.is_signed(binding))
+        function = binding.function(self.trust, columns.metadata.get(SIGNATURE))
         require_writer(binding, function)
         return function
 
