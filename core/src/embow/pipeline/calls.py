@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embow.embeddings.base import EmbeddingFunction
 from embow.embeddings.retry import CallFailedError, RetryPolicy, attempt_call, kind_name
 from embow.embeddings.types import CallRecord, Failure, FailureKind, set_current_call
 from embow.errors import BadOutputError
 from embow.pipeline.cancel import Cancellation
 from embow.pipeline.clock import Clock
 from embow.pipeline.limiter import AccountLimiter, limiter_of
+from embow.pipeline.requests import Ints, Vectors
 from embow.pipeline.sharedlimits import SharedLimits
 from embow.pipeline.types import RequestEvent
 from embow.pipeline.usage import UsageCounter
 
 if TYPE_CHECKING:
-    from embow.embeddings.base import EmbeddingFunction
     from embow.embeddings.types import Role
 
 logger = logging.getLogger("embow")
-Vectors = NDArray[np.float32]
 Observer = Callable[[RequestEvent], None]
 
 
@@ -64,7 +64,11 @@ class Caller:
         self.function = function
         self.role: Role = role
         self.ndims = ndims
-        self.limits = function.limits()
+        self.limits = limits = function.limits()
+        # For requests that need a count of every input, a function that counts by itself is asked.
+        own = type(function).count_tokens is not EmbeddingFunction.count_tokens
+        counted = limits.max_tokens_per_request or limits.tokens_per_minute or function.remote
+        self.exact = own and bool(counted)
         self.limiter: AccountLimiter = limiter_of(function)
         # Only calls that leave the machine have limits to share with other processes.
         self.shared = context.shared if function.remote else None
@@ -81,22 +85,16 @@ class Caller:
         allowed = max(1, self.limits.max_concurrency)
         return allowed if asked is None or allowed == 1 else max(1, asked)
 
-    @property
-    def clock(self) -> Clock:
-        """Time, as the calls see it."""
-        return self.context.clock
+    def estimate(self, values: list[Any], sizes: Ints, is_text: bool) -> Ints:
+        """Return the estimated tokens of each input, by the function where it counts itself.
 
-    def await_turn(self) -> None:
-        """Wait until a call could start.
-
-        Raises:
-            StopWork: The run was cancelled.
+        Otherwise one token for every four bytes of text, and one for any other input.
         """
-        self.limiter.await_turn(self.at_once, self.context.cancelled)
-
-    def wake(self) -> None:
-        """Have calls that wait for their turn see that the run was cancelled."""
-        self.limiter.wake()
+        if self.exact:
+            return np.array(self.function.count_tokens(values), dtype=np.int64)
+        if not is_text:
+            return np.ones(len(values), dtype=np.int64)
+        return np.maximum(1, (sizes + 3) // 4)
 
     def call(self, values: list[Any], tokens: int) -> Vectors:
         """Return one vector for each value, shape ``(len(values), ndims)``.
@@ -181,7 +179,8 @@ class _OneCall:
         finally:
             caller.limiter.leave()
         context.usage.spent(self._tokens, self._record.tokens)
-        self._tell("ok")
+        if context.observers:
+            self._tell("ok")
         return vectors
 
     def _send(self) -> Vectors:
@@ -204,12 +203,11 @@ class _OneCall:
         if failure.kind.fatal or caller.wrong_length:
             context.cancelled.set()  # before the next in line is let in to fail in the same way
         caller.limiter.failed(failure, self._record.rate, context.clock.time(), caller.shared)
-        self._tell(kind_name(failure.kind))
+        if context.observers:
+            self._tell(kind_name(failure.kind))
 
     def _tell(self, outcome: str) -> None:
         caller = self._caller
-        if not caller.context.observers:
-            return
         reported = self._record.tokens
         event = RequestEvent(
             provider=caller.function.name_of_provider(),

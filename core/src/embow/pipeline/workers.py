@@ -6,12 +6,11 @@ import contextvars
 import sys
 import threading
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings.base import EmbeddingFunction
 from embow.pipeline.clock import StopWork
 from embow.pipeline.parts import Part
 from embow.pipeline.requests import Ints, Queue, Request, Segment
@@ -48,7 +47,6 @@ class WorkerPool:
 
     def __init__(self, settler: Settler, context: CallContext, owner: Owner) -> None:
         self.settler = settler
-        self._function = settler.caller.function
         self._usage = context.usage
         self._cancelled = context.cancelled
         self._owner = owner
@@ -80,9 +78,8 @@ class WorkerPool:
         part.claimed = keys
         part.expect(len(keys))
         request = self._request(part, wanted, keys)
-        exact = counts_exactly(self._function)
-        longer = self.settler.longer
-        for ready in longer.fitted(request, self.settler.refuse, exact, self._derived_from_cache):
+        fitted, exact = self.settler.longer.fitted, self.settler.caller.exact
+        for ready in fitted(request, self.settler.refuse, exact, self._derived_from_cache):
             with self._condition:
                 self._queue.put(ready)
                 self._start()
@@ -161,12 +158,11 @@ class WorkerPool:
         whole = len(rows) == len(source.values)
         values = source.values if whole else [source.values[row] for row in rows.tolist()]
         sizes = source.sizes[rows]
-        tokens = estimate_tokens(self._function, values, sizes, source.is_text)
+        tokens = self.settler.caller.estimate(values, sizes, source.is_text)
         return Request(values, list(digests), tokens, sizes, [Segment(part, rows)])
 
     def _derived_from_cache(self, request: Request) -> Request | None:
-        digests = [digest for digest in request.digests if digest is not None]
-        found, vectors = self.settler.cached.get(digests)
+        found, vectors = self.settler.cached.get(request.digests)
         if not found:
             return request
         for position, vector in zip(found, vectors, strict=True):
@@ -202,7 +198,7 @@ class WorkerPool:
     def _take(self) -> Request | None:
         with self._condition:
             while not (self._stopping.is_set() or self._cancelled.is_set()):
-                if len(self._queue):
+                if self._queue.items:
                     caps = self.settler.caps()
                     if self._queue.fills(caps) or self._owner.may_send_partial(self._queue):
                         self._idle -= 1
@@ -212,7 +208,7 @@ class WorkerPool:
 
     def wake(self) -> None:
         """Have threads that wait for their turn see that the call was cancelled."""
-        self.settler.caller.wake()
+        self.settler.caller.limiter.wake()
 
     def join(self) -> None:
         """Wait for the threads. They end once ``stopping`` or ``cancelled`` is set."""
@@ -221,26 +217,3 @@ class WorkerPool:
             return  # The interpreter has ended them already, and some releases wait for ever.
         for thread in self._threads:
             thread.join()
-
-
-def counts_exactly(function: EmbeddingFunction) -> bool:
-    """Whether a function counts tokens itself, for requests that need a count of every input."""
-    limits = function.limits()
-    own = type(function).count_tokens is not EmbeddingFunction.count_tokens
-    return own and bool(
-        limits.max_tokens_per_request or limits.tokens_per_minute or function.remote
-    )
-
-
-def estimate_tokens(
-    function: EmbeddingFunction, values: list[Any], sizes: Ints, is_text: bool
-) -> Ints:
-    """Return the estimated tokens of each input, by the function where it counts itself.
-
-    Otherwise one token for every four bytes of text, and one for any other input.
-    """
-    if counts_exactly(function):
-        return np.array(function.count_tokens(values), dtype=np.int64)
-    if not is_text:
-        return np.ones(len(values), dtype=np.int64)
-    return np.maximum(1, (sizes + 3) // 4)
