@@ -72,7 +72,9 @@ class Caller:
         self.limiter: AccountLimiter = limiter_of(function)
         # Only calls that leave the machine have limits to share with other processes.
         self.shared = context.shared if function.remote else None
-        self.at_once = self._concurrency(at_once)
+        # One where calls must not overlap, whatever is asked.
+        most = max(1, limits.max_concurrency)
+        self.at_once = most if at_once is None or most == 1 else max(1, at_once)
         self.context = context
         # Vectors of another length are wrong for every input: no halving will find the one.
         self.wrong_length = False
@@ -80,10 +82,6 @@ class Caller:
         self._compute: Callable[[Any], Any] = (
             function.compute_source_embeddings if document else function.compute_query_embeddings
         )
-
-    def _concurrency(self, asked: int | None) -> int:
-        allowed = max(1, self.limits.max_concurrency)
-        return allowed if asked is None or allowed == 1 else max(1, asked)
 
     def estimate(self, values: list[Any], sizes: Ints, is_text: bool) -> Ints:
         """Return the estimated tokens of each input, by the function where it counts itself.
@@ -241,6 +239,8 @@ def unusable(vectors: Vectors) -> NDArray[np.intp]:
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", vectors, vectors)
     suspects = np.flatnonzero(~np.isfinite(squares) | (squares == 0))
+    if not len(suspects):
+        return suspects
     # The square of a very large or very small number leaves float32 where the number does not.
     bad = [at for at in suspects if not np.isfinite(vectors[at]).all() or not vectors[at].any()]
     return np.array(bad, dtype=np.intp)

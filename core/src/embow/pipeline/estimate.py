@@ -48,7 +48,7 @@ class _Count:
         self.tokens += int(tokens.sum())
         self._queue.put(Request([None] * len(rows), [None] * len(rows), tokens, sizes, []))
         caps = self._settler.caps()
-        while self._queue.fills(caps):
+        while self._queue.full_requests(caps):
             self._queue.take(caps)
             self.requests += 1
 

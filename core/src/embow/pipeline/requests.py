@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -154,20 +153,14 @@ class Queue:
             self.tokens += int(request.tokens.sum())
             self.size += int(request.sizes.sum())
 
-    def fills(self, caps: Caps) -> bool:
-        """Whether there is enough for a full request."""
-        return (
-            self.items >= caps.items
-            or (caps.tokens is not None and self.tokens >= caps.tokens)
-            or (caps.size is not None and self.size >= caps.size)
-        )
-
-    def requests(self, caps: Caps) -> int:
-        """Return about how many requests the waiting inputs make."""
-        by_items = self.items / caps.items
-        by_tokens = self.tokens / caps.tokens if caps.tokens else 0
-        by_size = self.size / caps.size if caps.size else 0
-        return math.ceil(max(by_items, by_tokens, by_size))
+    def full_requests(self, caps: Caps) -> int:
+        """Return how many full requests the waiting inputs make, about."""
+        count = self.items // caps.items
+        if caps.tokens:
+            count = max(count, self.tokens // caps.tokens)
+        if caps.size:
+            count = max(count, self.size // caps.size)
+        return count
 
     def front_position(self) -> int:
         """Return where the first waiting input stands in the data given to the call."""

@@ -89,11 +89,12 @@ class Settler:
             EmbowError: Nothing with this function can succeed now.
             StopWork: The run was cancelled.
         """
-        if guilty is not None and len(request) > 1:
-            return self._isolate(request, guilty)
-        self.caller.limiter.await_turn(self.caller.at_once, self.caller.context.cancelled)
-        if self.caps().exceeded_by(request):  # the limits were learned after it was packed
-            return self._halve(request)
+        if len(request.values) > 1:
+            if guilty is not None:
+                return self._isolate(request, guilty)
+            self.caller.limiter.await_turn(self.caller.at_once, self.caller.context.cancelled)
+            if self.caps().exceeded_by(request):  # the limits were learned after it was packed
+                return self._halve(request)
         return self._ask(request)
 
     def _ask(self, request: Request, again: bool = True) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from embow.pipeline.clock import StopWork
 from embow.pipeline.parts import Part
-from embow.pipeline.requests import Ints, Queue, Request, Segment
+from embow.pipeline.requests import Caps, Ints, Queue, Request, Segment
 from embow.pipeline.settle import Settler
 
 if TYPE_CHECKING:
@@ -23,15 +23,10 @@ if TYPE_CHECKING:
 class Owner(Protocol):
     """The call a pool belongs to."""
 
-    @property
-    def condition(self) -> threading.Condition:
-        """Guards the queues and says when a part is done."""
-        ...
-
-    @property
-    def stopping(self) -> threading.Event:
-        """Set when no further request may be packed."""
-        ...
+    condition: threading.Condition
+    """Guards the queues and says when a part is done."""
+    stopping: threading.Event
+    """Set when no further request may be packed."""
 
     def may_send_partial(self, queue: Queue) -> bool:
         """Whether a request that is not full may be sent now."""
@@ -54,8 +49,8 @@ class WorkerPool:
         self._stopping = owner.stopping
         self._queue = Queue()
         self._pending: dict[bytes, tuple[Part, int]] = {}
-        self._threads: list[threading.Thread] = []
-        self._idle = 0
+        self._threads: set[threading.Thread] = set()
+        self._working = 0
 
     @property
     def appetite(self) -> int:
@@ -72,9 +67,11 @@ class WorkerPool:
         missing = self._from_cache(part, rows, digests)
         if not len(missing):
             return
-        keys = [digests[at] for at in missing.tolist()]
+        whole = len(missing) == len(rows)
+        keys = digests if whole else [digests[at] for at in missing.tolist()]
         wanted = rows[missing]
-        self._pending.update(zip(keys, ((part, row) for row in wanted.tolist()), strict=True))
+        for key, row in zip(keys, wanted.tolist(), strict=True):
+            self._pending[key] = (part, row)
         part.claimed = keys
         part.expect(len(keys))
         request = self._request(part, wanted, keys)
@@ -82,8 +79,7 @@ class WorkerPool:
         for ready in fitted(request, self.settler.refuse, exact, self._derived_from_cache):
             with self._condition:
                 self._queue.put(ready)
-                self._start()
-                self._condition.notify_all()
+            self.start()
 
     def forget(self, part: Part) -> None:
         """Stop offering a finished part's inputs to later equal ones."""
@@ -172,39 +168,61 @@ class WorkerPool:
 
     # -- threads ------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        """Start one more thread if there is work for it. The condition is held."""
-        wanted = self._queue.requests(self.settler.caps())
-        while self._idle < wanted and len(self._threads) < self.settler.caller.at_once:
-            context = contextvars.copy_context()
-            thread = threading.Thread(
-                target=context.run, args=(self._work,), name="embow-embed", daemon=True
-            )
-            self._threads.append(thread)
-            self._idle += 1
-            thread.start()
+    def start(self) -> None:
+        """Start as many threads as there are requests for that may be sent now."""
+        with self._condition:
+            if not self._queue.items:
+                return
+            wanted = self._sendable(self.settler.caps())
+            for _ in range(min(wanted, self.settler.caller.at_once - self._working)):
+                run = contextvars.copy_context().run
+                thread = threading.Thread(
+                    target=run, args=(self._work,), name="embow-embed", daemon=True
+                )
+                self._threads.add(thread)
+                self._working += 1
+                thread.start()
+
+    def work_once(self) -> bool:
+        """Embed one request in the calling thread, if one may be sent and a place is free."""
+        with self._condition:
+            if self._working >= self.settler.caller.at_once:
+                return False
+            self._working += 1
+        request = self._take()
+        if request is None:
+            return False
+        self._settle(request)
+        with self._condition:
+            self._working -= 1
+        return True
 
     def _work(self) -> None:
+        while (request := self._take()) is not None:
+            self._settle(request)
+        self._threads.discard(threading.current_thread())
+
+    def _settle(self, request: Request) -> None:
         try:
-            while (request := self._take()) is not None:
-                self.settler.settle(request)
-                with self._condition:
-                    self._idle += 1
+            self.settler.settle(request)
         except StopWork:
             pass
         except BaseException as error:
             self._owner.fail(error)
 
     def _take(self) -> Request | None:
+        """Return the next request, or ``None`` and give the place back where there is none."""
         with self._condition:
-            while not (self._stopping.is_set() or self._cancelled.is_set()):
-                if self._queue.items:
-                    caps = self.settler.caps()
-                    if self._queue.fills(caps) or self._owner.may_send_partial(self._queue):
-                        self._idle -= 1
-                        return self._queue.take(caps)
-                self._condition.wait(self._cancelled.look_every)
-        return None
+            caps = self.settler.caps()
+            stopped = self._stopping.is_set() or self._cancelled.is_set()
+            if not stopped and self._queue.items and self._sendable(caps):
+                return self._queue.take(caps)
+            self._working -= 1
+            return None
+
+    def _sendable(self, caps: Caps) -> int:
+        """Return how many requests may be sent of a queue that holds something."""
+        return self._queue.full_requests(caps) or int(self._owner.may_send_partial(self._queue))
 
     def wake(self) -> None:
         """Have threads that wait for their turn see that the call was cancelled."""
@@ -215,5 +233,5 @@ class WorkerPool:
         self.wake()
         if sys.is_finalizing():
             return  # The interpreter has ended them already, and some releases wait for ever.
-        for thread in self._threads:
+        for thread in tuple(self._threads):
             thread.join()

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.schema.cells import CellError, converted, is_text
+from embow.schema.cells import CellError, converted
 
 _NUMPY: dict[pa.DataType, Any] = {
     pa.int8(): np.int8,
@@ -29,6 +29,9 @@ _NUMPY: dict[pa.DataType, Any] = {
     pa.float32(): np.float32,
     pa.float64(): np.float64,
 }
+
+
+_BYTES = frozenset((pa.utf8(), pa.large_utf8(), pa.binary(), pa.large_binary()))
 
 
 def validity(values: Sequence[Any]) -> tuple[NDArray[np.bool_], pa.Buffer | None]:
@@ -72,7 +75,7 @@ def build_leaf(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
         return _booleans(cells, arrow)
     if pa.types.is_floating(arrow):
         return _floats(cells, arrow)
-    if is_text(arrow) or pa.types.is_binary(arrow) or pa.types.is_large_binary(arrow):
+    if arrow in _BYTES:
         return _bytes(cells, arrow)
     if pa.types.is_fixed_size_binary(arrow) or pa.types.is_decimal(arrow):
         return _fixed(cells, arrow)
