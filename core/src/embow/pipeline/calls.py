@@ -105,7 +105,8 @@ class Caller:
             StopWork: The run was cancelled.
         """
         context = self.context
-        held = context.usage.hold(tokens)
+        usage = context.usage
+        held = 0.0 if usage.budget is None else usage.hold(tokens)
         one = _OneCall(self, values, tokens)
         policy = RetryPolicy(
             max_retries=self.function.max_retries,
@@ -116,7 +117,8 @@ class Caller:
         try:
             return attempt_call(self.function, one.attempt, policy)
         finally:
-            context.usage.release(held)
+            if held:
+                usage.release(held)
 
     def checked(self, answer: Any, count: int) -> Vectors:
         """Return an answer as float32 of shape ``(count, ndims)``.
@@ -170,7 +172,7 @@ class _OneCall:
                 caller.shared,
             )
             vectors = self._send()
-            caller.limiter.succeeded(self._record.rate, context.clock.time())
+            caller.limiter.succeeded(self._record.rate, context.clock)
         except Exception as error:
             self._failed(caller.function.classify(error))
             raise

@@ -142,14 +142,14 @@ class AccountLimiter:
 
     # -- what the provider says ---------------------------------------------------------
 
-    def succeeded(self, rate: RateStatus | None, now: float) -> None:
+    def succeeded(self, rate: RateStatus | None, clock: Clock) -> None:
         """Note a call that was answered, with the rate headers of the answer."""
         with self._condition:
             self._proved = True
             if self._ceiling < math.inf:
                 self._ceiling = self._ceiling + 1 if self._ceiling < 64 else math.inf
             if rate is not None:
-                self._observe(rate, now)
+                self._observe(rate, clock.time())
             self._condition.notify_all()
 
     def failed(

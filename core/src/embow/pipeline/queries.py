@@ -42,9 +42,13 @@ def embed_inputs(settler: Settler, values: list[Any]) -> Vectors:
         if len(found) == len(values):
             return answers.vectors
         request = request.pick(sorted(set(range(len(values))).difference(found)))
-    queue = Queue()
     try:
-        for part in settler.longer.fitted(request, settler.refuse, settler.caller.exact):
+        parts = settler.longer.fitted(request, settler.refuse, settler.caller.exact)
+        if len(values) == 1 and parts:
+            settler.settle(parts[0])
+            return answers.vectors
+        queue = Queue()
+        for part in parts:
             queue.put(part)
         while queue.items:
             settler.settle(queue.take(settler.caps()))

@@ -38,7 +38,10 @@ class _Pending:
     @property
     def waiting(self) -> int:
         """Rows that one of the vector columns still waits for."""
-        return max((part.waiting for part in self.parts.values()), default=0)
+        most = 0
+        for part in self.parts.values():
+            most = max(most, part.waiting)
+        return most
 
     @property
     def end(self) -> int:
@@ -73,7 +76,8 @@ class Run:
     def assign(self, pool: WorkerPool, jobs: list[EmbedJob]) -> None:
         """Have a pool embed some of the jobs."""
         self._pools.append(pool)
-        self._by_column |= dict.fromkeys([job.vector_column for job in jobs], pool)
+        for job in jobs:
+            self._by_column[job.vector_column] = pool
 
     def stream(self, rows: Iterable[SourceRows]) -> Generator[EmbeddedBatch, None, None]:
         """Yield each batch with its vectors, in order.
@@ -146,7 +150,7 @@ class Run:
         self._waiting = True
         while head.waiting and not self._errors and not self._cancelled.from_outside:
             for pool in self._pools[1:]:
-                pool.start()
+                pool.start(partial=True)
             if self._pools[0].work_once():
                 continue
             with self.condition:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from embow.pipeline.clock import StopWork
 from embow.pipeline.parts import Part
-from embow.pipeline.requests import Caps, Ints, Queue, Request, Segment
+from embow.pipeline.requests import Ints, Queue, Request, Segment
 from embow.pipeline.settle import Settler
 
 if TYPE_CHECKING:
@@ -168,12 +168,12 @@ class WorkerPool:
 
     # -- threads ------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Start as many threads as there are requests for that may be sent now."""
+    def start(self, partial: bool = False) -> None:
+        """Start as many threads as there are full requests for, or one for what may be sent."""
         with self._condition:
-            if not self._queue.items:
-                return
-            wanted = self._sendable(self.settler.caps())
+            wanted = self._queue.full_requests(self.settler.caps())
+            if not wanted and partial and self._queue.items:
+                wanted = int(self._owner.may_send_partial(self._queue))
             for _ in range(min(wanted, self.settler.caller.at_once - self._working)):
                 run = contextvars.copy_context().run
                 thread = threading.Thread(
@@ -213,16 +213,12 @@ class WorkerPool:
     def _take(self) -> Request | None:
         """Return the next request, or ``None`` and give the place back where there is none."""
         with self._condition:
-            caps = self.settler.caps()
-            stopped = self._stopping.is_set() or self._cancelled.is_set()
-            if not stopped and self._queue.items and self._sendable(caps):
-                return self._queue.take(caps)
+            caps, queue = self.settler.caps(), self._queue
+            stopped = not queue.items or self._stopping.is_set() or self._cancelled.is_set()
+            if not stopped and (queue.full_requests(caps) or self._owner.may_send_partial(queue)):
+                return queue.take(caps)
             self._working -= 1
             return None
-
-    def _sendable(self, caps: Caps) -> int:
-        """Return how many requests may be sent of a queue that holds something."""
-        return self._queue.full_requests(caps) or int(self._owner.may_send_partial(self._queue))
 
     def wake(self) -> None:
         """Have threads that wait for their turn see that the call was cancelled."""

@@ -134,19 +134,14 @@ def narrow(wide: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
 def _bytes(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
     _, bitmap = validity(values)
     wide = pa.types.is_large_string(arrow) or pa.types.is_large_binary(arrow)
-    cells = [_encoded(i, v) for i, v in enumerate(values)]
+    try:
+        cells = [b"" if v is None else v if isinstance(v, bytes) else v.encode() for v in values]
+    except UnicodeEncodeError as exc:
+        reason = f"the text is not valid Unicode: {exc.reason}"
+        raise CellError(values.index(exc.object), reason) from exc
     offsets = offsets_of(cells, np.int64 if wide else np.int32)
     buffers = [bitmap, pa.py_buffer(offsets), pa.py_buffer(b"".join(cells))]
     return pa.Array.from_buffers(arrow, len(cells), buffers)
-
-
-def _encoded(position: int, value: Any) -> bytes:
-    if value is None:
-        return b""
-    try:
-        return value.encode() if isinstance(value, str) else value
-    except UnicodeEncodeError as exc:
-        raise CellError(position, f"the text is not valid Unicode: {exc.reason}") from exc
 
 
 def _fixed(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:

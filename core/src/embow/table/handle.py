@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
-
 from embow.embeddings import Binding, EmbeddingFunction
 from embow.embeddings.trust import Trust
 from embow.engines.contract import Base, Change, Commit, Engine, EngineTable, Snapshot, Staged
@@ -95,7 +93,11 @@ class Handle(Context):
     def columns(self, snapshot: Snapshot) -> Columns:
         """Return the columns of a snapshot."""
         schema, metadata, known = snapshot.schema, snapshot.metadata, self.known.columns
-        if known is None or not _same(known, schema, metadata):
+        if (
+            known is None
+            or metadata != known.metadata
+            or not (schema is known.stored or schema.equals(known.stored, check_metadata=True))
+        ):
             known = self.known.columns = Columns.read(schema, dict(metadata))
         return known
 
@@ -148,9 +150,3 @@ class Handle(Context):
         self.require_latest()
         stop_if_cancelled()
         return self.stored.overwrite(columns.stored, staged, base=base, metadata=columns.metadata)
-
-
-def _same(known: Columns, schema: pa.Schema, metadata: Mapping[str, str]) -> bool:
-    if schema is not known.stored and not schema.equals(known.stored, check_metadata=True):
-        return False
-    return bool(metadata == known.metadata)
