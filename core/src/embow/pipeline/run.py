@@ -145,7 +145,7 @@ class Run:
     def _await(self, head: _Pending) -> None:
         """Wait until a batch is done, and have requests go out that are not full.
 
-        This thread sends one itself rather than look on while another one does.
+        Those of one function this thread sends itself, so that few rows take no other thread.
         """
         self._waiting = True
         while head.waiting and not self._errors and not self._cancelled.from_outside:

@@ -38,7 +38,11 @@ class Owner(Protocol):
 
 
 class WorkerPool:
-    """Takes parts in, asks the cache, and embeds the rest on threads of its own."""
+    """Takes parts in, asks the cache, and embeds the rest.
+
+    Full requests go out on threads, which end when there is none left; what is less than a request
+    goes out when the call waits for it, by :meth:`work_once` in its own thread.
+    """
 
     def __init__(self, settler: Settler, context: CallContext, owner: Owner) -> None:
         self.settler = settler
