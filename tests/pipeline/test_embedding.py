@@ -94,7 +94,7 @@ def test_packing_is_greedy(inputs, items, tokens, size, chunk):
             Request([*range(start, start + len(part))], [None] * len(part), counts, sizes, [])
         )
     position = 0
-    while len(queue):
+    while queue.items:
         taken = queue.take(caps).values
         fits = 1
         while position + fits < len(inputs) and fits < items:

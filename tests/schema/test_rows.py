@@ -17,7 +17,7 @@ import pytest
 from pydantic import BaseModel
 
 from embow.errors import BadVectorError, DataError, MissingColumnError, UnknownColumnError
-from embow.schema import Model, columns_to_batch, models_to_batch, rows_to_batch
+from embow.schema import Model, models_to_batch, rows_to_batch
 
 
 class Color(enum.Enum):
@@ -180,7 +180,7 @@ SCHEMA = pa.schema(
     [
         pa.field("text", pa.utf8(), nullable=False),
         pa.field("size", pa.int64()),
-        pa.field("vector", pa.list_(pa.float32(), 2), nullable=False),
+        pa.field("vector", pa.list_(pa.float32(), 2)),
     ]
 )
 
@@ -188,18 +188,9 @@ SCHEMA = pa.schema(
 def test_missing_column() -> None:
     """A missing value is named by row and column; a nullable column may be left out."""
     with pytest.raises(MissingColumnError, match="Row 1, column 'text': a value is needed"):
-        rows_to_batch(
-            [{"text": "a", "vector": [1, 2]}, {"vector": [1, 2]}], SCHEMA, optional=["vector"]
-        )
+        rows_to_batch([{"text": "a", "vector": [1, 2]}, {"vector": [1, 2]}], SCHEMA)
     batch = rows_to_batch([{"text": "a", "vector": [1, 2]}], SCHEMA)
     assert batch["size"].to_pylist() == [None]
-
-
-def test_optional_columns() -> None:
-    """A column that is filled later may be missing, and is nullable until then."""
-    batch = rows_to_batch([{"text": "a"}], SCHEMA, optional=["vector"])
-    assert batch.schema.field("vector").nullable
-    assert batch["vector"].to_pylist() == [None]
 
 
 def test_unknown_column() -> None:
@@ -216,7 +207,7 @@ def test_models_with_an_unknown_field() -> None:
         sizes: int
 
     with pytest.raises(UnknownColumnError, match=r"'sizes'\. Did you mean 'size'"):
-        models_to_batch([Other(text="a", sizes=1)], SCHEMA, optional=["vector"])
+        models_to_batch([Other(text="a", sizes=1)], SCHEMA)
 
 
 def test_models_of_several_classes() -> None:
@@ -229,31 +220,11 @@ def test_models_of_several_classes() -> None:
         text: str
         size: int
 
-    batch = models_to_batch([Short(text="a"), Long(text="b", size=2)], SCHEMA, optional=["vector"])
+    batch = models_to_batch([Short(text="a"), Long(text="b", size=2)], SCHEMA)
     assert batch.select(["text", "size"]).to_pylist() == [
         {"text": "a", "size": None},
         {"text": "b", "size": 2},
     ]
-
-
-@pytest.mark.parametrize("form", [list, tuple, np.array, pa.array])
-def test_columns(form: Any) -> None:
-    """Whole columns are taken as lists, tuples, numpy or Arrow data."""
-    batch = columns_to_batch({"text": form(["a", "b"]), "vector": np.ones((2, 2))}, SCHEMA)
-    assert batch["text"].to_pylist() == ["a", "b"]
-    assert batch["vector"].to_pylist() == [[1.0, 1.0]] * 2
-
-
-def test_columns_of_different_lengths() -> None:
-    """Columns of different lengths are named with their lengths."""
-    with pytest.raises(DataError, match="text: 1, size: 2"):
-        columns_to_batch({"text": ["a"], "size": [1, 2]}, SCHEMA)
-
-
-def test_unknown_columns() -> None:
-    """A column the table does not have is refused by name."""
-    with pytest.raises(UnknownColumnError, match=r"no column 'sise'\. Did you mean 'size'"):
-        columns_to_batch({"sise": [1]}, SCHEMA)
 
 
 @pytest.mark.parametrize("rows", [[], [{}] * 3])

@@ -15,6 +15,7 @@ import pytest
 from embow.embeddings import Binding, is_signed, sign
 from embow.embeddings.functions import forget_functions
 from embow.embeddings.signing import code, config_folder, is_one_of
+from embow.embeddings.trust import Trust
 from hostile import CLASSES
 
 
@@ -40,7 +41,7 @@ def test_own_binding_is_signed_for_later_processes(folder: Path) -> None:
     forget_functions()  # as in another process
     assert not binding.made_here()
     assert is_signed([binding], signature)
-    assert binding.function(signed=True).base_url == "http://127.0.0.1:1/v1"  # type: ignore[attr-defined]
+    assert binding.function(signature=signature).base_url == "http://127.0.0.1:1/v1"  # type: ignore[attr-defined]
     (folder / "signing.key").write_bytes(bytes(32))
     assert not is_signed([binding], signature)
 
@@ -84,7 +85,7 @@ def test_binding_of_a_stranger_is_never_signed(folder: Path) -> None:
     """Changing a stranger's table, however it was allowed, does not make it one's own."""
     strange = Binding("openai", dict(made(url="http://evil/v1").settings), "text", "theirs")
     forget_functions()
-    strange.function(signed=True)
+    strange.function(Trust.of(True))
     own = made()
     signature = sign([strange, own])
     assert is_signed([own], signature)

@@ -298,7 +298,9 @@ def test_all_that_is_asked_for_must_be_allowed(bait: Path) -> None:
         binding.function(Trust.of(["http://a"]))
     assert "base_url" not in str(caught.value)
     assert binding.function(Trust.of(["http://a", "$var:BAIT_SECRET"])).user == "s3cr3t-of-the-user"  # type: ignore[attr-defined]
-    assert binding.function(Trust.of(True)) is binding.function(signed=True)
+    assert binding.function(Trust.of(True)) is binding.function(
+        Trust.of(["http://a", "$var:BAIT_SECRET"])
+    )
 
 
 def test_function_made_here_is_trusted(bait: Path) -> None:

@@ -73,6 +73,8 @@ class EmbeddingFunction(Provider):
         """
         if not inputs:
             return np.empty((0, self.ndims()), dtype=np.float32)
+        if len(inputs) == 1:
+            return embed(list(inputs))
         parts = split_to_limits(inputs, self.limits(), self.count_tokens)
         vectors = [embed(list(part)) for part in parts]
         return vectors[0] if len(vectors) == 1 else np.concatenate(vectors)

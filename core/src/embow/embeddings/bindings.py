@@ -11,7 +11,7 @@ from embow.embeddings import lookup
 from embow.embeddings.base import EmbeddingFunction
 from embow.embeddings.functions import FUNCTIONS
 from embow.embeddings.records import Record
-from embow.embeddings.trust import Request, Trust, requests_of
+from embow.embeddings.trust import Request, Trust, is_signed, requests_of
 from embow.errors import (
     PluginError,
     ProviderNotFoundError,
@@ -39,14 +39,13 @@ class EmbeddingFunctionConfig:
 class Binding(Record):
     """One binding. Reading it needs no provider; asking for the function does."""
 
-    def function(self, trust: Trust = _NOTHING, *, signed: bool = False) -> EmbeddingFunction:
+    def function(self, trust: Trust = _NOTHING, signature: str | None = None) -> EmbeddingFunction:
         """Return the function, the same object for the same settings within a process.
 
         Args:
             trust: What the table may ask for.
-            signed: Whether the table's signature is good for this binding, see
-                :func:`embow.embeddings.trust.is_signed`. A function this process made itself
-                needs neither.
+            signature: The table's, see :func:`embow.embeddings.trust.is_signed`. A function this
+                process made itself needs neither.
 
         Raises:
             PluginError: The provider is missing or unusable; the message says what to do.
@@ -56,7 +55,8 @@ class Binding(Record):
         """
         cls = self._provider()
         asked = requests_of(cls, self.settings)
-        if asked and not signed and not FUNCTIONS.made_here(cls, self.settings):
+        own = not asked or FUNCTIONS.made_here(cls, self.settings)
+        if not own and not is_signed([self], signature):
             trust.require(asked, self.name, self.vector_column)
         return FUNCTIONS.get(cls, self.settings, lambda new: new.remember_ndims(self.ndims))
 

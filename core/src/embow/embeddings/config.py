@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -64,9 +65,7 @@ def identity_fields(function: BaseModel) -> dict[str, Any]:
 
     Left out are secrets, fields marked ``operational``, and fields excluded from dumps.
     """
-    cls = type(function)
-    names = [name for name, info in cls.model_fields.items() if operational not in info.metadata]
-    return _json_fields(function, names)
+    return _json_fields(function, _identity_names(type(function)))
 
 
 def dump_settings(function: BaseModel, original_args: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +79,7 @@ def dump_settings(function: BaseModel, original_args: Mapping[str, Any]) -> dict
     """
     cls = type(function)
     accepted = accepted_names(cls)
-    settings = _json_fields(function, cls.model_fields)
+    settings = _json_fields(function, _stored_names(cls))
     for argument, value in original_args.items():
         name = accepted.get(argument, argument)
         if name in settings and variables.has_reference(value):
@@ -100,21 +99,34 @@ def account_digest(provider: str, model: str | None, secrets: Iterable[str]) -> 
     return digest.hexdigest()[:16]
 
 
-def _json_fields(function: BaseModel, names: Iterable[str]) -> dict[str, Any]:
-    """Dump the named fields as JSON values, without secrets."""
-    cls = type(function)
-    wanted = {name for name in names if not cls.model_fields[name].exclude} - secret_fields(cls)
+@lru_cache(maxsize=512)
+def _stored_names(cls: type[BaseModel]) -> set[str]:
+    """Return the fields that are neither secret nor excluded from dumps."""
+    return {n for n, i in cls.model_fields.items() if not i.exclude} - secret_fields(cls)
+
+
+@lru_cache(maxsize=512)
+def _identity_names(cls: type[BaseModel]) -> set[str]:
+    """Return those of them that change the vectors."""
+    return {n for n in _stored_names(cls) if operational not in cls.model_fields[n].metadata}
+
+
+def _json_fields(function: BaseModel, names: set[str]) -> dict[str, Any]:
+    """Dump the named fields as JSON values, without the secrets in URLs."""
     try:
-        values = BaseModel.model_dump(function, mode="json", include=wanted)
+        values = BaseModel.model_dump(function, mode="json", include=names)
     except PydanticSerializationError as exc:
         raise ConfigurationError(
-            f"The settings of provider {provider_name(cls)!r} cannot be stored: {exc}. Use plain "
+            f"The settings of provider {provider_name(type(function))!r} cannot be stored: {exc}. "
+            "Use plain "
             "types, or declare the field with Field(exclude=True)."
         ) from exc
-    cleaned: dict[str, Any] = without_userinfo(values)
-    return cleaned
+    if "://" in repr(values):
+        values = without_userinfo(values)
+    return values
 
 
+@lru_cache(maxsize=512)
 def accepted_names(cls: type[BaseModel]) -> dict[str, str]:
     """Return every argument name the class takes, with the field it sets."""
     names = {name: name for name in cls.model_fields}

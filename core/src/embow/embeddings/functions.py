@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from embow.embeddings import config, secrets
 from embow.embeddings.provider import Provider
 from embow.embeddings.types import provider_name
+from embow.embeddings.variables import PREFIX
 from embow.errors import ConfigurationError
 from embow.plugins import discovery
 
@@ -98,8 +99,10 @@ def _written(cls: type[Provider], settings: Mapping[str, Any]) -> tuple[Any, ...
 
 def _key(cls: type[Provider], settings: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return what makes two functions the same: class, settings, and what variables stand for."""
-    resolved = config.resolve_arguments(cls, settings)
-    return cls, json.dumps([settings, resolved], sort_keys=True)
+    written = json.dumps(settings, sort_keys=True)
+    if PREFIX not in written:
+        return cls, written
+    return cls, written, json.dumps(config.resolve_arguments(cls, settings), sort_keys=True)
 
 
 def _has_key(function: Provider) -> bool:

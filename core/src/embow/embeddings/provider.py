@@ -74,11 +74,11 @@ class Provider(BaseModel, ABC):
 
     def identity(self) -> dict[str, Any]:
         """Return everything that changes what comes out, as plain JSON values."""
-        return {"provider": self.name_of_provider(), **config.identity_fields(self)}
+        return {"provider": provider_name(type(self)), **config.identity_fields(self)}
 
     def account(self) -> str:
         """Return what rate limits are counted on. Never the key itself."""
-        name = self.name_of_provider()
+        name = provider_name(type(self))
         secrets = secrets_of(self, discovery.credentials_of(name))
         return config.account_digest(name, self.model_label(), secrets)
 

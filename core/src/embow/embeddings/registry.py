@@ -15,7 +15,7 @@ from embow.embeddings.bindings import (
 )
 from embow.embeddings.functions import forget_functions
 from embow.embeddings.lookup import Classes
-from embow.embeddings.trust import SIGNATURE_KEY, Trust, is_signed
+from embow.embeddings.trust import SIGNATURE_KEY, Trust
 from embow.plugins.listing import ListedProvider
 from embow.schema.protocol import METADATA_KEY
 
@@ -137,7 +137,7 @@ class EmbeddingFunctionRegistry:
             column: EmbeddingFunctionConfig(
                 column,
                 binding.source_column,
-                binding.function(allowed, signed=is_signed([binding], signature)),
+                binding.function(allowed, signature),
             )
             for column, binding in read_bindings(metadata).items()
         }

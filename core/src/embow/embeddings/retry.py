@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import tenacity
@@ -93,7 +93,7 @@ def attempt_call(
     Raises:
         CallFailedError: With the last error and its class.
     """
-    state = _Attempts(function, policy)
+    state = _Attempts(function, policy, started=policy.clock())
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(state.note),
         wait=state.wait,
@@ -114,17 +114,17 @@ def attempt_call(
     raise AssertionError("tenacity ended without an outcome")  # pragma: no cover
 
 
+_UNKNOWN = Failure(FailureKind.TRANSIENT)
+
+
 @dataclass(slots=True)
 class _Attempts:
     function: Provider
     policy: RetryPolicy
     number: int = 1
     error: BaseException | None = None
-    failure: Failure = field(default_factory=lambda: Failure(FailureKind.TRANSIENT))
-    started: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.started = self.policy.clock()
+    failure: Failure = _UNKNOWN
+    started: float = 0.0
 
     def note(self, error: BaseException) -> bool:
         """Classify an error once and return whether it may pass."""

@@ -106,17 +106,17 @@ def secret_mapping(function: BaseModel, field: str) -> dict[str, str]:
 
 def secrets_of(function: BaseModel, env: Iterable[str] = ()) -> list[str]:
     """Return every secret text a function may send, for :func:`scrub`."""
-    found = [
-        text
-        for name in sorted(secret_fields(type(function)))
-        for text in _texts(getattr(function, name, None))
-    ]
-    for name in type(function).model_fields.keys() - secret_fields(type(function)):
+    secret = secret_fields(type(function))
+    found: list[str] = []
+    for name in sorted(secret):
+        found += _texts(getattr(function, name, None))
+    for name in type(function).model_fields.keys() - secret:
         value = getattr(function, name, None)
-        if isinstance(value, str):
+        if isinstance(value, str) and "@" in value:
             found += [part for match in _USERINFO.finditer(value) for part in _userinfo(match)]
-    found += [os.environ[name] for name in env if os.environ.get(name)]
-    return list(dict.fromkeys(text for text in found if text))
+    for name in env:
+        found.append(os.environ.get(name, ""))
+    return list(filter(None, dict.fromkeys(found)))
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:

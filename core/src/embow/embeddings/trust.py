@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from embow.embeddings import signing
@@ -200,18 +201,18 @@ def requests_of(cls: type[BaseModel], settings: Mapping[str, Any]) -> tuple[Requ
     Raises:
         SchemaError: Settings are nested deeper than anything a person wrote.
     """
-    accepted, secret = accepted_names(cls), secret_fields(cls)
-    own = {f"{PREFIX}{name}" for name in credentials_of(cls)}
+    accepted, secret, marked = accepted_names(cls), secret_fields(cls), _marked(cls)
     found: list[Request] = []
     for argument, value in settings.items():
         name = accepted.get(argument, argument)
-        info = cls.model_fields.get(name)
-        marks = _marks(info)
-        if any(mark.asks(value, _default(info)) for mark in marks) and name not in secret:
-            found.append(Request(argument, _text(value)))
-        for where, leaf in _leaves(argument, value):
+        for mark in () if name in secret else marked.get(name, ()):
+            if mark.asks(value, _default(cls.model_fields[name])):
+                found.append(Request(argument, _text(value)))
+        nested = isinstance(value, (Mapping, list, tuple))
+        for where, leaf in _leaves(argument, value) if nested else ((argument, value),):
             if isinstance(leaf, str) and leaf.startswith(PREFIX):
-                if name not in secret or marks or leaf not in own:
+                own = leaf.removeprefix(PREFIX) in credentials_of(cls)
+                if name not in secret or name in marked or not own:
                     hidden = name in secret and leaf.count(":") > 1  # the default may be a key
                     found.append(Request(where, leaf, hidden))
             elif name in secret and leaf is not None:
@@ -225,12 +226,17 @@ def credentials_of(cls: type[BaseModel]) -> tuple[str, ...]:
     return discovery.credentials_of(provider) if isinstance(provider, str) else ()
 
 
-def _marks(info: FieldInfo | None) -> list[External]:
-    return [] if info is None else [mark for mark in info.metadata if isinstance(mark, External)]
+@lru_cache(maxsize=512)
+def _marked(cls: type[BaseModel]) -> dict[str, list[External]]:
+    """Return the marks of each field that has any."""
+    marked: dict[str, list[External]] = {}
+    for name, info in cls.model_fields.items():
+        if found := [mark for mark in info.metadata if isinstance(mark, External)]:
+            marked[name] = found
+    return marked
 
 
-def _default(info: FieldInfo | None) -> Any:
-    assert info is not None, "only a field of the class has marks"
+def _default(info: FieldInfo) -> Any:
     return info.get_default(call_default_factory=True, validated_data={})
 
 

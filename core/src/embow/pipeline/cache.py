@@ -15,6 +15,7 @@ import re
 import sqlite3
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,16 +128,29 @@ class CachedVectors:
         self._space = space_of(function, role) if cache is not None else b""
         self._ndims = ndims
 
-    def get(self, digests: list[bytes]) -> tuple[list[int], Vectors]:
+    def get(self, digests: Sequence[bytes | None]) -> tuple[list[int], Vectors]:
         """Return which of the digests are known, and their vectors in the same order."""
         if self._cache is None:
             return [], np.empty((0, self._ndims), dtype=np.float32)
-        return self._cache.get(self._space, digests, self._ndims)
+        known, keys = _cacheable(digests)
+        found, vectors = self._cache.get(self._space, keys, self._ndims)
+        return [known[at] for at in found], vectors
 
-    def put(self, digests: list[bytes], vectors: Vectors) -> None:
-        """Keep vectors, shape ``(len(digests), ndims)``."""
+    def put(self, digests: Sequence[bytes | None], vectors: Vectors) -> None:
+        """Keep vectors, shape ``(len(digests), ndims)``; those without a digest are not kept."""
         if self._cache is not None:
-            self._cache.put(self._space, digests, vectors)
+            known, keys = _cacheable(digests)
+            self._cache.put(
+                self._space, keys, vectors if len(known) == len(digests) else vectors[known]
+            )
+
+
+def _cacheable(digests: Sequence[bytes | None]) -> tuple[Sequence[int], list[bytes]]:
+    """Return the positions that have a digest, and the digests."""
+    keys = [digest for digest in digests if digest is not None]
+    if len(keys) == len(digests):
+        return range(len(keys)), keys
+    return [at for at, digest in enumerate(digests) if digest is not None], keys
 
 
 def _keys(space: bytes, digests: bytes) -> NDArray[np.int64]:

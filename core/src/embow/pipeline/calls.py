@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embow.embeddings.base import EmbeddingFunction
 from embow.embeddings.retry import CallFailedError, RetryPolicy, attempt_call, kind_name
 from embow.embeddings.types import CallRecord, Failure, FailureKind, set_current_call
 from embow.errors import BadOutputError
 from embow.pipeline.cancel import Cancellation
 from embow.pipeline.clock import Clock
 from embow.pipeline.limiter import AccountLimiter, limiter_of
+from embow.pipeline.requests import Ints, Vectors
 from embow.pipeline.sharedlimits import SharedLimits
 from embow.pipeline.types import RequestEvent
 from embow.pipeline.usage import UsageCounter
 
 if TYPE_CHECKING:
-    from embow.embeddings.base import EmbeddingFunction
     from embow.embeddings.types import Role
 
 logger = logging.getLogger("embow")
-Vectors = NDArray[np.float32]
 Observer = Callable[[RequestEvent], None]
 
 
@@ -64,11 +64,17 @@ class Caller:
         self.function = function
         self.role: Role = role
         self.ndims = ndims
-        self.limits = function.limits()
+        self.limits = limits = function.limits()
+        # For requests that need a count of every input, a function that counts by itself is asked.
+        own = type(function).count_tokens is not EmbeddingFunction.count_tokens
+        counted = limits.max_tokens_per_request or limits.tokens_per_minute or function.remote
+        self.exact = own and bool(counted)
         self.limiter: AccountLimiter = limiter_of(function)
         # Only calls that leave the machine have limits to share with other processes.
         self.shared = context.shared if function.remote else None
-        self.at_once = self._concurrency(at_once)
+        # One where calls must not overlap, whatever is asked.
+        most = max(1, limits.max_concurrency)
+        self.at_once = most if at_once is None or most == 1 else max(1, at_once)
         self.context = context
         # Vectors of another length are wrong for every input: no halving will find the one.
         self.wrong_length = False
@@ -77,26 +83,16 @@ class Caller:
             function.compute_source_embeddings if document else function.compute_query_embeddings
         )
 
-    def _concurrency(self, asked: int | None) -> int:
-        allowed = max(1, self.limits.max_concurrency)
-        return allowed if asked is None or allowed == 1 else max(1, asked)
+    def estimate(self, values: list[Any], sizes: Ints, is_text: bool) -> Ints:
+        """Return the estimated tokens of each input, by the function where it counts itself.
 
-    @property
-    def clock(self) -> Clock:
-        """Time, as the calls see it."""
-        return self.context.clock
-
-    def await_turn(self) -> None:
-        """Wait until a call could start.
-
-        Raises:
-            StopWork: The run was cancelled.
+        Otherwise one token for every four bytes of text, and one for any other input.
         """
-        self.limiter.await_turn(self.at_once, self.context.cancelled)
-
-    def wake(self) -> None:
-        """Have calls that wait for their turn see that the run was cancelled."""
-        self.limiter.wake()
+        if self.exact:
+            return np.array(self.function.count_tokens(values), dtype=np.int64)
+        if not is_text:
+            return np.ones(len(values), dtype=np.int64)
+        return np.maximum(1, (sizes + 3) // 4)
 
     def call(self, values: list[Any], tokens: int) -> Vectors:
         """Return one vector for each value, shape ``(len(values), ndims)``.
@@ -109,7 +105,8 @@ class Caller:
             StopWork: The run was cancelled.
         """
         context = self.context
-        held = context.usage.hold(tokens)
+        usage = context.usage
+        held = 0.0 if usage.budget is None else usage.hold(tokens)
         one = _OneCall(self, values, tokens)
         policy = RetryPolicy(
             max_retries=self.function.max_retries,
@@ -120,7 +117,8 @@ class Caller:
         try:
             return attempt_call(self.function, one.attempt, policy)
         finally:
-            context.usage.release(held)
+            if held:
+                usage.release(held)
 
     def checked(self, answer: Any, count: int) -> Vectors:
         """Return an answer as float32 of shape ``(count, ndims)``.
@@ -174,14 +172,15 @@ class _OneCall:
                 caller.shared,
             )
             vectors = self._send()
-            caller.limiter.succeeded(self._record.rate, context.clock.time())
+            caller.limiter.succeeded(self._record.rate, context.clock)
         except Exception as error:
             self._failed(caller.function.classify(error))
             raise
         finally:
             caller.limiter.leave()
         context.usage.spent(self._tokens, self._record.tokens)
-        self._tell("ok")
+        if context.observers:
+            self._tell("ok")
         return vectors
 
     def _send(self) -> Vectors:
@@ -204,12 +203,11 @@ class _OneCall:
         if failure.kind.fatal or caller.wrong_length:
             context.cancelled.set()  # before the next in line is let in to fail in the same way
         caller.limiter.failed(failure, self._record.rate, context.clock.time(), caller.shared)
-        self._tell(kind_name(failure.kind))
+        if context.observers:
+            self._tell(kind_name(failure.kind))
 
     def _tell(self, outcome: str) -> None:
         caller = self._caller
-        if not caller.context.observers:
-            return
         reported = self._record.tokens
         event = RequestEvent(
             provider=caller.function.name_of_provider(),
@@ -243,6 +241,8 @@ def unusable(vectors: Vectors) -> NDArray[np.intp]:
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", vectors, vectors)
     suspects = np.flatnonzero(~np.isfinite(squares) | (squares == 0))
+    if not len(suspects):
+        return suspects
     # The square of a very large or very small number leaves float32 where the number does not.
     bad = [at for at in suspects if not np.isfinite(vectors[at]).all() or not vectors[at].any()]
     return np.array(bad, dtype=np.intp)

@@ -55,7 +55,7 @@ class Cancellation(threading.Event):
 
     def __init__(self) -> None:
         super().__init__()
-        self._outer = current()
+        self._outer = _current.get()
 
     @property
     def from_outside(self) -> bool:
@@ -69,7 +69,7 @@ class Cancellation(threading.Event):
 
     def is_set(self) -> bool:
         """Return whether nothing more is to be sent."""
-        return super().is_set() or self.from_outside
+        return super().is_set() or (self._outer is not None and self._outer.is_set())
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nothing more is to be sent, or so many seconds; return which it was."""

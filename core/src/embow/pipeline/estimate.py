@@ -10,7 +10,6 @@ from embow.pipeline.requests import Queue, Request
 from embow.pipeline.settle import Settler
 from embow.pipeline.sources import Source
 from embow.pipeline.types import EmbedJob, Estimate, SourceRows
-from embow.pipeline.workers import estimate_tokens
 
 Plan = tuple[list[EmbedJob], Settler]
 
@@ -42,20 +41,20 @@ class _Count:
         """Pack inputs as they would be sent, without sending them."""
         values = [source.values[row] for row in rows]
         sizes = source.sizes[rows]
-        function, most = self._settler.caller.function, self._settler.longer.most
-        tokens = estimate_tokens(function, values, sizes, source.is_text)
+        most = self._settler.longer.most
+        tokens = self._settler.caller.estimate(values, sizes, source.is_text)
         if most is not None and self._settler.longer.policy == "truncate":
             tokens = np.minimum(tokens, most)
         self.tokens += int(tokens.sum())
         self._queue.put(Request([None] * len(rows), [None] * len(rows), tokens, sizes, []))
         caps = self._settler.caps()
-        while self._queue.fills(caps):
+        while self._queue.full_requests(caps):
             self._queue.take(caps)
             self.requests += 1
 
     def finish(self) -> None:
         caps = self._settler.caps()
-        while len(self._queue):
+        while self._queue.items:
             self._queue.take(caps)
             self.requests += 1
 

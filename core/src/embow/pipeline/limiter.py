@@ -57,7 +57,12 @@ class AccountLimiter:
             StopWork: ``cancelled`` is set.
         """
         with self._condition:
-            self._await(at_once, cancelled)
+            while not cancelled.is_set():
+                allowed = min(at_once, self._ceiling) if self._proved else 1
+                if self._running < allowed:
+                    return
+                self._condition.wait(cancelled.look_every)
+        raise StopWork
 
     def enter(self, at_once: int, cancelled: Cancellation) -> None:
         """Wait for a place among the running calls and take it.
@@ -66,7 +71,7 @@ class AccountLimiter:
             StopWork: ``cancelled`` is set.
         """
         with self._condition:
-            self._await(at_once, cancelled)
+            self.await_turn(at_once, cancelled)
             self._running += 1
 
     def leave(self) -> None:
@@ -79,14 +84,6 @@ class AccountLimiter:
         """Let everyone who waits look at ``cancelled`` again."""
         with self._condition:
             self._condition.notify_all()
-
-    def _await(self, at_once: int, cancelled: Cancellation) -> None:
-        while not cancelled.is_set():
-            allowed = min(at_once, self._ceiling) if self._proved else 1
-            if self._running < allowed:
-                return
-            self._condition.wait(cancelled.look_every)
-        raise StopWork
 
     # -- calls a minute -----------------------------------------------------------------
 
@@ -105,12 +102,11 @@ class AccountLimiter:
             RateLimitError: The wait would be longer than ``patience`` seconds.
             StopWork: ``cancelled`` is set.
         """
-        until = clock.monotonic() + patience
-        while True:
-            wait = self._wait(tokens, limits, clock.time(), shared)
-            if wait <= 0:
-                return
-            if clock.monotonic() + wait > until:
+        until = None
+        while (wait := self._wait(tokens, limits, clock.time(), shared)) > 0:
+            now = clock.monotonic()
+            until = now + patience if until is None else until
+            if now + wait > until:
                 raise RateLimitError(
                     f"The account may be called again in {wait:.0f} s, past the deadline.",
                     retry_after=wait,
@@ -126,7 +122,11 @@ class AccountLimiter:
             if blocked > 0:
                 return blocked
         with self._condition:
-            wait = max(self._blocked_until - now, self._learned_wait(tokens, now))
+            wait = self._blocked_until - now
+            if self._requests is not None:
+                wait = max(wait, self._requests.wait_for(1, now))
+            if self._tokens is not None:
+                wait = max(wait, self._tokens.wait_for(tokens, now))
         if wait <= 0 and declared and shared is not None:
             stored = shared.take(self.key, limits, tokens, now)
             wait = stored or 0.0
@@ -134,29 +134,22 @@ class AccountLimiter:
             if wait <= 0 and declared and stored is None:
                 self._declared = self._declared or declared_buckets(limits, now)
                 wait = take_all(self._declared, tokens, now)
-            if wait <= 0:
-                self._take_learned(tokens)
+            if wait <= 0 and self._requests is not None:
+                self._requests.take(1)
+            if wait <= 0 and self._tokens is not None:
+                self._tokens.take(tokens)
         return wait
-
-    def _learned_wait(self, tokens: int, now: float) -> float:
-        requests = self._requests.wait_for(1, now) if self._requests else 0.0
-        return max(requests, self._tokens.wait_for(tokens, now) if self._tokens else 0.0)
-
-    def _take_learned(self, tokens: int) -> None:
-        if self._requests is not None:
-            self._requests.take(1)
-        if self._tokens is not None:
-            self._tokens.take(tokens)
 
     # -- what the provider says ---------------------------------------------------------
 
-    def succeeded(self, rate: RateStatus | None, now: float) -> None:
+    def succeeded(self, rate: RateStatus | None, clock: Clock) -> None:
         """Note a call that was answered, with the rate headers of the answer."""
         with self._condition:
             self._proved = True
             if self._ceiling < math.inf:
                 self._ceiling = self._ceiling + 1 if self._ceiling < 64 else math.inf
-            self._observe(rate, now)
+            if rate is not None:
+                self._observe(rate, clock.time())
             self._condition.notify_all()
 
     def failed(
@@ -164,7 +157,8 @@ class AccountLimiter:
     ) -> None:
         """Note a call that failed."""
         with self._condition:
-            self._observe(rate, now)
+            if rate is not None:
+                self._observe(rate, now)
             if failure.kind is FailureKind.RATE_LIMITED:
                 self._slow_down(failure.retry_after, now, shared)
             elif failure.kind in (FailureKind.AUTH, FailureKind.QUOTA):
@@ -189,9 +183,7 @@ class AccountLimiter:
             self.max_items = min(self.max_items or items, max(1, items // 2))
             self.max_bytes = min(self.max_bytes or size, max(1, size // 2))
 
-    def _observe(self, rate: RateStatus | None, now: float) -> None:
-        if rate is None:
-            return
+    def _observe(self, rate: RateStatus, now: float) -> None:
         self._requests = _learn(
             self._requests, rate.limit_requests, rate.remaining_requests, rate.reset_requests, now
         )
@@ -224,4 +216,6 @@ def limiter_of(function: EmbeddingFunction) -> AccountLimiter:
     parts = (function.name_of_provider(), function.model_label() or "", function.account())
     key = "/".join(parts)
     with _limiters_lock:
-        return _limiters.setdefault(key, AccountLimiter(key))
+        if key not in _limiters:
+            _limiters[key] = AccountLimiter(key)
+        return _limiters[key]

@@ -39,10 +39,12 @@ class LongInputs:
     local model cuts its input without a word, so there the count decides.
     """
 
-    def __init__(self, function: EmbeddingFunction, policy: OnLong | None) -> None:
+    def __init__(
+        self, function: EmbeddingFunction, policy: OnLong | None, most: int | None
+    ) -> None:
         self.function = function
         self.policy: OnLong = policy or "truncate"
-        self.most = function.limits().max_tokens_per_item
+        self.most = most
         self._lock = threading.Lock()
         self._cut = 0
 
@@ -57,8 +59,12 @@ class LongInputs:
             exact: Whether ``request.tokens`` come from the function rather than from the size.
             known: Delivers what the cache has of a derived request and returns the rest.
         """
+        if self.most is None:
+            return [request]
         replaced: dict[int, Request | None] = {}
-        for at in self._suspects(request, exact).tolist():
+        # A text of so many bytes has at most so many tokens, so short texts are never counted.
+        suspects = np.flatnonzero((request.tokens if exact else request.sizes) > self.most)
+        for at in suspects.tolist():
             outcome = self._settle(request, at)
             if isinstance(outcome, CallFailedError):
                 refuse(request.cut(at, at + 1), outcome)
@@ -70,15 +76,6 @@ class LongInputs:
         kept = [at for at in range(len(request)) if at not in replaced]
         others = [new for new in replaced.values() if new is not None]
         return [*([request.pick(kept)] if kept else []), *([join(others)] if others else [])]
-
-    def _suspects(self, request: Request, exact: bool) -> NDArray[np.intp]:
-        """Return the positions of inputs that may be too long.
-
-        A text of so many bytes has at most so many tokens, so short texts are never counted.
-        """
-        if self.most is None:
-            return np.empty(0, dtype=np.intp)
-        return np.flatnonzero((request.tokens if exact else request.sizes) > self.most)
 
     def _settle(self, request: Request, at: int) -> Request | CallFailedError | None:
         """Return what to send for a long input: itself, a shorter one, its pieces, or a refusal.

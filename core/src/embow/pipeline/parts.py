@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +12,14 @@ from embow.pipeline.requests import Ints, Vectors
 from embow.pipeline.sources import Source
 from embow.pipeline.types import EmbedJob, FailedRow
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 class Part:
     """The vectors of one job for one batch, filled from any thread.
 
-    ``on_done`` is called, once, when no row is waited for any more.
+    ``done`` is notified when no row is waited for any more.
+
+    Attributes:
+        waiting: Rows still waited for.
     """
 
     def __init__(
@@ -30,7 +28,7 @@ class Part:
         source: Source,
         needed: NDArray[np.bool_],
         first_row: int,
-        on_done: Callable[[], None],
+        done: threading.Condition,
     ) -> None:
         self.job = job
         self.source = source
@@ -42,28 +40,19 @@ class Part:
         self.claimed: list[bytes] = []
         self.embedded = 0
         self._copies: list[tuple[Part, Ints, Ints]] = []
-        self._waiting = 0
-        self._lock = threading.Lock()
-        self._on_done = on_done
-
-    @property
-    def done(self) -> bool:
-        """Whether no row is waited for."""
-        return self._waiting == 0
-
-    @property
-    def waiting(self) -> int:
-        """Rows still waited for."""
-        return self._waiting
+        self.waiting = 0
+        self._done = done
 
     def expect(self, count: int) -> None:
         """Wait for so many rows more."""
-        with self._lock:
-            self._waiting += count
+        with self._done:
+            self.waiting += count
 
     def fill(self, rows: Ints, vectors: Vectors) -> None:
         """Set vectors that nobody waits for."""
-        if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and _ascending(rows):
+        count = len(rows)
+        dense = count > 0 and rows[-1] - rows[0] == count - 1
+        if dense and (count < 3 or bool((np.diff(rows) == 1).all())):
             self.vectors[rows[0] : rows[-1] + 1] = vectors  # several times faster than by index
         else:
             self.vectors[rows] = vectors
@@ -72,20 +61,21 @@ class Part:
     def store(self, rows: Ints, vectors: Vectors) -> None:
         """Take the vectors of some rows."""
         self.fill(rows, vectors)
-        with self._lock:
+        with self._done:
             self.embedded += len(rows)
-        self._arrived(len(rows))
+            self._arrived(len(rows))
 
     def fail(self, row: int, failed: CallFailedError) -> None:
         """Take note that a row has no vector."""
-        with self._lock:
-            self.failed[row] = FailedRow(
-                row=self.first_row + row,
-                column=self.job.source_column,
-                kind=kind_name(failed.failure.kind),
-                message=describe(self.job.function, failed.error),
-            )
-        self._arrived(1)
+        failure = FailedRow(
+            row=self.first_row + row,
+            column=self.job.source_column,
+            kind=kind_name(failed.failure.kind),
+            message=describe(self.job.function, failed.error),
+        )
+        with self._done:
+            self.failed[row] = failure
+            self._arrived(1)
 
     def position(self, row: int) -> int:
         """Return the row's position in the data given to the call."""
@@ -109,17 +99,7 @@ class Part:
         if not self.valid.all():
             self.vectors[~self.valid] = 0
 
-    def hashes(self) -> pa.Array:
-        """Return the content hash of each source value."""
-        return self.source.hashes()
-
     def _arrived(self, count: int) -> None:
-        with self._lock:
-            self._waiting -= count
-            done = self._waiting == 0
-        if done:
-            self._on_done()
-
-
-def _ascending(rows: Ints) -> bool:
-    return len(rows) < 3 or bool((np.diff(rows) == 1).all())
+        self.waiting -= count
+        if self.waiting == 0:
+            self._done.notify_all()

@@ -212,9 +212,10 @@ class Pipeline:
         context: CallContext,
     ) -> Settler:
         wanted = function.remote if options.cache is None else options.cache
+        caller = Caller(function, role, ndims, context, options.concurrency)
         return Settler(
-            Caller(function, role, ndims, context, options.concurrency),
-            LongInputs(function, options.on_long),
+            caller,
+            LongInputs(function, options.on_long, caller.limits.max_tokens_per_item),
             CachedVectors(self._cache if wanted else None, function, role, ndims),
             stop_at_failure=options.on_error == "raise",
         )
@@ -222,6 +223,8 @@ class Pipeline:
 
 def _by_function(jobs: Sequence[EmbedJob]) -> list[list[EmbedJob]]:
     """Group the jobs whose functions make the same vectors through the same account."""
+    if len(jobs) == 1:
+        return [list(jobs)]
     groups: dict[tuple[str, str, int], list[EmbedJob]] = {}
     for job in jobs:
         key = (job.function.fingerprint(), job.function.account(), job.ndims)

@@ -28,6 +28,7 @@ class Progress:
         wanted = show is True or (show is None and _someone_looks())
         self._bar = _make_bar(total, 0.0 if show is True else _DELAY) if wanted else None
         self._last = 0.0
+        self.shown = self._callback is not None or self._bar is not None
 
     @property
     def interval(self) -> float | None:

@@ -10,7 +10,6 @@ from embow.embeddings.retry import CallFailedError
 from embow.pipeline.requests import Ints, Queue, Request, Segment, Vectors
 from embow.pipeline.settle import RowFailedError, Settler
 from embow.pipeline.sources import hash_value
-from embow.pipeline.workers import counts_exactly, estimate_tokens
 
 
 class _Answers:
@@ -36,46 +35,41 @@ def embed_inputs(settler: Settler, values: list[Any]) -> Vectors:
         EmbowError: One of them could not be embedded.
     """
     answers = _Answers(len(values), settler.caller.ndims)
-    digests = [_digest(value) for value in values]
-    missing = _fill(answers, settler, digests)
-    if missing:
-        request = _request(settler, values, digests, answers).pick(missing)
-        exact = counts_exactly(settler.caller.function)
+    request = _request(settler, values, answers)
+    found, vectors = settler.cached.get(request.digests)
+    if found:
+        answers.vectors[found] = vectors
+        if len(found) == len(values):
+            return answers.vectors
+        request = request.pick(sorted(set(range(len(values))).difference(found)))
+    try:
+        parts = settler.longer.fitted(request, settler.refuse, settler.caller.exact)
+        if len(values) == 1 and parts:
+            settler.settle(parts[0])
+            return answers.vectors
         queue = Queue()
-        try:
-            for part in settler.longer.fitted(request, settler.refuse, exact):
-                queue.put(part)
-            while len(queue):
-                settler.settle(queue.take(settler.caps()))
-        except RowFailedError as failed:
-            raise failed.error from failed.cause
+        for part in parts:
+            queue.put(part)
+        while queue.items:
+            settler.settle(queue.take(settler.caps()))
+    except RowFailedError as failed:
+        raise failed.error from failed.cause
     return answers.vectors
 
 
-def _fill(answers: _Answers, settler: Settler, digests: list[bytes | None]) -> list[int]:
-    """Fill in what the cache knows; return the positions it does not."""
-    known = [at for at, digest in enumerate(digests) if digest is not None]
-    found, vectors = settler.cached.get([digest for digest in digests if digest is not None])
-    rows = [known[at] for at in found]
-    answers.vectors[rows] = vectors
-    return sorted(set(range(len(digests))) - set(rows))
-
-
-def _request(
-    settler: Settler, values: list[Any], digests: list[bytes | None], answers: _Answers
-) -> Request:
-    sizes = np.array([_size(value) for value in values], dtype=np.int64)
-    text = all(isinstance(value, str) for value in values)
-    tokens = estimate_tokens(settler.caller.function, values, sizes, text)
+def _request(settler: Settler, values: list[Any], answers: _Answers) -> Request:
+    digests: list[bytes | None] = []
+    sizes = np.zeros(len(values), dtype=np.int64)
+    text = True
+    for at, value in enumerate(values):
+        if isinstance(value, str):
+            sizes[at] = len(value.encode("utf-8", "surrogatepass"))
+        else:
+            text = False
+        if isinstance(value, (bytes, bytearray)):
+            sizes[at] = len(value)
+        # Inputs that are neither text nor bytes are not cached.
+        cacheable = isinstance(value, (str, bytes, bytearray))
+        digests.append(hash_value(value) if cacheable else None)
+    tokens = settler.caller.estimate(values, sizes, text)
     return Request(values, digests, tokens, sizes, [Segment(answers, np.arange(len(values)))])
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value.encode("utf-8", "surrogatepass"))
-    return len(value) if isinstance(value, (bytes, bytearray)) else 0
-
-
-def _digest(value: Any) -> bytes | None:
-    """Return the content hash of text and bytes. Other inputs are not cached."""
-    return hash_value(value) if isinstance(value, (str, bytes, bytearray)) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -128,10 +127,10 @@ class Caps:
 
     def exceeded_by(self, request: Request) -> bool:
         """Whether a request of several inputs holds more than this."""
-        if len(request) < 2:
+        if len(request.values) < 2:
             return False  # nothing smaller can be sent: the provider decides
         return (
-            len(request) > self.items
+            len(request.values) > self.items
             or (self.tokens is not None and int(request.tokens.sum()) > self.tokens)
             or (self.size is not None and int(request.sizes.sum()) > self.size)
         )
@@ -141,86 +140,60 @@ class Queue:
     """Inputs waiting to be packed, first come first served."""
 
     def __init__(self) -> None:
-        self._chunks: deque[_Chunk] = deque()
+        self._waiting: deque[Request] = deque()
         self.items = 0
         self.tokens = 0
         self.size = 0
 
-    def __len__(self) -> int:
-        return self.items
-
     def put(self, request: Request) -> None:
         """Append inputs."""
-        if len(request):
-            self._chunks.append(_Chunk(request))
-            self.items += len(request)
+        if request.values:
+            self._waiting.append(request)
+            self.items += len(request.values)
             self.tokens += int(request.tokens.sum())
             self.size += int(request.sizes.sum())
 
-    def fills(self, caps: Caps) -> bool:
-        """Whether there is enough for a full request."""
-        return (
-            self.items >= caps.items
-            or (caps.tokens is not None and self.tokens >= caps.tokens)
-            or (caps.size is not None and self.size >= caps.size)
-        )
-
-    def requests(self, caps: Caps) -> int:
-        """Return about how many requests the waiting inputs make."""
-        by_items = self.items / caps.items
-        by_tokens = self.tokens / caps.tokens if caps.tokens else 0
-        by_size = self.size / caps.size if caps.size else 0
-        return math.ceil(max(by_items, by_tokens, by_size))
+    def full_requests(self, caps: Caps) -> int:
+        """Return how many full requests the waiting inputs make, about."""
+        count = self.items // caps.items
+        if caps.tokens:
+            count = max(count, self.tokens // caps.tokens)
+        if caps.size:
+            count = max(count, self.size // caps.size)
+        return count
 
     def front_position(self) -> int:
         """Return where the first waiting input stands in the data given to the call."""
-        chunk = self._chunks[0]
-        return chunk.request.cut(chunk.start, chunk.start + 1).position()
+        return self._waiting[0].position()
 
     def take(self, caps: Caps) -> Request:
         """Remove as many inputs as one request may hold, at least one, and return them."""
         parts: list[Request] = []
         items, tokens, size = caps.items, caps.tokens, caps.size
-        while self._chunks and items > 0:
-            chunk = self._chunks[0]
-            count = chunk.fitting(items, tokens, size)
-            if count == 0 and parts:
+        while self._waiting and items > 0:
+            first = self._waiting.popleft()
+            count, total = _fitting(first, items, tokens, size), len(first.values)
+            if not parts:
+                count = max(1, count)
+            if count < total:
+                self._waiting.appendleft(first.cut(count, total))
+                parts += [first.cut(0, count)] if count else []
                 break
-            part = chunk.take(max(1, count))
-            parts.append(part)
-            items -= len(part)
-            tokens = None if tokens is None else tokens - int(part.tokens.sum())
-            size = None if size is None else size - int(part.sizes.sum())
-            if chunk.start < len(chunk.request):
-                break
-            self._chunks.popleft()
+            parts.append(first)
+            items -= count
+            tokens = None if tokens is None else tokens - int(first.tokens.sum())
+            size = None if size is None else size - int(first.sizes.sum())
         taken = join(parts)
-        self.items -= len(taken)
+        self.items -= len(taken.values)
         self.tokens -= int(taken.tokens.sum())
         self.size -= int(taken.sizes.sum())
         return taken
 
 
-class _Chunk:
-    """A queued request with running totals, so that packing costs a binary search."""
-
-    __slots__ = ("request", "size_ends", "start", "token_ends")
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.start = 0
-        self.token_ends = np.cumsum(request.tokens)
-        self.size_ends = np.cumsum(request.sizes)
-
-    def fitting(self, items: int, tokens: int | None, size: int | None) -> int:
-        stop = min(self.start + items, len(self.request))
-        for ends, room in ((self.token_ends, tokens), (self.size_ends, size)):
-            if room is not None:
-                before = int(ends[self.start - 1]) if self.start else 0
-                stop = min(stop, int(np.searchsorted(ends, before + room, side="right")))
-        return max(0, stop - self.start)
-
-    def take(self, count: int) -> Request:
-        part = self.request.cut(self.start, self.start + count)
-        self.start += count
-        return part
+def _fitting(request: Request, items: int, tokens: int | None, size: int | None) -> int:
+    """Return how many of the first inputs fit."""
+    count = min(items, len(request.values))
+    for each, room in ((request.tokens, tokens), (request.sizes, size)):
+        if room is not None:
+            count = min(count, int(np.searchsorted(np.cumsum(each), room, side="right")))
+    return count

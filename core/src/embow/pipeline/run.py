@@ -36,8 +36,12 @@ class _Pending:
     size: int = 0
 
     @property
-    def done(self) -> bool:
-        return all(part.done for part in self.parts.values())
+    def waiting(self) -> int:
+        """Rows that one of the vector columns still waits for."""
+        most = 0
+        for part in self.parts.values():
+            most = max(most, part.waiting)
+        return most
 
     @property
     def end(self) -> int:
@@ -57,9 +61,9 @@ class Run:
         self._jobs = jobs
         self._report = report
         self._cancelled = cancelled
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
+        self.condition = threading.Condition()
         self._progress = progress
-        self._condition = threading.Condition()
         self._window: deque[_Pending] = deque()
         self._pools: list[WorkerPool] = []
         self._by_column: dict[str, WorkerPool] = {}
@@ -69,20 +73,11 @@ class Run:
         self._waiting = False
         self._ended = False
 
-    @property
-    def condition(self) -> threading.Condition:
-        """Guards the queues and says when a part is done."""
-        return self._condition
-
-    @property
-    def stopping(self) -> threading.Event:
-        """Set when no further request is to be packed."""
-        return self._stopping
-
     def assign(self, pool: WorkerPool, jobs: list[EmbedJob]) -> None:
         """Have a pool embed some of the jobs."""
         self._pools.append(pool)
-        self._by_column.update((job.vector_column, pool) for job in jobs)
+        for job in jobs:
+            self._by_column[job.vector_column] = pool
 
     def stream(self, rows: Iterable[SourceRows]) -> Generator[EmbeddedBatch, None, None]:
         """Yield each batch with its vectors, in order.
@@ -94,7 +89,7 @@ class Run:
         try:
             for first_row, part in _cut(rows):
                 self._admit(first_row, part)
-                while self._window and (self._window[0].done or self._full()):
+                while self._window and (not self._window[0].waiting or self._full()):
                     yield self._pop()
             self._ended = True
             while self._window:
@@ -105,13 +100,15 @@ class Run:
             stop_if_cancelled()
             self._raise_first()
         finally:
-            self._stop()
-            self._progress.close(self._update())
+            self._cancelled.set()
+            self._join()
+            if self._progress.shown:
+                self._progress.close(self._update())
 
     # -- the window ---------------------------------------------------------------------
 
     def _admit(self, first_row: int, rows: SourceRows) -> None:
-        if self._stopping.is_set() or self._cancelled.is_set():
+        if self.stopping.is_set() or self._cancelled.is_set():
             raise StopWork
         batch = rows.batch
         pending = _Pending(rows, first_row, size=batch.nbytes)
@@ -120,7 +117,7 @@ class Run:
             if job.source_column not in sources:
                 sources[job.source_column] = Source(batch.column(job.source_column))
             source, needed = sources[job.source_column], rows.needed(job.vector_column)
-            part = Part(job, source, needed, first_row, self._notify)
+            part = Part(job, source, needed, first_row, self.condition)
             pending.parts[job.vector_column] = part
             pending.size += part.vectors.nbytes
         self._window.append(pending)
@@ -130,8 +127,9 @@ class Run:
 
     def _full(self) -> bool:
         rows = self._window[-1].end - self._window[0].first_row
-        wanted = max(WINDOW_ROWS, *(pool.appetite for pool in self._pools))
-        return rows >= wanted or self._size >= WINDOW_BYTES
+        if rows < WINDOW_ROWS or self._size >= WINDOW_BYTES:
+            return self._size >= WINDOW_BYTES
+        return all(rows >= pool.appetite for pool in self._pools)
 
     def _pop(self) -> EmbeddedBatch:
         head = self._window[0]
@@ -140,42 +138,43 @@ class Run:
         self._size -= head.size
         out = self._finished(head)
         self._rows_out += head.rows.batch.num_rows
-        self._progress.show(self._update())
+        if self._progress.shown:
+            self._progress.show(self._update())
         return out
 
     def _await(self, head: _Pending) -> None:
-        """Wait until a batch is done, letting requests that are not full go out."""
-        with self._condition:
-            self._waiting = True
-            self._condition.notify_all()
-        while True:
-            with self._condition:
-                if head.done or self._errors or self._cancelled.from_outside:
-                    self._waiting = False
-                    break
-                self._condition.wait(timeout=self._cancelled.look_every or self._progress.interval)
-            self._progress.show(self._update())
+        """Wait until a batch is done, and have requests go out that are not full.
+
+        Those of one function this thread sends itself, so that few rows take no other thread.
+        """
+        self._waiting = True
+        while head.waiting and not self._errors and not self._cancelled.from_outside:
+            for pool in self._pools[1:]:
+                pool.start(partial=True)
+            if self._pools[0].work_once():
+                continue
+            with self.condition:
+                if head.waiting and not self._errors:
+                    self.condition.wait(self._cancelled.look_every or self._progress.interval)
+            if self._progress.shown:
+                self._progress.show(self._update())
+        with self.condition:  # threads look at the window's first batch for as long as this is set
+            self._waiting = False
         if self._errors or self._cancelled.from_outside:
             raise StopWork
 
     def _finished(self, pending: _Pending) -> EmbeddedBatch:
+        out = EmbeddedBatch(pending.rows.batch, pending.first_row, pending.rows.needs)
         for column, part in pending.parts.items():
             part.finish()
             self._by_column[column].forget(part)
-            self._report.embedded += part.embedded
-        parts = pending.parts
-        failed = {column: dict(sorted(part.failed.items())) for column, part in parts.items()}
-        self._report.failed += [row for rows in failed.values() for row in rows.values()]
-        return EmbeddedBatch(
-            batch=pending.rows.batch,
-            first_row=pending.first_row,
-            needs=pending.rows.needs,
-            vectors={column: part.vectors for column, part in parts.items()},
-            valid={column: part.valid for column, part in parts.items()},
-            hashes={column: part.hashes() for column, part in parts.items()},
-            failed=failed,
-            embedded=sum(part.embedded for part in parts.values()),
-        )
+            out.vectors[column], out.valid[column] = part.vectors, part.valid
+            out.hashes[column] = part.source.hashes()
+            out.failed[column] = dict(sorted(part.failed.items()))
+            out.embedded += part.embedded
+            self._report.failed += out.failed[column].values()
+        self._report.embedded += out.embedded
+        return out
 
     # -- called by pools ----------------------------------------------------------------
 
@@ -191,30 +190,20 @@ class Run:
         After a failed row, requests on their way are still brought to their end: what they
         cost is paid, and one of them may hold an earlier row that fails as well.
         """
-        with self._condition:
+        with self.condition:
             if not isinstance(error, StopWork):
                 self._errors.append(error)
-            self._stopping.set()
+            self.stopping.set()
             if not isinstance(error, (StopWork, RowFailedError)):
                 self._cancelled.set()
-            self._condition.notify_all()
+            self.condition.notify_all()
         for pool in self._pools:
             pool.wake()
 
-    def _notify(self) -> None:
-        with self._condition:
-            self._condition.notify_all()
-
     # -- the end ------------------------------------------------------------------------
 
-    def _stop(self) -> None:
-        self._cancelled.set()
-        self._stopping.set()
-        self._join()
-
     def _join(self) -> None:
-        with self._condition:
-            self._condition.notify_all()
+        self.stopping.set()
         for pool in self._pools:
             pool.join()
 
@@ -231,11 +220,7 @@ class Run:
 
     def _update(self) -> ProgressUpdate:
         report = self._report
-        behind = [
-            pending.rows.batch.num_rows
-            - max((p.waiting for p in pending.parts.values()), default=0)
-            for pending in self._window
-        ]
+        behind = [pending.rows.batch.num_rows - pending.waiting for pending in self._window]
         return ProgressUpdate(
             rows=self._rows_out + sum(behind),
             total=self._progress.total,
@@ -252,6 +237,10 @@ def _cut(rows: Iterable[SourceRows]) -> Iterator[tuple[int, SourceRows]]:
         batch = given.batch
         share = BATCH_BYTES * batch.num_rows // max(1, batch.nbytes)
         step = max(1, min(BATCH_ROWS, share))
+        if batch.num_rows <= step:
+            yield position, given
+            position += batch.num_rows
+            continue
         for start in range(0, batch.num_rows, step):
             part = given.slice(start, step)
             yield position, part

@@ -64,21 +64,19 @@ class Settler:
 
     def caps(self) -> Caps:
         """Return what a request may hold by the declared limits and by what was learned."""
-        limits, limiter = self.caller.limits, self.caller.limiter
-        items = [limits.max_items, limiter.max_items, self._preferred_items()]
-        sizes = [s for s in (limits.max_bytes_per_request, limiter.max_bytes) if s is not None]
-        return Caps(
-            items=max(1, min(i for i in items if i is not None)),
-            tokens=limits.max_tokens_per_request,
-            size=min(sizes, default=None),
-        )
-
-    def _preferred_items(self) -> int:
         caller = self.caller
+        limits, limiter = caller.limits, caller.limiter
         if not caller.function.remote and caller.at_once == 1:
-            return self._local_items
-        scarce = caller.limits.requests_per_minute or caller.limiter.requests_run_short
-        return LOCAL_ITEMS_MOST if scarce or caller.at_once == 1 else REQUEST_ITEMS
+            preferred = self._local_items
+        elif caller.at_once == 1 or limits.requests_per_minute or limiter.requests_run_short:
+            preferred = LOCAL_ITEMS_MOST
+        else:
+            preferred = REQUEST_ITEMS
+        return Caps(
+            items=min(filter(None, (limits.max_items, limiter.max_items, preferred))),
+            tokens=limits.max_tokens_per_request,
+            size=min(filter(None, (limits.max_bytes_per_request, limiter.max_bytes)), default=None),
+        )
 
     def settle(self, request: Request, guilty: CallFailedError | None = None) -> bool:
         """Embed a request and deliver its vectors; return whether every input got one.
@@ -91,15 +89,16 @@ class Settler:
             EmbowError: Nothing with this function can succeed now.
             StopWork: The run was cancelled.
         """
-        if guilty is not None and len(request) > 1:
-            return self._isolate(request, guilty)
-        self.caller.await_turn()
-        if self.caps().exceeded_by(request):  # the limits were learned after it was packed
-            return self._halve(request)
+        if len(request.values) > 1:
+            if guilty is not None:
+                return self._isolate(request, guilty)
+            self.caller.limiter.await_turn(self.caller.at_once, self.caller.context.cancelled)
+            if self.caps().exceeded_by(request):  # the limits were learned after it was packed
+                return self._halve(request)
         return self._ask(request)
 
     def _ask(self, request: Request, again: bool = True) -> bool:
-        clock = self.caller.clock
+        clock = self.caller.context.clock
         started = clock.monotonic()
         try:
             vectors = self.caller.call(request.values, int(request.tokens.sum()))
@@ -131,9 +130,7 @@ class Settler:
 
     def _keep(self, request: Request, vectors: Vectors) -> None:
         """Write to the cache first: once paid, a vector must survive whatever comes next."""
-        known = [at for at, digest in enumerate(request.digests) if digest is not None]
-        digests = [digest for digest in request.digests if digest is not None]
-        self.cached.put(digests, vectors if len(known) == len(request) else vectors[known])
+        self.cached.put(request.digests, vectors)
         request.deliver(vectors)
 
     def _failed(self, request: Request, failed: CallFailedError) -> bool:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 HASH_BYTES = 16
@@ -40,27 +39,28 @@ class Source:
         self.values: list[Any] = array.to_pylist()
         self.is_text = pa.types.is_large_string(array.type) or pa.types.is_string(array.type)
         binary = pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type)
-        if self.is_text:
-            present = [bool(text) and not text.isspace() for text in self.values]
-        elif binary:
-            present = [bool(raw) for raw in self.values]
-        else:
-            present = [value is not None for value in self.values]
+        type_name = str(array.type)
+        present, digests, sizes = [], [], []
+        for value in self.values:
+            here = value is not None
+            if self.is_text and here:
+                here = bool(value) and not value.isspace()
+            elif binary and here:
+                here = bool(value)
+            present.append(here)
+            if not here:
+                digests.append(_NOTHING)
+                sizes.append(0)
+            elif self.is_text:
+                text = value.encode()
+                digests.append(blake2b(text, digest_size=HASH_BYTES).digest())
+                sizes.append(len(text))
+            else:
+                digests.append(hash_value(value, type_name))
+                sizes.append(len(value) if binary else 0)
         self.present: NDArray[np.bool_] = np.array(present, dtype=np.bool_)
-        self.digests = self._hash(str(array.type), binary)
-        self.sizes = _lengths(array) if self.is_text or binary else _zeros(len(array))
-        self.sizes[~self.present] = 0
-
-    def _hash(self, type_name: str, binary: bool) -> list[bytes]:
-        values, size = self.values, HASH_BYTES
-        if not self.present.all():
-            return [
-                hash_value(value, type_name) if here else _NOTHING
-                for value, here in zip(values, self.present.tolist(), strict=True)
-            ]
-        if self.is_text:
-            return [blake2b(text.encode(), digest_size=size).digest() for text in values]
-        return [hash_value(value, type_name) for value in values]
+        self.digests = digests
+        self.sizes = np.array(sizes, dtype=np.int64)
 
     def hashes(self) -> pa.Array:
         """Return the hashes as ``fixed_size_binary(16)``, null where nothing is present."""
@@ -107,14 +107,3 @@ def _plain(array: pa.Array) -> pa.Array:
     if pa.types.is_binary_view(array.type) or pa.types.is_fixed_size_binary(array.type):
         return array.cast(pa.large_binary())
     return array
-
-
-def _lengths(array: pa.Array) -> NDArray[np.int64]:
-    lengths = pc.binary_length(array)
-    dtype = np.int32 if lengths.type == pa.int32() else np.int64
-    data = np.frombuffer(lengths.buffers()[1], dtype=dtype) if len(lengths) else _zeros(0)
-    return data[lengths.offset : lengths.offset + len(lengths)].astype(np.int64)
-
-
-def _zeros(count: int) -> NDArray[np.int64]:
-    return np.zeros(count, dtype=np.int64)

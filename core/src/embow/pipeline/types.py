@@ -175,10 +175,10 @@ class EmbeddedBatch:
     batch: pa.RecordBatch
     first_row: int
     needs: Mapping[str, NDArray[np.bool_]]
-    vectors: dict[str, NDArray[np.float32]]
-    valid: dict[str, NDArray[np.bool_]]
-    hashes: dict[str, pa.Array]
-    failed: dict[str, dict[int, FailedRow]]
+    vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    valid: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    hashes: dict[str, pa.Array] = field(default_factory=dict)
+    failed: dict[str, dict[int, FailedRow]] = field(default_factory=dict)
     embedded: int = 0
 
 

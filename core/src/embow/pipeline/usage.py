@@ -20,7 +20,7 @@ class UsageCounter:
 
     def __init__(self, report: AddReport, budget: int | None = None) -> None:
         self._report = report
-        self._budget = budget
+        self.budget = budget
         self._lock = threading.Lock()
         self._held = 0.0
         self._estimated = 0
@@ -36,10 +36,10 @@ class UsageCounter:
         with self._lock:
             amount = tokens * max(1.0, self._reported / self._estimated if self._estimated else 1.0)
             spent = self._report.tokens - self._before
-            if self._budget is not None and spent + self._held + amount > self._budget:
+            if self.budget is not None and spent + self._held + amount > self.budget:
                 raise BudgetExceededError(
                     f"The next request needs about {amount:.0f} tokens; {spent} of the budget of "
-                    f"{self._budget} are spent and {self._held:.0f} are on their way. What was "
+                    f"{self.budget} are spent and {self._held:.0f} are on their way. What was "
                     "embedded is in the cache: call again with a larger budget= to go on."
                 )
             self._held += amount

@@ -6,12 +6,11 @@ import contextvars
 import sys
 import threading
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings.base import EmbeddingFunction
 from embow.pipeline.clock import StopWork
 from embow.pipeline.parts import Part
 from embow.pipeline.requests import Ints, Queue, Request, Segment
@@ -24,15 +23,10 @@ if TYPE_CHECKING:
 class Owner(Protocol):
     """The call a pool belongs to."""
 
-    @property
-    def condition(self) -> threading.Condition:
-        """Guards the queues and says when a part is done."""
-        ...
-
-    @property
-    def stopping(self) -> threading.Event:
-        """Set when no further request may be packed."""
-        ...
+    condition: threading.Condition
+    """Guards the queues and says when a part is done."""
+    stopping: threading.Event
+    """Set when no further request may be packed."""
 
     def may_send_partial(self, queue: Queue) -> bool:
         """Whether a request that is not full may be sent now."""
@@ -44,11 +38,14 @@ class Owner(Protocol):
 
 
 class WorkerPool:
-    """Takes parts in, asks the cache, and embeds the rest on threads of its own."""
+    """Takes parts in, asks the cache, and embeds the rest.
+
+    Full requests go out on threads, which end when there is none left; what is less than a request
+    goes out when the call waits for it, by :meth:`work_once` in its own thread.
+    """
 
     def __init__(self, settler: Settler, context: CallContext, owner: Owner) -> None:
         self.settler = settler
-        self._function = settler.caller.function
         self._usage = context.usage
         self._cancelled = context.cancelled
         self._owner = owner
@@ -56,8 +53,8 @@ class WorkerPool:
         self._stopping = owner.stopping
         self._queue = Queue()
         self._pending: dict[bytes, tuple[Part, int]] = {}
-        self._threads: list[threading.Thread] = []
-        self._idle = 0
+        self._threads: set[threading.Thread] = set()
+        self._working = 0
 
     @property
     def appetite(self) -> int:
@@ -74,19 +71,19 @@ class WorkerPool:
         missing = self._from_cache(part, rows, digests)
         if not len(missing):
             return
-        keys = [digests[at] for at in missing.tolist()]
+        whole = len(missing) == len(rows)
+        keys = digests if whole else [digests[at] for at in missing.tolist()]
         wanted = rows[missing]
-        self._pending.update(zip(keys, ((part, row) for row in wanted.tolist()), strict=True))
+        for key, row in zip(keys, wanted.tolist(), strict=True):
+            self._pending[key] = (part, row)
         part.claimed = keys
         part.expect(len(keys))
         request = self._request(part, wanted, keys)
-        exact = counts_exactly(self._function)
-        longer = self.settler.longer
-        for ready in longer.fitted(request, self.settler.refuse, exact, self._derived_from_cache):
+        fitted, exact = self.settler.longer.fitted, self.settler.caller.exact
+        for ready in fitted(request, self.settler.refuse, exact, self._derived_from_cache):
             with self._condition:
                 self._queue.put(ready)
-                self._start()
-                self._condition.notify_all()
+            self.start()
 
     def forget(self, part: Part) -> None:
         """Stop offering a finished part's inputs to later equal ones."""
@@ -161,12 +158,11 @@ class WorkerPool:
         whole = len(rows) == len(source.values)
         values = source.values if whole else [source.values[row] for row in rows.tolist()]
         sizes = source.sizes[rows]
-        tokens = estimate_tokens(self._function, values, sizes, source.is_text)
+        tokens = self.settler.caller.estimate(values, sizes, source.is_text)
         return Request(values, list(digests), tokens, sizes, [Segment(part, rows)])
 
     def _derived_from_cache(self, request: Request) -> Request | None:
-        digests = [digest for digest in request.digests if digest is not None]
-        found, vectors = self.settler.cached.get(digests)
+        found, vectors = self.settler.cached.get(request.digests)
         if not found:
             return request
         for position, vector in zip(found, vectors, strict=True):
@@ -176,71 +172,66 @@ class WorkerPool:
 
     # -- threads ------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        """Start one more thread if there is work for it. The condition is held."""
-        wanted = self._queue.requests(self.settler.caps())
-        while self._idle < wanted and len(self._threads) < self.settler.caller.at_once:
-            context = contextvars.copy_context()
-            thread = threading.Thread(
-                target=context.run, args=(self._work,), name="embow-embed", daemon=True
-            )
-            self._threads.append(thread)
-            self._idle += 1
-            thread.start()
+    def start(self, partial: bool = False) -> None:
+        """Start as many threads as there are full requests for, or one for what may be sent."""
+        with self._condition:
+            wanted = self._queue.full_requests(self.settler.caps())
+            if not wanted and partial and self._queue.items:
+                wanted = int(self._owner.may_send_partial(self._queue))
+            for _ in range(min(wanted, self.settler.caller.at_once - self._working)):
+                run = contextvars.copy_context().run
+                thread = threading.Thread(
+                    target=run, args=(self._work,), name="embow-embed", daemon=True
+                )
+                self._threads.add(thread)
+                self._working += 1
+                thread.start()
+
+    def work_once(self) -> bool:
+        """Embed one request in the calling thread, if one may be sent and a place is free."""
+        with self._condition:
+            if self._working >= self.settler.caller.at_once:
+                return False
+            self._working += 1
+        request = self._take()
+        if request is None:
+            return False
+        self._settle(request)
+        with self._condition:
+            self._working -= 1
+        return True
 
     def _work(self) -> None:
+        while (request := self._take()) is not None:
+            self._settle(request)
+        self._threads.discard(threading.current_thread())
+
+    def _settle(self, request: Request) -> None:
         try:
-            while (request := self._take()) is not None:
-                self.settler.settle(request)
-                with self._condition:
-                    self._idle += 1
+            self.settler.settle(request)
         except StopWork:
             pass
         except BaseException as error:
             self._owner.fail(error)
 
     def _take(self) -> Request | None:
+        """Return the next request, or ``None`` and give the place back where there is none."""
         with self._condition:
-            while not (self._stopping.is_set() or self._cancelled.is_set()):
-                if len(self._queue):
-                    caps = self.settler.caps()
-                    if self._queue.fills(caps) or self._owner.may_send_partial(self._queue):
-                        self._idle -= 1
-                        return self._queue.take(caps)
-                self._condition.wait(self._cancelled.look_every)
-        return None
+            caps, queue = self.settler.caps(), self._queue
+            stopped = not queue.items or self._stopping.is_set() or self._cancelled.is_set()
+            if not stopped and (queue.full_requests(caps) or self._owner.may_send_partial(queue)):
+                return queue.take(caps)
+            self._working -= 1
+            return None
 
     def wake(self) -> None:
         """Have threads that wait for their turn see that the call was cancelled."""
-        self.settler.caller.wake()
+        self.settler.caller.limiter.wake()
 
     def join(self) -> None:
         """Wait for the threads. They end once ``stopping`` or ``cancelled`` is set."""
         self.wake()
         if sys.is_finalizing():
             return  # The interpreter has ended them already, and some releases wait for ever.
-        for thread in self._threads:
+        for thread in tuple(self._threads):
             thread.join()
-
-
-def counts_exactly(function: EmbeddingFunction) -> bool:
-    """Whether a function counts tokens itself, for requests that need a count of every input."""
-    limits = function.limits()
-    own = type(function).count_tokens is not EmbeddingFunction.count_tokens
-    return own and bool(
-        limits.max_tokens_per_request or limits.tokens_per_minute or function.remote
-    )
-
-
-def estimate_tokens(
-    function: EmbeddingFunction, values: list[Any], sizes: Ints, is_text: bool
-) -> Ints:
-    """Return the estimated tokens of each input, by the function where it counts itself.
-
-    Otherwise one token for every four bytes of text, and one for any other input.
-    """
-    if counts_exactly(function):
-        return np.array(function.count_tokens(values), dtype=np.int64)
-    if not is_text:
-        return np.ones(len(values), dtype=np.int64)
-    return np.maximum(1, (sizes + 3) // 4)

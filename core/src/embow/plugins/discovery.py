@@ -44,6 +44,7 @@ class Catalog:
 
     plugins: tuple[Plugin, ...] = ()
     listed: Mapping[type[Spec], tuple[Listed[Any], ...]] = field(default_factory=dict)
+    named: Mapping[tuple[type[Spec], str], Listed[Any]] = field(default_factory=dict)
 
     def of(self, kind: type[SpecT]) -> tuple[Listed[SpecT], ...]:
         """Return everything of a kind, by id."""
@@ -51,8 +52,7 @@ class Catalog:
 
     def find(self, kind: type[SpecT], name: str) -> Listed[SpecT] | None:
         """Return what has a name or alias, the most usable where several claim it."""
-        claims = [listed for listed in self.of(kind) if name in names_of(listed)]
-        return min(claims, key=lambda listed: _RANK[listed.state], default=None)
+        return self.named.get((kind, name))
 
 
 _USABLE = (State.READY, State.NEEDS_SDK)
@@ -123,7 +123,7 @@ def load_target(spec: Spec) -> Any:
 
 def credentials_of(provider: str) -> tuple[str, ...]:
     """Return the environment variables a provider reads, or none where it is unknown."""
-    listed = catalog().find(ProviderSpec, provider)
+    listed = catalog().named.get((ProviderSpec, provider))
     return listed.spec.credentials if listed is not None and listed.spec is not None else ()
 
 
@@ -156,9 +156,15 @@ def _look() -> Catalog:
     listed[ProviderSpec] += failed
     listed[ProviderSpec] += missing_providers(listed[ProviderSpec])
     listed[CommandSpec] += missing_commands(listed[CommandSpec], failed)
-    return Catalog(
-        plugins, {kind: tuple(sorted(items, key=lambda i: i.id)) for kind, items in listed.items()}
-    )
+    by_id = {kind: tuple(sorted(items, key=lambda i: i.id)) for kind, items in listed.items()}
+    # Of several that claim a name the last to be set counts: the first of the most usable.
+    named = {
+        (kind, name): item
+        for kind, items in by_id.items()
+        for item in sorted(reversed(items), key=lambda i: -_RANK[i.state])
+        for name in names_of(item)
+    }
+    return Catalog(plugins, by_id, named)
 
 
 def _unusable(kind: type[Spec], name: str, listed: Listed[Any] | None) -> PluginError:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         SourceMarker,
         VectorMarker,
     )
-    from embow.schema.rows import columns_to_batch, models_to_batch, row_to_model, rows_to_batch
+    from embow.schema.rows import models_to_batch, row_to_model, rows_to_batch
     from embow.schema.vector import MultiVector, Vector
 
 # A module is loaded when one of its names is asked for: Vector alone needs no pyarrow.
@@ -28,7 +28,7 @@ _HOMES = {
     "from_arrow": ("model_from_arrow",),
     "model": ("Model", "pydantic_to_schema"),
     "protocol": ("METADATA_KEY", "ColumnFunction", "SourceMarker", "VectorMarker"),
-    "rows": ("columns_to_batch", "models_to_batch", "row_to_model", "rows_to_batch"),
+    "rows": ("models_to_batch", "row_to_model", "rows_to_batch"),
     "vector": ("MultiVector", "Vector"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -44,7 +44,6 @@ __all__ = [
     "VectorMarker",
     "bindings_of",
     "check_column_names",
-    "columns_to_batch",
     "metadata_of",
     "model_from_arrow",
     "models_to_batch",

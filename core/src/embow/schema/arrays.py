@@ -26,8 +26,10 @@ def build_array(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
     Raises:
         CellError: A value does not fit the type.
     """
-    if any(isinstance(value, RootModel) for value in values):
-        values = [value.root if isinstance(value, RootModel) else value for value in values]
+    for kind in set(map(type, values)):
+        if issubclass(kind, RootModel):
+            values = [value.root if isinstance(value, RootModel) else value for value in values]
+            break
     if isinstance(arrow, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(arrow, build_array(values, arrow.storage_type))
     if pa.types.is_dictionary(arrow):
@@ -43,12 +45,10 @@ def build_array(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
     return build_leaf(values, arrow)
 
 
-def check_not_null(values: Sequence[Any], field: pa.Field, parent: NDArray[np.bool_]) -> None:
-    """Refuse a null below a valid parent in a field that holds none."""
-    if field.nullable:
-        return
+def check_not_null(values: Sequence[Any], parent: NDArray[np.bool_] | None = None) -> None:
+    """Refuse a null, unless its parent is null."""
     for position, value in enumerate(values):
-        if value is None and parent[position]:
+        if value is None and (parent is None or parent[position]):
             raise CellError(position, "a value is needed, and None or nothing was given")
 
 
@@ -69,7 +69,8 @@ def _structs(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
 
 def _child(values: Sequence[Any], field: pa.Field, parent: NDArray[np.bool_]) -> pa.Array:
     try:
-        check_not_null(values, field, parent)
+        if not field.nullable:
+            check_not_null(values, parent)
         return build_array(values, field.type)
     except CellError as exc:
         raise CellError(exc.position, exc.reason, (field.name, *exc.path)) from exc
@@ -153,8 +154,8 @@ def _flat(
         if (fast := _concatenated(cells, field.type)) is not None:
             return fast
         items = list(chain.from_iterable(cells))
-        if not padded:
-            check_not_null(items, field, np.ones(len(items), dtype=np.bool_))
+        if not padded and not field.nullable:
+            check_not_null(items)
         return build_array(items, field.type)
     except CellError as exc:
         raise CellError(_owner(offsets, exc.position), exc.reason, exc.path) from exc

@@ -8,6 +8,7 @@ import operator
 import uuid
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -49,11 +50,12 @@ def plain(value: Any) -> Any:
     return value
 
 
+@cache
 def _converter(arrow: pa.DataType) -> Callable[[Any], Any]:
     """Return the function that checks one value and turns it into what the buffers hold."""
     if (number := _numeric_converter(arrow)) is not None:
         return number
-    if is_text(arrow):
+    if pa.types.is_string(arrow) or pa.types.is_large_string(arrow):
         return _text
     if pa.types.is_decimal(arrow):
         return lambda value: _decimal(value, arrow)
@@ -225,11 +227,6 @@ def _decimal(value: Any, arrow: pa.DataType) -> bytes:
     width: int = arrow.bit_width // 8
     signed: int = -scaled if sign else scaled
     return signed.to_bytes(width, "little", signed=True)
-
-
-def is_text(arrow: pa.DataType) -> bool:
-    """Return whether a type holds text."""
-    return bool(pa.types.is_string(arrow) or pa.types.is_large_string(arrow))
 
 
 _READY: dict[Callable[[Any], Any], set[type]] = {

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.schema.cells import CellError, converted, is_text
+from embow.schema.cells import CellError, converted
 
 _NUMPY: dict[pa.DataType, Any] = {
     pa.int8(): np.int8,
@@ -29,6 +29,9 @@ _NUMPY: dict[pa.DataType, Any] = {
     pa.float32(): np.float32,
     pa.float64(): np.float64,
 }
+
+
+_BYTES = frozenset((pa.utf8(), pa.large_utf8(), pa.binary(), pa.large_binary()))
 
 
 def validity(values: Sequence[Any]) -> tuple[NDArray[np.bool_], pa.Buffer | None]:
@@ -72,7 +75,7 @@ def build_leaf(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
         return _booleans(cells, arrow)
     if pa.types.is_floating(arrow):
         return _floats(cells, arrow)
-    if is_text(arrow) or pa.types.is_binary(arrow) or pa.types.is_large_binary(arrow):
+    if arrow in _BYTES:
         return _bytes(cells, arrow)
     if pa.types.is_fixed_size_binary(arrow) or pa.types.is_decimal(arrow):
         return _fixed(cells, arrow)
@@ -131,19 +134,14 @@ def narrow(wide: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
 def _bytes(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
     _, bitmap = validity(values)
     wide = pa.types.is_large_string(arrow) or pa.types.is_large_binary(arrow)
-    cells = [_encoded(i, v) for i, v in enumerate(values)]
+    try:
+        cells = [b"" if v is None else v if isinstance(v, bytes) else v.encode() for v in values]
+    except UnicodeEncodeError as exc:
+        reason = f"the text is not valid Unicode: {exc.reason}"
+        raise CellError(values.index(exc.object), reason) from exc
     offsets = offsets_of(cells, np.int64 if wide else np.int32)
     buffers = [bitmap, pa.py_buffer(offsets), pa.py_buffer(b"".join(cells))]
     return pa.Array.from_buffers(arrow, len(cells), buffers)
-
-
-def _encoded(position: int, value: Any) -> bytes:
-    if value is None:
-        return b""
-    try:
-        return value.encode() if isinstance(value, str) else value
-    except UnicodeEncodeError as exc:
-        raise CellError(position, f"the text is not valid Unicode: {exc.reason}") from exc
 
 
 def _fixed(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
@@ -22,7 +21,6 @@ def rows_to_batch(
     rows: Sequence[Mapping[str, Any]],
     schema: pa.Schema,
     *,
-    optional: Collection[str] = (),
     first_row: int = 0,
 ) -> pa.RecordBatch:
     """Return rows as a record batch of the given schema, without its metadata.
@@ -30,8 +28,6 @@ def rows_to_batch(
     Args:
         rows: One mapping a row, by column name. A nullable column may be left out.
         schema: Columns wanted.
-        optional: Columns that may be missing although they hold no nulls, because they are
-            filled later; they come out nullable.
         first_row: Position of the first row, for messages.
 
     Raises:
@@ -44,15 +40,13 @@ def rows_to_batch(
     for position, row in enumerate(rows):
         if not row.keys() <= known:
             raise _unknown(sorted(row.keys() - known, key=str), schema, first_row + position)
-    columns = {name: [row.get(name) for row in rows] for name in schema.names}
-    return columns_to_batch(columns, schema, optional=optional, first_row=first_row)
+    return _batch(schema, lambda name: [row.get(name) for row in rows], first_row)
 
 
 def models_to_batch(
     models: Sequence[BaseModel],
     schema: pa.Schema,
     *,
-    optional: Collection[str] = (),
     first_row: int = 0,
 ) -> pa.RecordBatch:
     """Return pydantic objects as a record batch of the given schema, without its metadata.
@@ -66,38 +60,12 @@ def models_to_batch(
             extra = sorted(tables[type(model)].keys() - known)
             raise _unknown(extra, schema, first_row + position)
     attributes = [tables[type(model)] for model in models]
-    columns = {
-        name: [
-            getattr(model, names[name]) if name in names else None
-            for model, names in zip(models, attributes, strict=True)
-        ]
-        for name in schema.names
-    }
-    return columns_to_batch(columns, schema, optional=optional, first_row=first_row)
 
+    def values_of(name: str) -> list[Any]:
+        pairs = zip(models, attributes, strict=True)
+        return [getattr(model, names[name]) if name in names else None for model, names in pairs]
 
-def columns_to_batch(
-    columns: Mapping[str, Sequence[Any]],
-    schema: pa.Schema,
-    *,
-    optional: Collection[str] = (),
-    first_row: int = 0,
-) -> pa.RecordBatch:
-    """Return columns of Python values as a record batch of the given schema.
-
-    Like :func:`rows_to_batch`, from one sequence of values a column.
-    """
-    lengths = {name: len(values) for name, values in columns.items()}
-    if len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
-        raise DataError(f"Columns have different lengths ({listed}). Give each the same number.")
-    if unknown := [name for name in columns if name not in schema.names]:
-        raise _unknown(unknown, schema, None)
-    count = next(iter(lengths.values()), 0)
-    fields = [f.with_nullable(True) if f.name in optional else f for f in schema]
-    absent = [None] * count
-    arrays = [_array(_values(columns.get(f.name, absent)), f, first_row) for f in fields]
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+    return _batch(schema, values_of, first_row)
 
 
 def row_to_model(model: type[AnyModel], row: Mapping[str, Any]) -> AnyModel:
@@ -123,17 +91,20 @@ def row_to_model(model: type[AnyModel], row: Mapping[str, Any]) -> AnyModel:
         raise DataError(f"A row does not fit {model.__name__}.{hint} {exc}") from exc
 
 
-def _values(column: Any) -> Sequence[Any]:
-    """Return a column as a list; Arrow and numpy columns are taken apart by row."""
-    if hasattr(column, "to_pylist"):
-        rows: list[Any] = column.to_pylist()
-        return rows
-    return column if isinstance(column, list) else list(column)
+def _batch(
+    schema: pa.Schema, values_of: Callable[[str], list[Any]], first_row: int
+) -> pa.RecordBatch:
+    plain = pa.schema(list(schema))
+    arrays = []
+    for field in plain:
+        arrays.append(_array(values_of(field.name), field, first_row))
+    return pa.RecordBatch.from_arrays(arrays, schema=plain)
 
 
-def _array(values: Sequence[Any], field: pa.Field, first_row: int) -> pa.Array:
+def _array(values: list[Any], field: pa.Field, first_row: int) -> pa.Array:
     try:
-        check_not_null(values, field, np.ones(len(values), dtype=np.bool_))
+        if not field.nullable:
+            check_not_null(values)
     except CellError as exc:
         raise MissingColumnError(
             f"Row {first_row + exc.position}, column {field.name!r}: {exc.reason}. Give a value, "
@@ -147,11 +118,10 @@ def _array(values: Sequence[Any], field: pa.Field, first_row: int) -> pa.Array:
         raise error(f"Row {first_row + exc.position}, column {path!r}: {exc.reason}.") from exc
 
 
-def _unknown(names: Sequence[Any], schema: pa.Schema, row: int | None) -> UnknownColumnError:
+def _unknown(names: Sequence[Any], schema: pa.Schema, row: int) -> UnknownColumnError:
     close = get_close_matches(str(names[0]), schema.names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    where = "" if row is None else f"Row {row}: "
     return UnknownColumnError(
-        f"{where}the table has no column {', '.join(map(repr, names))}.{hint} "
+        f"Row {row}: the table has no column {', '.join(map(repr, names))}.{hint} "
         f"Columns: {', '.join(schema.names)}."
     )

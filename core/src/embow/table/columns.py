@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from embow.embeddings import Binding, read_bindings
 from embow.embeddings.bindings import bindings_metadata
-from embow.embeddings.trust import SIGNATURE_KEY, is_signed, sign
+from embow.embeddings.trust import SIGNATURE_KEY, sign
 from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate.tree import Call, Column, Node
@@ -178,10 +178,6 @@ class Columns:
     def binding(self, vector: str) -> Binding | None:
         """Return the binding of a visible vector column, if it has one."""
         return next((b for b in self.bindings if b.vector_column == vector), None)
-
-    def is_signed(self, binding: Binding) -> bool:
-        """Return whether a process of this user stands behind a binding."""
-        return is_signed([binding], self.metadata.get(SIGNATURE))
 
     def same_functions(self, other: Columns) -> bool:
         """Return whether rows embedded for one fit the other: same functions, same columns."""

@@ -10,15 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
-
 from embow.embeddings import Binding, EmbeddingFunction
 from embow.embeddings.trust import Trust
 from embow.engines.contract import Base, Change, Commit, Engine, EngineTable, Snapshot, Staged
 from embow.errors import CheckedOutError
 from embow.pipeline import EmbedJob, Pipeline, PipelineOptions
 from embow.pipeline.cancel import stop_if_cancelled
-from embow.table.columns import Columns
+from embow.table.columns import SIGNATURE, Columns
 from embow.table.identity import require_writer
 from embow.table.settings import TableSettings, pipeline_options
 
@@ -57,7 +55,7 @@ class Context:
                 vectors.
             PluginError: The provider is not installed; the message says what to install.
         """
-        function = binding.function(self.trust, signed=columns.is_signed(binding))
+        function = binding.function(self.trust, columns.metadata.get(SIGNATURE))
         require_writer(binding, function)
         return function
 
@@ -95,7 +93,11 @@ class Handle(Context):
     def columns(self, snapshot: Snapshot) -> Columns:
         """Return the columns of a snapshot."""
         schema, metadata, known = snapshot.schema, snapshot.metadata, self.known.columns
-        if known is None or not _same(known, schema, metadata):
+        if (
+            known is None
+            or metadata != known.metadata
+            or not (schema is known.stored or schema.equals(known.stored, check_metadata=True))
+        ):
             known = self.known.columns = Columns.read(schema, dict(metadata))
         return known
 
@@ -148,9 +150,3 @@ class Handle(Context):
         self.require_latest()
         stop_if_cancelled()
         return self.stored.overwrite(columns.stored, staged, base=base, metadata=columns.metadata)
-
-
-def _same(known: Columns, schema: pa.Schema, metadata: Mapping[str, str]) -> bool:
-    if schema is not known.stored and not schema.equals(known.stored, check_metadata=True):
-        return False
-    return bool(metadata == known.metadata)
