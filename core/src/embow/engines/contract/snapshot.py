@@ -19,31 +19,28 @@ from embow.engines.contract.queries import (
     check_columns,
     check_vector_query,
 )
-from embow.engines.contract.records import ROW_ID, Base, Capability, RowIds, require
+from embow.engines.contract.records import Base, Capability, RowIds, require
+from embow.engines.contract.rows import row_ids_of
 from embow.engines.predicate import Predicate, evaluate
 
 
 class Snapshot(ABC):
-    """One version of a table. It stays readable, whatever writers do, until it is closed."""
+    """One version of a table. It stays readable, whatever writers do, until it is closed.
+
+    Args:
+        base: Table and version this is.
+        schema: Physical columns, without schema metadata; fields keep theirs.
+        metadata: Metadata of the table.
+    """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
 
+    def __init__(self, base: Base, schema: pa.Schema, metadata: Mapping[str, str]) -> None:
+        self.base = base
+        self.schema = schema
+        self.metadata = metadata
+
     # -- what an author writes ----------------------------------------------------------
-
-    @property
-    @abstractmethod
-    def base(self) -> Base:
-        """Table and version this is."""
-
-    @property
-    @abstractmethod
-    def schema(self) -> pa.Schema:
-        """Physical columns, without schema metadata; fields keep theirs."""
-
-    @property
-    @abstractmethod
-    def metadata(self) -> Mapping[str, str]:
-        """Metadata of the table."""
 
     @abstractmethod
     def _scan(self, query: ScanQuery) -> pa.RecordBatchReader:
@@ -177,13 +174,6 @@ class Snapshot(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def row_ids_of(batch: pa.RecordBatch) -> RowIds:
-    """Return the ``_rowid`` column of a batch as numbers."""
-    column = batch.column(batch.schema.get_field_index(ROW_ID))
-    data = np.frombuffer(column.buffers()[1] or b"", np.int64)
-    return data[column.offset : column.offset + len(column)]
 
 
 def _concatenated(pieces: Iterable[RowIds]) -> RowIds:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -11,9 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from embow.engines.contract import is_vector
-from embow.engines.local.layout import Layout
 from embow.engines.local.vectors import NORM_SUFFIX, Vectors, make_vectors, norm_array
-from embow.errors import DataError, SchemaError, UnknownColumnError, near_name
 
 STORED_ROW_ID = "rowid"
 """Stored column of row ids, in files whose rows are not consecutive."""
@@ -87,74 +84,12 @@ class Block:
         return np.asarray(at[self._ids[at] == inside])
 
 
-def conform(batch: pa.RecordBatch, layout: Layout) -> pa.RecordBatch:
-    """Return a batch with the table's columns under their stored names.
-
-    Columns may come in any order; nullable ones may be missing.
-
-    Raises:
-        UnknownColumnError: The table has no such column.
-        SchemaError: A column has another type.
-        DataError: A null in a column that must not have one.
-    """
-    for name in batch.schema.names:
-        if layout.schema.get_field_index(name) < 0:
-            raise UnknownColumnError(
-                f"The rows have a column '{name}' that the table has not."
-                f"{near_name(name, layout.schema.names)} "
-                f"Columns: {', '.join(layout.schema.names)}."
-            )
-    arrays = [_conform_column(batch, field) for field in layout.schema]
-    return pa.RecordBatch.from_arrays(arrays, schema=layout.stored_schema())
-
-
-def _conform_column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
-    index = batch.schema.get_field_index(field.name)
-    array = pa.nulls(batch.num_rows, field.type) if index < 0 else batch.column(index)
-    if array.null_count and not field.nullable:
-        raise DataError(
-            f"Column '{field.name}' must not be null, but {array.null_count} of "
-            f"{batch.num_rows} rows have no value."
-        )
-    return conform_array(array, field)
-
-
-def conform_array(array: pa.Array, field: pa.Field) -> pa.Array:
-    """Return an array in a field's type; only details such as the names of items may differ.
-
-    Raises:
-        SchemaError: It has another type.
-    """
-    if array.type == field.type:
-        return array
-    if array.type.id == field.type.id:
-        try:
-            return array.cast(field.type)
-        except pa.ArrowException as exc:
-            raise _type_error(field, array.type) from exc
-    raise _type_error(field, array.type)
-
-
-def _type_error(field: pa.Field, found: pa.DataType) -> SchemaError:
-    return SchemaError(f"Column '{field.name}' is {field.type}; the rows have {found}.")
-
-
 def with_norms(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return a physical batch with the norms of its vector columns added."""
     for name, array in zip(batch.schema.names, batch.columns, strict=True):
         if is_vector(array.type):
             batch = batch.append_column(name + NORM_SUFFIX, norm_array(array))
     return batch
-
-
-@contextmanager
-def ending(batches: Iterable[object]) -> Iterator[None]:
-    """Close a generator of batches on leaving, so that what feeds it ends at once."""
-    try:
-        yield
-    finally:
-        if isinstance(batches, Generator):
-            batches.close()
 
 
 def coalesce(
