@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +18,9 @@ from embow.engines.local.vectors import NORM_SUFFIX, Vectors, make_vectors, norm
 
 STORED_ROW_ID = "rowid"
 """Stored column of row ids, in files whose rows are not consecutive."""
+
+
+_THREADS = min(4, os.cpu_count() or 1)
 
 
 class Block:
@@ -56,7 +63,7 @@ class Block:
 
     def column(self, stored: str, arrow_type: pa.DataType) -> pa.Array:
         """Return a column; nulls where the block was written before the column existed."""
-        self._check()
+        self.check()
         array = self.columns.get(stored)
         return pa.nulls(self.rows, arrow_type) if array is None else array
 
@@ -64,13 +71,19 @@ class Block:
         """Return a vector column as a matrix; ``None`` where the block does not have it."""
         if stored not in self.columns:
             return None
-        self._check()
+        self.check()
         if stored not in self._vectors:
             norms = self.columns.get(stored + NORM_SUFFIX)
             self._vectors[stored] = make_vectors(self.columns[stored], norms)
         return self._vectors[stored]
 
-    def _check(self) -> None:
+    @property
+    def checked(self) -> bool:
+        """Whether its bytes are known to be those that were written."""
+        return not self._checks
+
+    def check(self) -> None:
+        """Raise where its bytes are not those that were written; looks once."""
         for check in self._checks:
             check()
         self._checks = ()
@@ -82,6 +95,24 @@ class Block:
             return np.asarray(inside - self.first_row, np.intp)
         at: NDArray[np.intp] = np.searchsorted(self._ids, inside)
         return np.asarray(at[self._ids[at] == inside])
+
+
+def check_ahead(blocks: Sequence[Block]) -> Iterator[None]:
+    """Check blocks a few at a time, ahead of their use: one at each step, in their order.
+
+    A checksum lets other threads run, and takes longer than scoring does.
+    """
+    if all(block.checked for block in blocks):
+        yield from repeat(None, len(blocks))
+        return
+    with ThreadPoolExecutor(_THREADS) as pool:
+        ahead: deque[Future[None]] = deque()
+        for block in blocks:
+            ahead.append(pool.submit(block.check))
+            if len(ahead) > 2 * _THREADS:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def with_norms(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from embow.engines.contract import DISTANCE, VectorQuery
 from embow.engines.local.blas import one_thread
+from embow.engines.local.blocks import check_ahead
 from embow.engines.local.distance import (
     Queries,
     Scores,
@@ -66,7 +67,8 @@ def _scored(view: View, query: VectorQuery, queries: Queries) -> Iterator[tuple[
     """Score each part whole, or, of parts from which few rows pass, those rows together."""
     few: list[_Few] = []
     wanted = None if query.row_ids is None else np.unique(np.asarray(query.row_ids, np.int64))
-    for number, part in enumerate(view.parts):
+    checks = check_ahead([part.block for part in view.parts])
+    for number, (part, _) in enumerate(zip(view.parts, checks, strict=True)):
         block = view.vectors(part, query.column)
         if block is None or not query.k:
             continue
