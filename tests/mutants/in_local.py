@@ -6,6 +6,7 @@ from fault import Fault
 
 COMMITS = "engines/local/commits.py"
 FILES = "engines/local/files.py"
+SWEEP = "engines/local/sweep.py"
 LEASES = "engines/local/leases.py"
 TABLE = "engines/local/table.py"
 USUAL = "tests/engines/test_contract.py::TestUsualSizes"
@@ -47,12 +48,12 @@ FAULTS = (
         (
             (
                 "    with NewFiles(store.folder) as files, store.catalog.write() as db:\n"
-                "        known = _known(store, db, change)\n"
-                "        if known is not None:\n",
+                "        before = _start(store, db, change)\n"
+                "        if isinstance(before, Commit):\n",
                 "    with store.catalog.read() as db:\n"
-                "        known = _known(store, db, change)\n"
+                "        before = _start(store, db, change)\n"
                 "    with NewFiles(store.folder) as files, store.catalog.write() as db:\n"
-                "        if known is not None:\n",
+                "        if isinstance(before, Commit):\n",
             ),
         ),
         USUAL,
@@ -91,8 +92,8 @@ FAULTS = (
         LEASES,
         (
             (
-                "            for each in staged\n        ],\n",
-                "            for each in ()\n        ],\n",
+                "microseconds(each.until)) for each in staged],\n",
+                "microseconds(each.until)) for each in ()],\n",
             ),
         ),
         USUAL,
@@ -115,7 +116,7 @@ FAULTS = (
                 "        self._store = store\n",
             ),
             ("search.search(self._view, query)", "search.search(self._store.latest(), query)"),
-            ("store.version(version))\n", "store.version(version), store)\n"),
+            ("self.version(version))\n", "self.version(version), self)\n"),
         ),
         USUAL,
         "held",
@@ -146,7 +147,7 @@ FAULTS = (
     ),
     Fault(
         "local: the sweep has no second look",
-        FILES,
+        SWEEP,
         (
             (
                 " for path, descriptor in held if _key(path) not in after]",
