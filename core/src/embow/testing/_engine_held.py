@@ -8,12 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from embow.engines.contract import (
-    DISTANCE,
-    EngineTable,
-    ScanQuery,
-    Snapshot,
-)
+from embow.engines.contract import DISTANCE, EngineTable, ScanQuery, Snapshot
 from embow.testing._engine_base import (
     SCHEMA,
     EngineTests,
@@ -21,6 +16,7 @@ from embow.testing._engine_base import (
     add,
     merge,
     nearest,
+    now,
     put_column,
     read,
     remove,
@@ -54,8 +50,7 @@ class HeldSuite(EngineTests):
         other = reopen().open_table("t")
 
         def overwrite() -> None:
-            with other.snapshot() as snapshot:
-                other.overwrite(SCHEMA, base=snapshot.base)
+            other.overwrite(SCHEMA, base=now(other))
 
         deeds: dict[str, Callable[[], object]] = {
             "add": lambda: add(other, 5, 6),

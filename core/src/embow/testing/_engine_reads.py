@@ -8,14 +8,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from embow.engines.contract import (
-    ROW_ID,
-    Capability,
-    Change,
-    Engine,
-    EngineTable,
-    ScanQuery,
-)
+from embow.engines.contract import ROW_ID, Capability, Engine, EngineTable, ScanQuery
 from embow.engines.predicate import parse_predicate
 from embow.errors import UnknownColumnError
 from embow.testing._engine_base import (
@@ -23,6 +16,7 @@ from embow.testing._engine_base import (
     EngineTests,
     add,
     batch,
+    put,
     read,
     remove,
     row_ids,
@@ -143,9 +137,7 @@ class ReadSuite(EngineTests):
         if reason := engine.supports(data.schema.field(0)):
             pytest.skip(reason)
         table = engine.create_table("v", data.schema, [data])
-        with table.snapshot() as snapshot:
-            staged = table.write([data.slice(0, 1)], base=snapshot.base)
-            table.commit(Change(snapshot.base, add=[staged]))
+        put(table, data.slice(0, 1))
         table.optimize()
         with table.snapshot() as snapshot:
             found = snapshot.scan(ScanQuery()).read_all()

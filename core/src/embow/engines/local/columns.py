@@ -17,13 +17,7 @@ from embow.engines.local.blocks import Block, with_norms
 from embow.engines.local.files import NewFiles, read_file
 from embow.engines.local.layout import Layout, fresh_name
 from embow.engines.local.leases import StagedFiles, gone, leased
-from embow.engines.local.records import (
-    FileRow,
-    FragmentRow,
-    TableRow,
-    fragment_rows,
-    insert_file,
-)
+from embow.engines.local.records import FileRow, FragmentRow, TableRow, fragment_rows, insert_file
 from embow.engines.local.scan import int64_array
 from embow.engines.local.staging import lease_files, without_tail
 from embow.engines.local.store import Store
