@@ -47,12 +47,12 @@ FAULTS = (
         COMMITS,
         (
             (
-                "    with NewFiles(store.folder) as files, store.catalog.write() as db:\n"
+                "    with store.catalog.write() as db:\n"
                 "        before = _start(store, db, change)\n"
                 "        if isinstance(before, Commit):\n",
                 "    with store.catalog.read() as db:\n"
                 "        before = _start(store, db, change)\n"
-                "    with NewFiles(store.folder) as files, store.catalog.write() as db:\n"
+                "    with store.catalog.write() as db:\n"
                 "        if isinstance(before, Commit):\n",
             ),
         ),
@@ -64,12 +64,12 @@ FAULTS = (
         COMMITS,
         (
             (
-                "    if not columns:\n        done = _try_commit(store, change, ())\n",
-                "    if not columns:\n"
-                "        if change.add and change.remove is not None and len(change.remove):\n"
-                "            _try_commit(store, Change(change.base, remove=change.remove), ())\n"
-                "            change = Change(change.base, change.add)\n"
-                "        done = _try_commit(store, change, ())\n",
+                "            done = _try_commit(store, change, aligned, files)\n",
+                "            if change.add and change.remove is not None and len(change.remove):\n"
+                "                first = Change(change.base, remove=change.remove)\n"
+                "                _try_commit(store, first, (), files)\n"
+                "                change = Change(change.base, change.add)\n"
+                "            done = _try_commit(store, change, aligned, files)\n",
             ),
         ),
         USUAL,

@@ -37,15 +37,19 @@ def commit(store: Store, change: Change) -> Commit:
             the files that a column was written beside.
     """
     columns = [each for each in change.add if each.column is not None]
-    if not columns:
-        done = _try_commit(store, change, ())
-        assert done is not None, "only files beside a new column can be exchanged"
-        return done
     for _ in range(_ATTEMPTS):
-        with store.catalog.read() as db:
-            known = _start(store, db, change)
-        done = known if isinstance(known, Commit) else _with_columns(store, change, columns)
+        with NewFiles(store.folder) as files:
+            aligned: list[NewColumn] = []
+            if columns:
+                with store.catalog.read() as db:
+                    known = _start(store, db, change)
+                if isinstance(known, Commit):
+                    return known
+                aligned = [align(store, each, files) for each in columns]
+            done = _try_commit(store, change, aligned, files)
         if done is not None:
+            if aligned:
+                store.remove([name for each in aligned for name in each.spooled])
             return done
     raise CommitConflictError(
         f"Column '{columns[0].column}' could not be added to table '{store.name}': its files were "
@@ -53,22 +57,13 @@ def commit(store: Store, change: Change) -> Commit:
     )
 
 
-def _with_columns(store: Store, change: Change, columns: Sequence[Staged]) -> Commit | None:
-    with NewFiles(store.folder) as files:
-        aligned = [align(store, each, files) for each in columns]
-        done = _try_commit(store, change, aligned, files)
-    if done is not None:
-        store.remove([name for each in aligned for name in each.spooled])
-    return done
-
-
 def _try_commit(
-    store: Store, change: Change, columns: Sequence[NewColumn], column_files: NewFiles | None = None
+    store: Store, change: Change, columns: Sequence[NewColumn], files: NewFiles
 ) -> Commit | None:
     """Return the commit, or ``None`` where the files beside new columns are no longer there."""
     rows = [each for each in change.add if each.column is None and each.rows]
     removed = NO_ROWS if change.remove is None else np.unique(np.asarray(change.remove, np.int64))
-    with NewFiles(store.folder) as files, store.catalog.write() as db:
+    with store.catalog.write() as db:
         before = _start(store, db, change)
         if isinstance(before, Commit):
             return before
@@ -95,8 +90,6 @@ def _try_commit(
         done = Commit(row.version, row.next_row - before.next_row, len(removed))
         remember(db, row, [each for each in change.add if each.rows or each.column], done)
         files.keep()
-        if column_files is not None:
-            column_files.keep()
     return done
 
 

@@ -23,7 +23,6 @@ from embow.engines.local.distance import (
 )
 from embow.engines.local.nearest import Candidates, Origin
 from embow.engines.local.scan import column_names, gather, output_schema
-from embow.engines.local.selection import passing
 from embow.engines.local.vectors import Vectors
 from embow.engines.local.view import View
 
@@ -72,7 +71,7 @@ def _scored(view: View, query: VectorQuery, queries: Queries) -> Iterator[tuple[
         block = view.vectors(part, query.column)
         if block is None or not query.k:
             continue
-        mask = passing(view, part, query.predicate, wanted)
+        mask = view.passing(part, query.predicate, wanted)
         if block.valid is not None:
             mask = block.valid if mask is None else mask & block.valid
         if mask is None or np.count_nonzero(mask) > _GATHER_BELOW * len(mask):

@@ -42,8 +42,8 @@ from embow.engines.local.store import Store
 from embow.engines.local.view import View
 from embow.errors import CommitConflictError
 
-Rows = tuple[int, pa.RecordBatch | None, tuple[FragmentRow, ...]]
-"""How many rows, and either all of them, if they are few, or finished files."""
+Rows = tuple[int, bytes, tuple[FragmentRow, ...]]
+"""How many rows, and either all of them as a stream, if they are few, or finished files."""
 
 
 def write(
@@ -57,10 +57,10 @@ def write(
     """Write rows durably: few into the `Staged` itself, many to files that a lease keeps."""
     layout = store.layout_of(base) if schema is None else Layout.new(schema)
     with NewFiles(store.folder) as files:
-        rows, small, fragments = stage(batches, layout, files, store.sizes)
+        rows, stream, fragments = stage(batches, layout, files, store.sizes)
         staged = Staged(secrets.token_hex(16), base, rows, datetime.now(UTC) + lease, b"")
-        if small is not None:
-            return replace(staged, payload=pack(tails.encode(small)))
+        if stream:
+            return replace(staged, payload=pack(stream))
         if rows:
             lease_files(store, staged, StagedFiles(fragments, layout.columns), files)
     return staged
@@ -106,11 +106,11 @@ def stage(batches: Iterable[pa.RecordBatch], layout: Layout, files: NewFiles, si
         first, rest = _first_rows(stored, sizes)
         if not rest:
             rows = sum(batch.num_rows for batch in first)
-            return rows, join(first) if rows else None, ()
+            return rows, tails.encode(join(first)) if rows else b"", ()
         every = _emptied(first, stored)
         blocks = map(with_norms, coalesce(every, sizes.block_rows, sizes.block_bytes))
         fragments = tuple(write_fragments(blocks, files, sizes))
-    return sum(each.rows for each in fragments), None, fragments
+    return sum(each.rows for each in fragments), b"", fragments
 
 
 def _first_rows(
@@ -177,9 +177,9 @@ def insert_rows(
     db: Connection, row: TableRow, rows: Rows, files: NewFiles, sizes: Sizes
 ) -> TableRow:
     """Name rows that were never a lease's; return the state to be written."""
-    _, small, fragments = rows
-    if small is not None:
-        return _add_to_tail(db, row, tails.encode(small), small.num_rows, files, sizes)
+    count, stream, fragments = rows
+    if stream:
+        return _add_to_tail(db, row, stream, count, files, sizes)
     return _add_fragments(db, row, fragments)
 
 

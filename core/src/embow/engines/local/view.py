@@ -25,6 +25,7 @@ from embow.engines.local.records import (
     layout_at,
 )
 from embow.engines.local.vectors import Vectors
+from embow.engines.predicate import Predicate, evaluate
 from embow.errors import StorageError
 
 
@@ -143,6 +144,24 @@ class View:
     def vectors(self, part: Part, name: str) -> Vectors | None:
         """Return the vectors of a part's block; ``None`` where it was written without them."""
         return part.block.vectors(self.layout.stored(name))
+
+    def passing(
+        self, part: Part, predicate: Predicate | None, row_ids: NDArray[np.int64] | None = None
+    ) -> NDArray[np.bool_] | None:
+        """Return a mask of the rows that are alive and pass; ``None`` when every row does."""
+        mask = part.live
+        if row_ids is not None:
+            among = np.zeros(part.block.rows, np.bool_)
+            among[part.block.positions(row_ids)] = True
+            mask = among if mask is None else mask & among
+        if predicate is None or (mask is not None and not mask.any()):
+            return mask
+        names = list(predicate.columns)
+        arrays = self.columns(part, names)
+        if not names:  # A constant condition still needs a number of rows.
+            names, arrays = [""], [pa.nulls(part.block.rows)]
+        found = evaluate(predicate, pa.RecordBatch.from_arrays(arrays, names=names))
+        return found if mask is None else mask & found
 
     def locate(self, row_ids: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]]]:
         """Yield part number and positions of rows that are alive; ids must ascend."""
