@@ -134,12 +134,6 @@ class RuleSuite(EngineTests):
         with table.snapshot() as snapshot:
             assert (snapshot.schema, dict(snapshot.metadata)) == (SCHEMA, {"owner": "suite"})
 
-    def test_alone_goes_in_where_nothing_happened(self, table: EngineTable) -> None:
-        """On the current version there is nothing to refuse."""
-        staged = stage(table, 5)
-        table.commit(Change(staged.base, add=[staged], metadata={"a": "b"}, alone=True))
-        assert ids(table) == [0, 1, 2, 3, 4, 5]
-
 
 class MergeSuite(EngineTests):
     """Locate, add and remove, alone: how rows are put by key."""

@@ -98,14 +98,3 @@ class HeldSuite(EngineTests):
             version = add(table, number).version
             with other.snapshot(at_least=version) as snapshot:
                 assert (snapshot.base.version, snapshot.count_rows()) == (version, number + 1)
-
-    def test_a_column_dropped_before_metadata_change_is_readable_by_all(
-        self, table: EngineTable, reopen: Reopen
-    ) -> None:
-        """Each version says its own schema and metadata, also to a handle opened later."""
-        drop(table, "text")
-        set_metadata(table, {"a": "b"})
-        other = reopen().open_table("t")
-        with other.snapshot() as snapshot:
-            assert snapshot.schema.names == ["id", "vector"]
-            assert dict(snapshot.metadata) == {"owner": "suite", "a": "b"}

@@ -56,18 +56,6 @@ VALUES: dict[str, pa.Array] = {
 class ReadSuite(EngineTests):
     """Rows are counted, read and located."""
 
-    def test_counting_obeys_a_condition(self, table: EngineTable) -> None:
-        """Only rows that satisfy it are counted."""
-        with table.snapshot() as snapshot:
-            assert snapshot.count_rows() == 5
-            assert snapshot.count_rows(parse_predicate("id >= 3", SCHEMA)) == 2
-
-    def test_a_scan_returns_values_unchanged(self, table: EngineTable) -> None:
-        """What went in comes out."""
-        with table.snapshot() as snapshot:
-            found = snapshot.scan(ScanQuery()).read_all().to_pylist()
-        assert sorted(found, key=lambda row: row["id"]) == rows(0, 1, 2, 3, 4)
-
     def test_a_scan_is_in_insertion_order(self, table: EngineTable) -> None:
         """Also from several commits."""
         self.needs(Capability.ORDERED_SCAN)

@@ -215,11 +215,6 @@ class WriteSuite(EngineTests):
         with table.snapshot() as snapshot, pytest.raises(error, match=word):
             table.write([data], base=snapshot.base)
 
-    def test_removing_takes_out_what_is_named(self, table: EngineTable) -> None:
-        """Only those rows go."""
-        commit = remove(table, "id IN (1, 3)")
-        assert (ids(table), commit.rows_removed) == ([0, 2, 4], 2)
-
     def test_optimizing_changes_no_row(self, table: EngineTable) -> None:
         """The same rows are there, and in the same order."""
         add(table, 5)

@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from embow.engines.contract.queries import (
+    RowQuery,
     ScanQuery,
     TextQuery,
     VectorQuery,
@@ -22,6 +23,8 @@ from embow.engines.contract.queries import (
 from embow.engines.contract.records import Base, Capability, RowIds, require
 from embow.engines.contract.rows import row_ids_of
 from embow.engines.predicate import Predicate, evaluate
+
+Query = TypeVar("Query", bound=RowQuery)
 
 
 class Snapshot(ABC):
@@ -145,7 +148,7 @@ class Snapshot(ABC):
         pairs = np.array(sorted(found, key=lambda pair: pair[1]), np.int64).reshape(-1, 2)
         return pairs[:, 0], pairs[:, 1]
 
-    def _filtered(self, query: Any) -> Any:
+    def _filtered(self, query: Query) -> Query:
         """Return the query with a filter the store does not compile turned into row ids."""
         predicate = query.predicate
         if predicate is None:
