@@ -32,6 +32,9 @@ class Block:
         ids: Row ids, ascending; ``None`` when they are consecutive.
         checks: Raise where the bytes are not those that were written; called before the first
             use of a column.
+
+    Attributes:
+        checked: Whether they have all been called.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Block:
     ) -> None:
         self.columns = columns
         self._checks = checks
+        self.checked = not checks
         self.rows = rows
         self.first_row = first_row
         self._ids = ids
@@ -77,16 +81,11 @@ class Block:
             self._vectors[stored] = make_vectors(self.columns[stored], norms)
         return self._vectors[stored]
 
-    @property
-    def checked(self) -> bool:
-        """Whether its bytes are known to be those that were written."""
-        return not self._checks
-
     def check(self) -> None:
         """Raise where its bytes are not those that were written; looks once."""
         for check in self._checks:
             check()
-        self._checks = ()
+        self.checked, self._checks = True, ()
 
     def positions(self, row_ids: NDArray[np.int64]) -> NDArray[np.intp]:
         """Return where rows of this block stand; ids that are not in it are left out."""
@@ -102,9 +101,11 @@ def check_ahead(blocks: Sequence[Block]) -> Iterator[None]:
 
     A checksum lets other threads run, and takes longer than scoring does.
     """
-    if all(block.checked for block in blocks):
-        yield from repeat(None, len(blocks))
-        return
+    unread = [block for block in blocks if not block.checked]
+    return _checked(blocks) if len(unread) > 1 else repeat(None, len(blocks))
+
+
+def _checked(blocks: Sequence[Block]) -> Iterator[None]:
     with ThreadPoolExecutor(_THREADS) as pool:
         ahead: deque[Future[None]] = deque()
         for block in blocks:
