@@ -6,17 +6,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from embow.engines.contract import ROW_ID, Change, EngineOptions, ScanQuery
 from embow.engines.local import LocalEngine
-from embow.errors import CommitConflictError
-from steps import add, base, ids, matching, overwrite, remove, search
+from steps import add, base, ids, matching, search
 
 SCHEMA = pa.schema({"id": pa.int64(), "vector": pa.list_(pa.float32(), 2)})
 WRITER = """
@@ -63,16 +60,6 @@ def test_two_processes_lose_no_row(engine: LocalEngine, tmp_path: Path) -> None:
     assert [n for n in found if n >= 1000] == list(range(1000, 1300))
 
 
-def test_two_handles_see_each_other(open_engine: Callable[..., LocalEngine]) -> None:
-    """What one has committed the other reads at once."""
-    one, two = open_engine(), open_engine()
-    table = one.create_table("t", SCHEMA, [batch(1)])
-    other = two.open_table("t")
-    add(table, [batch(2)])
-    remove(other, "id = 1")
-    assert (ids(table), ids(other)) == ([2], [2])
-
-
 def test_threads_share_a_table(engine: LocalEngine) -> None:
     """Searches and appends from several threads keep every row and answer rightly."""
     table = engine.create_table("t", SCHEMA, [batch(0)])
@@ -95,19 +82,6 @@ def test_threads_share_a_table(engine: LocalEngine) -> None:
     assert (failures, len(ids(table))) == ([], 61)
 
 
-def test_a_reader_keeps_files_that_optimize_removes(
-    open_engine: Callable[..., LocalEngine],
-) -> None:
-    """A scan under way in one handle survives a rewrite by another."""
-    one, two = open_engine(small_rows=1, block_rows=2), open_engine()
-    table = one.create_table("t", SCHEMA, [batch(*range(9))])
-    reader = table.snapshot().scan(ScanQuery(columns=["id"]))
-    other = two.open_table("t")
-    remove(other, "id < 5")
-    assert other.optimize(keep=timedelta(0)).rows_dropped == 5
-    assert reader.read_all()["id"].to_pylist() == list(range(9))
-
-
 def test_optimize_leaves_a_file_that_is_being_written(
     open_engine: Callable[..., LocalEngine],
 ) -> None:
@@ -122,22 +96,6 @@ def test_optimize_leaves_a_file_that_is_being_written(
 
     add(table, slow())
     assert ids(two.open_table("t")) == [0, 1, 2, 3, 4]
-
-
-def test_rows_of_an_overwritten_table_are_refused(
-    open_engine: Callable[..., LocalEngine],
-) -> None:
-    """Rows prepared for the old contents do not slip into the new ones."""
-    one, two = open_engine(), open_engine()
-    table = one.create_table("t", SCHEMA, [batch(0)])
-
-    def overwriting() -> Iterator[pa.RecordBatch]:
-        overwrite(two.open_table("t"), SCHEMA, [batch(9)])
-        yield batch(1)
-
-    with pytest.raises(CommitConflictError, match="overwritten"):
-        add(table, overwriting())
-    assert ids(table) == [9]
 
 
 def test_a_column_added_while_rows_move_is_complete(

@@ -53,16 +53,16 @@ def test_the_tail_is_read_in_few_blocks(table: EngineTable) -> None:
     for number in range(90):
         add(table, [batch(number)])
         assert len(rows(table)) == number + 1
-    blocks = table._store.latest().tail  # type: ignore[attr-defined]
+    blocks = table.latest().tail  # type: ignore[attr-defined]
     assert len(blocks) <= 7
 
 
 def test_a_reader_loads_only_new_entries(table: EngineTable) -> None:
     """Blocks read before are the same objects after another append."""
     add(table, [batch(*range(10))])
-    before = table._store.latest().tail  # type: ignore[attr-defined]
+    before = table.latest().tail  # type: ignore[attr-defined]
     add(table, [batch(10)])
-    after = table._store.latest().tail  # type: ignore[attr-defined]
+    after = table.latest().tail  # type: ignore[attr-defined]
     assert after[0] is before[0]
 
 
@@ -95,7 +95,7 @@ def test_optimize_drops_deleted_rows(open_engine: Open) -> None:
     table = open_engine(small_rows=1).create_table("t", SCHEMA, [batch(*range(9))])
     remove(table, "id < 4")
     dropped = table.optimize(keep=timedelta(0)).rows_dropped
-    stored = sum(part.block.rows for part in table._store.latest().parts)  # type: ignore[attr-defined]
+    stored = sum(part.block.rows for part in table.latest().parts)  # type: ignore[attr-defined]
     assert (dropped, stored) == (4, 5)
 
 
@@ -106,7 +106,7 @@ def test_optimize_drops_the_bytes_of_a_dropped_column(open_engine: Open) -> None
     table = open_engine(small_rows=1).create_table("t", schema, [data])
     drop_columns(table, "secret")
     table.optimize(keep=timedelta(0))
-    (part,) = table._store.latest().parts  # type: ignore[attr-defined]
+    (part,) = table.latest().parts  # type: ignore[attr-defined]
     assert [name.partition("#")[0] for name in part.block.columns] == ["id"]
 
 

@@ -218,6 +218,6 @@ def test_norms_are_stored_with_the_vectors(
     """A reader that opens the file does not read every vector once more for its norm."""
     matrix = np.array([[3.0, 4.0], [0.0, 1.0]], np.float32)
     table = table_of(open_engine(small_rows=1), matrix, pa.float32())
-    block: Block = table._store.latest().parts[0].block
+    block: Block = table.latest().parts[0].block
     (stored,) = (name for name in block.columns if name.endswith(".norm"))
     assert block.columns[stored].to_pylist() == [5.0, 1.0]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ import pyarrow as pa
 import pytest
 
 from embow.engines.contract import ROW_ID, Base, Change, EngineTable, Staged
-from embow.engines.local import LocalEngine, faults
+from embow.engines.local import LocalEngine
 from embow.errors import CommitConflictError, StagedGoneError, StorageError
-from steps import add, base, drop_columns, ids, matching, put_column, remove, rows
+from steps import add, base, ids, matching, rows
 
 SCHEMA = pa.schema({"id": pa.int64()})
 Open = Callable[..., LocalEngine]
@@ -134,28 +133,6 @@ def test_rows_that_are_gone_are_not_committed(
     assert (ids(table), len(files(tmp_path))) == (list(range(5)), 1)
 
 
-@pytest.mark.parametrize("count", [2, 9])
-def test_a_renewed_lease_lasts(table: EngineTable, tmp_path: Path, count: int) -> None:
-    """It had ended, and was renewed before anybody swept."""
-    staged = table.renew(stage(table, count, lease=timedelta(0)))
-    optimize_elsewhere(tmp_path)
-    table.commit(Change(staged.base, add=[staged]))
-    assert len(ids(table)) == 5 + count
-
-
-@pytest.mark.parametrize("count", [2, 9])
-def test_a_token_is_committed_once(table: EngineTable, tmp_path: Path, count: int) -> None:
-    """The answer is that of the first time, also after others wrote, optimized and discarded."""
-    staged = stage(table, count)
-    change = Change(staged.base, add=[staged], remove=matching(table, "id = 0"))
-    first = table.commit(change)
-    add(table, [batch(7)])
-    table.discard(staged)
-    optimize_elsewhere(tmp_path)
-    assert table.commit(change) == first
-    assert len(ids(table)) == 5 + count
-
-
 def test_rows_partly_committed_before_are_refused(table: EngineTable) -> None:
     """A change is whole or not at all."""
     one, two = stage(table, 1), stage(table, 2)
@@ -163,21 +140,6 @@ def test_rows_partly_committed_before_are_refused(table: EngineTable) -> None:
     with pytest.raises(CommitConflictError, match="committed before"):
         table.commit(Change(one.base, add=[one, two]))
     assert len(ids(table)) == 6
-
-
-@pytest.mark.parametrize("count", [2, 9])
-def test_rows_staged_for_a_dropped_table_are_refused(
-    open_engine: Open, table: EngineTable, count: int
-) -> None:
-    """A table made anew under the name is another one."""
-    staged = stage(table, count)
-    engine = open_engine(**SIZES)
-    engine.drop_table("t")
-    fresh = engine.create_table("t", SCHEMA, [batch(1)])
-    for plan in (staged.base, base(fresh)):
-        with pytest.raises(CommitConflictError, match="made again"):
-            fresh.commit(Change(plan, add=[staged]))
-    assert ids(fresh) == [1]
 
 
 def test_rows_of_another_type_are_refused_after_an_overwrite(table: EngineTable) -> None:
@@ -188,21 +150,6 @@ def test_rows_of_another_type_are_refused_after_an_overwrite(table: EngineTable)
         table.commit(Change(base(table), add=[staged]))
 
 
-def test_a_held_snapshot_does_not_see_a_new_column(table: EngineTable) -> None:
-    """Nor that one was dropped, nor that its files are gone."""
-    with table.snapshot() as before:
-        put_column(table, "n", before.row_ids(), list(range(5)))
-        with table.snapshot() as between:
-            drop_columns(table, "n")
-            remove(table, "id < 4")
-            table.optimize(keep=timedelta(0))
-            assert before.schema.names == ["id"]
-            assert before.row_ids().tolist() == list(range(5))
-            assert between.schema.names == ["id", "n"]
-            assert [len(s.row_ids()) for s in (before, between)] == [5, 5]
-    assert ids(table) == [4]
-
-
 def test_damaged_rows_are_not_committed(table: EngineTable) -> None:
     """A payload that was changed on its way is told from a good one."""
     staged = stage(table, 2)
@@ -211,70 +158,6 @@ def test_damaged_rows_are_not_committed(table: EngineTable) -> None:
     broken = Staged(staged.token, staged.base, 2, staged.until, bytes(bad))
     with pytest.raises(StorageError, match="damaged"):
         table.commit(Change(staged.base, add=[broken]))
-
-
-@pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], set[int]]]:
-    """Return a function that tells the inodes of what has been synced so far."""
-    found: set[int] = set()
-    real = os.fsync
-
-    def fsync(descriptor: int) -> None:
-        found.add(os.fstat(descriptor).st_ino)
-        real(descriptor)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    yield lambda: found
-    faults.set_hook(None)
-
-
-def test_files_are_durable_before_they_are_named(
-    open_engine: Open, tmp_path: Path, synced: Callable[[], set[int]]
-) -> None:
-    """When a transaction is about to end, each file and its folder have been synced."""
-    missing: list[Path] = []
-
-    def look(point: str) -> None:
-        if point == "transaction.changed":
-            found = [each for path in files(tmp_path) for each in (path, path.parent)]
-            missing.extend(each for each in found if each.stat().st_ino not in synced())
-
-    faults.set_hook(look)
-    table = open_engine(tail_rows=2, **SIZES).create_table("t", SCHEMA, [batch(*range(9))])
-    for _ in range(3):
-        add(table, [batch(1, 2)])
-    put_column(table, "n", matching(table, "id < 4"), list(range(10)))
-    add(table, [batch(*range(9))])
-    table.optimize(keep=timedelta(0))
-    assert (len(files(tmp_path)), missing) == (1, [])
-
-
-@pytest.mark.parametrize("named_by", ["lease", "commit"])
-def test_a_sweep_looks_twice(
-    open_engine: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named_by: str
-) -> None:
-    """A file is spared that gets its name between the first look and the lock."""
-    from embow.engines.local import optimize
-
-    table = open_engine(**SIZES).create_table("t", SCHEMA)
-    other = open_engine(**SIZES).open_table("t")
-    looks: list[set[str]] = []
-    kept: list[Staged] = []
-    real = optimize.named_files
-
-    def look(db: Any) -> set[str]:
-        found = real(db)
-        if not looks:
-            kept.append(stage(other, 9))
-            if named_by == "commit":
-                other.commit(Change(kept[0].base, add=kept))
-        looks.append(found)
-        return found
-
-    monkeypatch.setattr(optimize, "named_files", look)
-    table.optimize()
-    other.commit(Change(kept[0].base, add=kept))
-    assert (len(looks), len(ids(other)), len(files(tmp_path))) == (2, 9, 1)
 
 
 def test_of_two_that_want_to_be_alone_one_wins(table: EngineTable, tmp_path: Path) -> None:

@@ -130,5 +130,5 @@ def test_many_versions_open_few_files(table: EngineTable) -> None:
     """An overwritten generation is not opened to read the latest version."""
     for _ in range(5):
         overwrite(table, SCHEMA, [batch(*range(9))])
-    view = table._store.latest()  # type: ignore[attr-defined]
+    view = table.latest()  # type: ignore[attr-defined]
     assert (len(view.fragments), len(table.versions())) == (1, 6)

@@ -6,6 +6,7 @@ from fault import Fault
 
 COMMITS = "engines/local/commits.py"
 FILES = "engines/local/files.py"
+SWEEP = "engines/local/sweep.py"
 LEASES = "engines/local/leases.py"
 TABLE = "engines/local/table.py"
 USUAL = "tests/engines/test_contract.py::TestUsualSizes"
@@ -46,13 +47,13 @@ FAULTS = (
         COMMITS,
         (
             (
-                "    with NewFiles(store.folder) as files, store.catalog.write() as db:\n"
-                "        known = _known(store, db, change)\n"
-                "        if known is not None:\n",
+                "    with store.catalog.write() as db:\n"
+                "        before = _start(store, db, change)\n"
+                "        if isinstance(before, Commit):\n",
                 "    with store.catalog.read() as db:\n"
-                "        known = _known(store, db, change)\n"
-                "    with NewFiles(store.folder) as files, store.catalog.write() as db:\n"
-                "        if known is not None:\n",
+                "        before = _start(store, db, change)\n"
+                "    with store.catalog.write() as db:\n"
+                "        if isinstance(before, Commit):\n",
             ),
         ),
         USUAL,
@@ -63,12 +64,12 @@ FAULTS = (
         COMMITS,
         (
             (
-                "    if not columns:\n        done = _try_commit(store, change, ())\n",
-                "    if not columns:\n"
-                "        if change.add and change.remove is not None and len(change.remove):\n"
-                "            _try_commit(store, Change(change.base, remove=change.remove), ())\n"
-                "            change = Change(change.base, change.add)\n"
-                "        done = _try_commit(store, change, ())\n",
+                "            done = _try_commit(store, change, aligned, files)\n",
+                "            if change.add and change.remove is not None and len(change.remove):\n"
+                "                first = Change(change.base, remove=change.remove)\n"
+                "                _try_commit(store, first, (), files)\n"
+                "                change = Change(change.base, change.add)\n"
+                "            done = _try_commit(store, change, aligned, files)\n",
             ),
         ),
         USUAL,
@@ -91,8 +92,8 @@ FAULTS = (
         LEASES,
         (
             (
-                "            for each in staged\n        ],\n",
-                "            for each in ()\n        ],\n",
+                "microseconds(each.until)) for each in staged],\n",
+                "microseconds(each.until)) for each in ()],\n",
             ),
         ),
         USUAL,
@@ -115,7 +116,7 @@ FAULTS = (
                 "        self._store = store\n",
             ),
             ("search.search(self._view, query)", "search.search(self._store.latest(), query)"),
-            ("store.version(version))\n", "store.version(version), store)\n"),
+            ("self.version(version))\n", "self.version(version), self)\n"),
         ),
         USUAL,
         "held",
@@ -146,7 +147,7 @@ FAULTS = (
     ),
     Fault(
         "local: the sweep has no second look",
-        "engines/local/sweep.py",
+        SWEEP,
         (
             (
                 " for path, descriptor in held if _key(path) not in after]",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fault import Fault
 
 TABLE = "engines/memory/table.py"
-STORE = "engines/memory/store.py"
 SNAPSHOT = "engines/memory/snapshot.py"
 TESTS = "tests/engines/test_memory.py"
 
@@ -15,8 +14,8 @@ FAULTS = (
         TABLE,
         (
             (
-                "        if change.alone:\n            store.check",
-                "        if False:\n            store.check",
+                "            if change.alone:\n                self._check",
+                "            if False:\n                self._check",
             ),
         ),
         TESTS,
@@ -25,14 +24,14 @@ FAULTS = (
     Fault(
         "memory: a merge is not alone for the next one",
         TABLE,
-        ((" or change.alone:\n            after", ":\n            after"),),
+        ((" or change.alone),\n", "),\n"),),
         TESTS,
         "alone",
     ),
     Fault(
         "memory: rows staged before a metadata swap come in",
         TABLE,
-        (("        store.check(change.base, since=state.shaped)\n", ""),),
+        (("            self._check(change.base, since=state.shaped)\n", ""),),
         TESTS,
         "swap",
     ),
@@ -45,11 +44,11 @@ FAULTS = (
     ),
     Fault(
         "memory: a token is committed twice",
-        STORE,
+        TABLE,
         (
             (
-                "            del self.leases[each.token]\n"
-                "            self.committed[each.token] = commit\n",
+                "            del self._leases[each.token]\n"
+                "            self._committed[each.token] = commit\n",
                 "            pass\n",
             ),
         ),
@@ -73,11 +72,15 @@ FAULTS = (
         TABLE,
         (
             (
-                "            return self._committed(change)\n",
+                "            state = self._latest()\n"
+                "            self._check(change.base)\n"
+                "            if change.add and",
                 "            if change.add and change.remove is not None and len(change.remove):\n"
-                "                self._committed(Change(change.base, remove=change.remove))\n"
+                "                self._commit(Change(change.base, remove=change.remove))\n"
                 "                change = Change(change.base, change.add)\n"
-                "            return self._committed(change)\n",
+                "            state = self._latest()\n"
+                "            self._check(change.base)\n"
+                "            if change.add and",
             ),
         ),
         TESTS,
@@ -85,32 +88,32 @@ FAULTS = (
     ),
     Fault(
         "memory: a table made again takes what the old one staged",
-        STORE,
-        (("if base.table != self.identity:", "if False:"),),
+        TABLE,
+        (("if base.table != self._identity:", "if False:"),),
         TESTS,
         "went or own_token",
     ),
     Fault(
         "memory: a name used again brings old values back",
-        STORE,
-        (("            if state.born[each.name] > version:\n", "            if False:\n"),),
+        TABLE,
+        (("        if born.get(column.name, 0) > base.version:\n", "        if False:\n"),),
         TESTS,
         "used_again",
     ),
     Fault(
         "memory: a column that is there is added again",
         TABLE,
-        (("    if added.name in state.schema.names:\n", "    if False:\n"),),
+        (("    if added.name in rows.schema.names:\n", "    if False:\n"),),
         TESTS,
         "that_is_there",
     ),
     Fault(
         "memory: row ids are given again after a removal",
-        STORE,
+        TABLE,
         (
             (
                 "            row_ids = pa.array(",
-                "            self.next_row = max([-1, *rows[ROW_ID].to_pylist()]) + 1\n"
+                "            self._next_row = max([-1, *rows[ROW_ID].to_pylist()]) + 1\n"
                 "            row_ids = pa.array(",
             ),
         ),
@@ -120,20 +123,25 @@ FAULTS = (
     Fault(
         "memory: a tagged version is not kept",
         TABLE,
-        (("{latest.version, *store.tags.values()}", "{latest.version}"),),
+        (("{latest.version, *self._named.values()}", "{latest.version}"),),
         TESTS,
         "tag",
     ),
     Fault(
         "memory: a restore lets rows for the version before in",
         TABLE,
-        (("                shaped=now,\n", ""),),
+        (
+            (
+                'self._publish("restore", born=same,',
+                'self._publish("restore", shaping=False, born=same,',
+            ),
+        ),
         TESTS,
         "restore",
     ),
     Fault(
         "memory: a capability is claimed and not kept",
-        STORE,
+        SNAPSHOT,
         (
             (
                 "        Capability.TAGS,\n",
@@ -145,7 +153,7 @@ FAULTS = (
     ),
     Fault(
         "memory: a capability is kept and not claimed",
-        STORE,
+        SNAPSHOT,
         (("        Capability.RESTORE,\n", ""),),
         TESTS,
         "claim",

@@ -11,6 +11,7 @@ import pytest
 
 from embow.engines.contract import (
     ROW_ID,
+    Base,
     Capability,
     Change,
     Commit,
@@ -25,6 +26,7 @@ from embow.engines.contract import (
     VectorQuery,
 )
 from embow.engines.predicate import parse_predicate
+from embow.errors import CommitConflictError
 
 SCHEMA = pa.schema(
     [
@@ -74,28 +76,54 @@ def row_ids(snapshot: Snapshot, where: str) -> RowIds:
     return snapshot.row_ids(parse_predicate(where, snapshot.schema))
 
 
+def now(table: EngineTable) -> Base:
+    """Return table and version as they are now."""
+    with table.snapshot() as snapshot:
+        return snapshot.base
+
+
+def metadata_of(table: EngineTable) -> dict[str, str]:
+    """Return the metadata of the current version."""
+    with table.snapshot() as snapshot:
+        return dict(snapshot.metadata)
+
+
+def matching(table: EngineTable, where: str) -> RowIds:
+    """Return the row ids of the current version that satisfy a condition."""
+    with table.snapshot() as snapshot:
+        return row_ids(snapshot, where)
+
+
 def stage(table: EngineTable, *numbers: int) -> Staged:
     """Write rows for the current version."""
-    with table.snapshot() as snapshot:
-        return table.write([batch(rows(*numbers))], base=snapshot.base)
+    return table.write([batch(rows(*numbers))], base=now(table))
+
+
+def put(table: EngineTable, data: pa.RecordBatch) -> Commit:
+    """Add a batch in one commit."""
+    staged = table.write([data], base=now(table))
+    return table.commit(Change(staged.base, add=[staged]))
+
+
+def conflict(table: EngineTable, change: Change) -> None:
+    """Require that a change is refused because something else happened."""
+    with pytest.raises(CommitConflictError):
+        table.commit(change)
 
 
 def add(table: EngineTable, *numbers: int) -> Commit:
     """Add rows in one commit."""
-    staged = stage(table, *numbers)
-    return table.commit(Change(staged.base, add=[staged]))
+    return put(table, batch(rows(*numbers)))
 
 
 def remove(table: EngineTable, where: str) -> Commit:
     """Remove rows in one commit."""
-    with table.snapshot() as snapshot:
-        return table.commit(Change(snapshot.base, remove=row_ids(snapshot, where)))
+    return table.commit(Change(now(table), remove=matching(table, where)))
 
 
 def set_metadata(table: EngineTable, entries: Mapping[str, str | None]) -> Commit:
     """Change metadata in one commit."""
-    with table.snapshot() as snapshot:
-        return table.commit(Change(snapshot.base, metadata=entries))
+    return table.commit(Change(now(table), metadata=entries))
 
 
 def stage_column(
@@ -122,8 +150,7 @@ def put_column(table: EngineTable, field: pa.Field, given: Mapping[int, Any]) ->
 def merge(table: EngineTable, *numbers: int, text: str = "merged") -> Commit | None:
     """Put rows by ``id``: those there are replaced, the others added."""
     fresh = batch([{**row, "text": text} for row in rows(*numbers)])
-    with table.snapshot() as snapshot:
-        staged = table.write([fresh], base=snapshot.base)
+    staged = table.write([fresh], base=now(table))
 
     def plan(snapshot: Snapshot) -> Change:
         _, found = snapshot.locate(fresh.select(["id"]))

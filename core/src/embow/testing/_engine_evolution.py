@@ -10,24 +10,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from embow.engines.contract import (
-    ROW_ID,
-    Change,
-    EngineTable,
-    VectorQuery,
-)
-from embow.errors import (
-    CommitConflictError,
-    MissingColumnError,
-    SchemaError,
-    UnknownColumnError,
-)
+from embow.engines.contract import ROW_ID, Change, EngineTable, VectorQuery
+from embow.errors import CommitConflictError, MissingColumnError, SchemaError, UnknownColumnError
 from embow.testing._engine_base import (
     SCHEMA,
     EngineTests,
     add,
     batch,
+    conflict,
     ids,
+    now,
+    put,
     put_column,
     read,
     remove,
@@ -44,8 +37,7 @@ NUMBER = pa.field("n", pa.int64(), metadata={b"unit": b"m"})
 
 def drop(table: EngineTable, *names: str) -> None:
     """Drop columns on the current version."""
-    with table.snapshot() as snapshot:
-        table.drop_columns(names, base=snapshot.base)
+    table.drop_columns(names, base=now(table))
 
 
 class ColumnSuite(EngineTests):
@@ -90,8 +82,7 @@ class ColumnSuite(EngineTests):
         """They conflict, and are committed when the change is planned again."""
         staged = stage(table, 5)
         put_column(table, NUMBER, {0: 1})
-        with pytest.raises(CommitConflictError):
-            table.commit(Change(staged.base, add=[staged]))
+        conflict(table, Change(staged.base, add=[staged]))
         with table.snapshot() as snapshot:
             table.commit(Change(snapshot.base, add=[staged]))
         assert values(table, "n") == {0: 1, 1: None, 2: None, 3: None, 4: None, 5: None}
@@ -141,8 +132,7 @@ class ColumnSuite(EngineTests):
         table.commit(Change(one.base, add=[one]))
         with table.snapshot() as snapshot:
             for base in (two.base, snapshot.base):
-                with pytest.raises(CommitConflictError):
-                    table.commit(Change(base, add=[two]))
+                conflict(table, Change(base, add=[two]))
         assert values(table, "n")[0] == 1
 
     def test_a_column_staged_before_a_metadata_swap_stays_out(self, table: EngineTable) -> None:
@@ -150,8 +140,7 @@ class ColumnSuite(EngineTests):
         with table.snapshot() as snapshot:
             staged = stage_column(table, NUMBER, {0: 1}, snapshot)
         set_metadata(table, {"model": "new"})
-        with pytest.raises(CommitConflictError):
-            table.commit(Change(staged.base, add=[staged]))
+        conflict(table, Change(staged.base, add=[staged]))
         with table.snapshot() as snapshot:
             assert snapshot.schema == SCHEMA
 
@@ -204,9 +193,7 @@ class ColumnSuite(EngineTests):
         drop(table, "text")
         put_column(table, pa.field("text", pa.int64()), {1: 11})
         add_integer = pa.record_batch({"id": [5], "text": [55]})
-        with table.snapshot() as snapshot:
-            staged = table.write([add_integer], base=snapshot.base)
-            table.commit(Change(snapshot.base, add=[staged]))
+        put(table, add_integer)
         expected = {0: None, 1: 11, 2: None, 3: None, 4: None, 5: 55}
         assert values(table, "text") == expected
         table.optimize(keep=timedelta(0))
@@ -214,8 +201,7 @@ class ColumnSuite(EngineTests):
 
     def test_dropping_on_an_old_version_is_a_conflict(self, table: EngineTable) -> None:
         """Where schema or metadata changed; rows that came in are no obstacle."""
-        with table.snapshot() as snapshot:
-            base = snapshot.base
+        base = now(table)
         add(table, 5)
         table.drop_columns(["text"], base=base)
         with pytest.raises(CommitConflictError):
@@ -233,8 +219,7 @@ class ColumnSuite(EngineTests):
         """They conflict, and are committed when the change is planned again."""
         staged = stage(table, 5)
         drop(table, "text")
-        with pytest.raises(CommitConflictError):
-            table.commit(Change(staged.base, add=[staged]))
+        conflict(table, Change(staged.base, add=[staged]))
         with table.snapshot() as snapshot:
             table.commit(Change(snapshot.base, add=[staged]))
         assert values(table, "vector")[5] == [5.0, 1.0, 0.0]

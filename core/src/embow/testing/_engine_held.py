@@ -8,12 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from embow.engines.contract import (
-    DISTANCE,
-    EngineTable,
-    ScanQuery,
-    Snapshot,
-)
+from embow.engines.contract import DISTANCE, EngineTable, ScanQuery, Snapshot
 from embow.testing._engine_base import (
     SCHEMA,
     EngineTests,
@@ -21,6 +16,7 @@ from embow.testing._engine_base import (
     add,
     merge,
     nearest,
+    now,
     put_column,
     read,
     remove,
@@ -54,8 +50,7 @@ class HeldSuite(EngineTests):
         other = reopen().open_table("t")
 
         def overwrite() -> None:
-            with other.snapshot() as snapshot:
-                other.overwrite(SCHEMA, base=snapshot.base)
+            other.overwrite(SCHEMA, base=now(other))
 
         deeds: dict[str, Callable[[], object]] = {
             "add": lambda: add(other, 5, 6),
@@ -103,14 +98,3 @@ class HeldSuite(EngineTests):
             version = add(table, number).version
             with other.snapshot(at_least=version) as snapshot:
                 assert (snapshot.base.version, snapshot.count_rows()) == (version, number + 1)
-
-    def test_a_column_dropped_before_metadata_change_is_readable_by_all(
-        self, table: EngineTable, reopen: Reopen
-    ) -> None:
-        """Each version says its own schema and metadata, also to a handle opened later."""
-        drop(table, "text")
-        set_metadata(table, {"a": "b"})
-        other = reopen().open_table("t")
-        with other.snapshot() as snapshot:
-            assert snapshot.schema.names == ["id", "vector"]
-            assert dict(snapshot.metadata) == {"owner": "suite", "a": "b"}

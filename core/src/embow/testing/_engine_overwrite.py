@@ -5,20 +5,16 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from embow.engines.contract import (
-    Change,
-    EngineTable,
-)
-from embow.errors import (
-    CommitConflictError,
-    SchemaError,
-)
+from embow.engines.contract import Change, EngineTable
+from embow.errors import SchemaError
 from embow.testing._engine_base import (
     SCHEMA,
     EngineTests,
     add,
     batch,
+    conflict,
     ids,
+    now,
     put_column,
     read,
     rows,
@@ -46,8 +42,7 @@ class OverwriteSuite(EngineTests):
 
     def test_overwriting_needs_no_rows(self, table: EngineTable) -> None:
         """And leaves no metadata where none are given."""
-        with table.snapshot() as snapshot:
-            table.overwrite(SCHEMA, base=snapshot.base)
+        table.overwrite(SCHEMA, base=now(table))
         with table.snapshot() as snapshot:
             assert (snapshot.count_rows(), dict(snapshot.metadata)) == (0, {})
         add(table, 1)
@@ -78,8 +73,7 @@ class OverwriteSuite(EngineTests):
             change = Change(snapshot.base, remove=snapshot.row_ids())
             table.overwrite(OTHER, base=snapshot.base)
         for stale in (change, Change(staged.base, add=[staged])):
-            with pytest.raises(CommitConflictError):
-                table.commit(stale)
+            conflict(table, stale)
         with table.snapshot() as snapshot:
             assert (snapshot.schema, snapshot.count_rows()) == (OTHER, 0)
 

@@ -8,14 +8,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from embow.engines.contract import (
-    ROW_ID,
-    Capability,
-    Change,
-    Engine,
-    EngineTable,
-    ScanQuery,
-)
+from embow.engines.contract import ROW_ID, Capability, Engine, EngineTable, ScanQuery
 from embow.engines.predicate import parse_predicate
 from embow.errors import UnknownColumnError
 from embow.testing._engine_base import (
@@ -23,6 +16,7 @@ from embow.testing._engine_base import (
     EngineTests,
     add,
     batch,
+    put,
     read,
     remove,
     row_ids,
@@ -61,18 +55,6 @@ VALUES: dict[str, pa.Array] = {
 
 class ReadSuite(EngineTests):
     """Rows are counted, read and located."""
-
-    def test_counting_obeys_a_condition(self, table: EngineTable) -> None:
-        """Only rows that satisfy it are counted."""
-        with table.snapshot() as snapshot:
-            assert snapshot.count_rows() == 5
-            assert snapshot.count_rows(parse_predicate("id >= 3", SCHEMA)) == 2
-
-    def test_a_scan_returns_values_unchanged(self, table: EngineTable) -> None:
-        """What went in comes out."""
-        with table.snapshot() as snapshot:
-            found = snapshot.scan(ScanQuery()).read_all().to_pylist()
-        assert sorted(found, key=lambda row: row["id"]) == rows(0, 1, 2, 3, 4)
 
     def test_a_scan_is_in_insertion_order(self, table: EngineTable) -> None:
         """Also from several commits."""
@@ -143,9 +125,7 @@ class ReadSuite(EngineTests):
         if reason := engine.supports(data.schema.field(0)):
             pytest.skip(reason)
         table = engine.create_table("v", data.schema, [data])
-        with table.snapshot() as snapshot:
-            staged = table.write([data.slice(0, 1)], base=snapshot.base)
-            table.commit(Change(snapshot.base, add=[staged]))
+        put(table, data.slice(0, 1))
         table.optimize()
         with table.snapshot() as snapshot:
             found = snapshot.scan(ScanQuery()).read_all()

@@ -28,6 +28,7 @@ from embow.testing._engine_base import (
     add,
     batch,
     nearest,
+    put,
     remove,
     row_ids,
     rows,
@@ -84,9 +85,7 @@ class SearchSuite(EngineTests):
         """Each metric agrees with its definition, ties in row order; some rows came later."""
         data = batch([{"id": n, "vector": vector} for n, vector in enumerate(ODD)])
         table = engine.create_table("odd", SCHEMA, [data.slice(0, 5)])
-        with table.snapshot() as snapshot:
-            staged = table.write([data.slice(5)], base=snapshot.base)
-            table.commit(Change(snapshot.base, add=[staged]))
+        put(table, data.slice(5))
         expected = ranked(metric, ODD, query)
         with table.snapshot() as snapshot:
             found = nearest(snapshot, query, 20, metric)

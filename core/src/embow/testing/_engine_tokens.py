@@ -8,12 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from embow.engines.contract import (
-    Change,
-    Engine,
-    EngineTable,
-    Staged,
-)
+from embow.engines.contract import Change, Engine, EngineTable, Staged
 from embow.errors import CommitConflictError, StagedGoneError, TableNotFoundError
 from embow.testing._engine_base import (
     SCHEMA,
@@ -21,7 +16,9 @@ from embow.testing._engine_base import (
     Reopen,
     add,
     batch,
+    conflict,
     ids,
+    now,
     put_column,
     read,
     remove,
@@ -62,8 +59,7 @@ class TokenSuite(EngineTests):
 
     def test_a_column_is_committed_once(self, table: EngineTable) -> None:
         """As rows are."""
-        with table.snapshot() as snapshot:
-            staged = table.write_column(NUMBER, [], base=snapshot.base)
+        staged = table.write_column(NUMBER, [], base=now(table))
         change = Change(staged.base, add=[staged])
         assert table.commit(change) == table.commit(change)
 
@@ -124,8 +120,7 @@ class LeaseSuite(EngineTests):
         """Rows and columns, few and many."""
         count = 1 if few else self.many
         staged = stage(table, *range(5, 5 + count))
-        with table.snapshot() as snapshot:
-            column = table.write_column(NUMBER, [], base=snapshot.base)
+        column = table.write_column(NUMBER, [], base=now(table))
         remove(table, "id = 0")
         for _ in range(2):
             table.optimize(keep=timedelta(0))
@@ -155,8 +150,7 @@ class LeaseSuite(EngineTests):
 
     def test_a_renewed_lease_counts(self, table: EngineTable) -> None:
         """It was about to end."""
-        with table.snapshot() as snapshot:
-            staged = table.write([batch(rows(5))], base=snapshot.base, lease=timedelta(0))
+        staged = table.write([batch(rows(5))], base=now(table), lease=timedelta(0))
         renewed = table.renew(staged)
         table.optimize(keep=timedelta(0))
         table.commit(Change(renewed.base, add=[renewed]))
@@ -171,10 +165,8 @@ class IdentitySuite(EngineTests):
         staged = stage(table, 5)
         engine.drop_table("t")
         new = engine.create_table("t", SCHEMA, [batch(rows(100))])
-        with pytest.raises(CommitConflictError):
-            new.commit(Change(staged.base, add=[staged]))
-        with pytest.raises(CommitConflictError):
-            new.commit(Change(staged.base, metadata=NEW_MODEL))
+        conflict(new, Change(staged.base, add=[staged]))
+        conflict(new, Change(staged.base, metadata=NEW_MODEL))
         with pytest.raises(CommitConflictError):
             new.overwrite(SCHEMA, [staged], base=staged.base)
         with pytest.raises(CommitConflictError):
@@ -209,8 +201,7 @@ class IdentitySuite(EngineTests):
         self, engine: Engine, table: EngineTable
     ) -> None:
         """Nor is one that was dropped and made again."""
-        with table.snapshot() as snapshot:
-            staged = table.write_column(NUMBER, [], base=snapshot.base)
+        staged = table.write_column(NUMBER, [], base=now(table))
         engine.drop_table("t")
         new = engine.create_table("t", SCHEMA)
         with new.snapshot() as snapshot, pytest.raises((CommitConflictError, StagedGoneError)):

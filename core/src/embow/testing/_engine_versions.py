@@ -6,20 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from embow.engines.contract import (
-    Capability,
-    Change,
-    Engine,
-    EngineTable,
-    ScanQuery,
-)
-from embow.errors import CommitConflictError, TagError, VersionNotFoundError
+from embow.engines.contract import Capability, Change, Engine, EngineTable, ScanQuery
+from embow.errors import TagError, VersionNotFoundError
 from embow.testing._engine_base import (
     SCHEMA,
     EngineTests,
     Reopen,
     add,
     batch,
+    conflict,
     ids,
     merge,
     nearest,
@@ -104,8 +99,7 @@ class VersionSuite(EngineTests):
             gone = Change(old.base, remove=row_ids(old, "id = 0"))
             staged = history.write([batch(rows(9))], base=old.base)
         for stale in (gone, Change(old.base, add=[staged])):
-            with pytest.raises(CommitConflictError):
-                history.commit(stale)
+            conflict(history, stale)
         assert ids(history) == [1, 2, 3, 4, 5]
 
     def test_rows_planned_on_history_come_in_now(self, table: EngineTable) -> None:
@@ -195,8 +189,7 @@ class RestoreSuite(EngineTests):
         set_metadata(table, {"model": "new"})
         staged = stage(table, 5)
         table.restore(1)
-        with pytest.raises(CommitConflictError):
-            table.commit(Change(staged.base, add=[staged]))
+        conflict(table, Change(staged.base, add=[staged]))
         assert ids(table) == [0, 1, 2, 3, 4]
 
     def test_writing_goes_on_after_a_restore(self, table: EngineTable) -> None:

@@ -7,14 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from embow.engines.contract import (
-    NAME_BYTES,
-    RESERVED,
-    Capability,
-    Change,
-    Engine,
-    EngineTable,
-)
+from embow.engines.contract import NAME_BYTES, RESERVED, Capability, Change, Engine, EngineTable
 from embow.errors import (
     DataError,
     SchemaError,
@@ -29,6 +22,7 @@ from embow.testing._engine_base import (
     add,
     batch,
     ids,
+    now,
     read,
     remove,
     rows,
@@ -84,8 +78,7 @@ class DatabaseSuite(EngineTests):
 
     def test_dropping_frees_the_name(self, engine: Engine, table: EngineTable) -> None:
         """A dropped table's name can be used again, for another table."""
-        with table.snapshot() as snapshot:
-            before = snapshot.base
+        before = now(table)
         engine.drop_table("t")
         with engine.create_table("t", SCHEMA).snapshot() as snapshot:
             assert (snapshot.count_rows(), snapshot.base.version) == (0, 1)
@@ -221,11 +214,6 @@ class WriteSuite(EngineTests):
         """The message names the column."""
         with table.snapshot() as snapshot, pytest.raises(error, match=word):
             table.write([data], base=snapshot.base)
-
-    def test_removing_takes_out_what_is_named(self, table: EngineTable) -> None:
-        """Only those rows go."""
-        commit = remove(table, "id IN (1, 3)")
-        assert (ids(table), commit.rows_removed) == ([0, 2, 4], 2)
 
     def test_optimizing_changes_no_row(self, table: EngineTable) -> None:
         """The same rows are there, and in the same order."""

@@ -16,10 +16,7 @@ an underscore.
 
 from __future__ import annotations
 
-from embow.engines.contract.engine import (
-    Engine,
-    EngineOptions,
-)
+from embow.engines.contract.engine import Engine, EngineOptions
 from embow.engines.contract.queries import (
     Metric,
     ScanQuery,
@@ -50,13 +47,9 @@ from embow.engines.contract.records import (
     Version,
     require,
 )
-from embow.engines.contract.snapshot import (
-    Snapshot,
-    row_ids_of,
-)
-from embow.engines.contract.table import (
-    EngineTable,
-)
+from embow.engines.contract.rows import conform, ending, row_ids_of
+from embow.engines.contract.snapshot import Snapshot
+from embow.engines.contract.table import EngineTable
 
 __all__ = [
     "DISTANCE",
@@ -86,6 +79,8 @@ __all__ = [
     "Version",
     "check_columns",
     "check_schema",
+    "conform",
+    "ending",
     "is_physical",
     "is_vector",
     "require",

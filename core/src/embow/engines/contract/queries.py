@@ -22,31 +22,40 @@ Metric = Literal["l2", "cosine", "dot"]
 _PHYSICAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class ScanQuery:
-    """A read of rows without scoring, in insertion order or that of ``row_ids``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowQuery:
+    """What every question about rows can say.
 
     Attributes:
         columns: Columns to return; ``None`` for all.
-        predicate: Rows must satisfy it.
-        row_ids: Only these rows, in this order; ids that are gone are skipped.
-        fragment: Only this fragment.
-        limit: Rows wanted; ``None`` for all.
-        offset: Rows to skip.
+        predicate: Rows must satisfy it, before they are scored or counted.
+        row_ids: Only these rows; ids that are gone are skipped.
+        offset: Rows to skip: the first, the nearest or the best.
         with_row_id: Also return ``_rowid`` (int64), last.
     """
 
     columns: Sequence[str] | None = None
     predicate: Predicate | None = None
     row_ids: Sequence[int] | RowIds | None = None
-    fragment: str | None = None
-    limit: int | None = None
     offset: int = 0
     with_row_id: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanQuery(RowQuery):
+    """A read of rows without scoring, in insertion order or that of ``row_ids``.
+
+    Attributes:
+        fragment: Only this fragment.
+        limit: Rows wanted; ``None`` for all.
+    """
+
+    fragment: str | None = None
+    limit: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
-class VectorQuery:
+class VectorQuery(RowQuery):
     """One nearest-neighbour search.
 
     Rows whose vector is null, or whose distance is not a number, are never returned. A vector of
@@ -58,49 +67,29 @@ class VectorQuery:
         vectors: Queries, float32, shape ``(queries, dimensions)``.
         k: Rows wanted a query.
         metric: Distance.
-        offset: Nearest rows to skip.
-        predicate: Rows must satisfy it before they are scored.
-        row_ids: Only these rows are scored; in any order.
-        columns: Columns to return; ``None`` for all.
         distance_range: Keep ``lower <= distance < upper``.
-        with_row_id: Also return ``_rowid``.
     """
 
     column: str
     vectors: NDArray[np.float32]
     k: int
     metric: Metric = "l2"
-    offset: int = 0
-    predicate: Predicate | None = None
-    row_ids: Sequence[int] | RowIds | None = None
-    columns: Sequence[str] | None = None
     distance_range: tuple[float | None, float | None] = (None, None)
-    with_row_id: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class TextQuery:
+class TextQuery(RowQuery):
     """One full-text search, scored by BM25; the result has ``_score``, the best first.
 
     Attributes:
         text: Words to look for.
         search_columns: Columns with a full-text index.
         k: Rows wanted.
-        offset: Best rows to skip.
-        predicate: Rows must satisfy it.
-        row_ids: Only these rows count.
-        columns: Columns to return; ``None`` for all.
-        with_row_id: Also return ``_rowid``.
     """
 
     text: str
     search_columns: Sequence[str]
     k: int
-    offset: int = 0
-    predicate: Predicate | None = None
-    row_ids: Sequence[int] | RowIds | None = None
-    columns: Sequence[str] | None = None
-    with_row_id: bool = False
 
 
 def check_columns(schema: pa.Schema, names: Iterable[str]) -> None:

@@ -6,44 +6,44 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from embow.engines.contract.queries import (
+    RowQuery,
     ScanQuery,
     TextQuery,
     VectorQuery,
     check_columns,
     check_vector_query,
 )
-from embow.engines.contract.records import ROW_ID, Base, Capability, RowIds, require
+from embow.engines.contract.records import Base, Capability, RowIds, require
+from embow.engines.contract.rows import row_ids_of
 from embow.engines.predicate import Predicate, evaluate
+
+Query = TypeVar("Query", bound=RowQuery)
 
 
 class Snapshot(ABC):
-    """One version of a table. It stays readable, whatever writers do, until it is closed."""
+    """One version of a table. It stays readable, whatever writers do, until it is closed.
+
+    Args:
+        base: Table and version this is.
+        schema: Physical columns, without schema metadata; fields keep theirs.
+        metadata: Metadata of the table.
+    """
 
     capabilities: frozenset[Capability] = frozenset()
 
+    def __init__(self, base: Base, schema: pa.Schema, metadata: Mapping[str, str]) -> None:
+        self.base = base
+        self.schema = schema
+        self.metadata = metadata
+
     # -- what an author writes ----------------------------------------------------------
-
-    @property
-    @abstractmethod
-    def base(self) -> Base:
-        """Table and version this is."""
-
-    @property
-    @abstractmethod
-    def schema(self) -> pa.Schema:
-        """Physical columns, without schema metadata; fields keep theirs."""
-
-    @property
-    @abstractmethod
-    def metadata(self) -> Mapping[str, str]:
-        """Metadata of the table."""
 
     @abstractmethod
     def _scan(self, query: ScanQuery) -> pa.RecordBatchReader:
@@ -148,7 +148,7 @@ class Snapshot(ABC):
         pairs = np.array(sorted(found, key=lambda pair: pair[1]), np.int64).reshape(-1, 2)
         return pairs[:, 0], pairs[:, 1]
 
-    def _filtered(self, query: Any) -> Any:
+    def _filtered(self, query: Query) -> Query:
         """Return the query with a filter the store does not compile turned into row ids."""
         predicate = query.predicate
         if predicate is None:
@@ -177,13 +177,6 @@ class Snapshot(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def row_ids_of(batch: pa.RecordBatch) -> RowIds:
-    """Return the ``_rowid`` column of a batch as numbers."""
-    column = batch.column(batch.schema.get_field_index(ROW_ID))
-    data = np.frombuffer(column.buffers()[1] or b"", np.int64)
-    return data[column.offset : column.offset + len(column)]
 
 
 def _concatenated(pieces: Iterable[RowIds]) -> RowIds:

@@ -25,6 +25,7 @@ from embow.engines.contract.records import (
     Version,
     require,
 )
+from embow.engines.contract.rows import conform_values
 from embow.engines.contract.snapshot import Snapshot
 from embow.errors import CommitConflictError, SchemaError
 
@@ -42,7 +43,7 @@ class EngineTable(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """Name of the table, the new one after it was renamed."""
+        """Name of the table, as it was when it was opened or read last."""
 
     @abstractmethod
     def _snapshot(self, version: int | str | None, at_least: int) -> Snapshot:
@@ -81,7 +82,7 @@ class EngineTable(ABC):
     def _write_column(
         self, field: pa.Field, batches: Iterable[pa.RecordBatch], base: Base, lease: timedelta
     ) -> Staged:
-        """Write the values of one more column; the field has been checked."""
+        """Write the values of one more column: ``_rowid`` and the column, which fit the field."""
 
     @abstractmethod
     def renew(self, staged: Staged, lease: timedelta = LEASE) -> Staged:
@@ -195,7 +196,7 @@ class EngineTable(ABC):
         check_schema(pa.schema([field]))
         if not field.nullable:
             raise SchemaError(f"Column '{field.name}' is added to rows: it must allow null.")
-        return self._write_column(field, batches, base, lease)
+        return self._write_column(field, conform_values(field, batches), base, lease)
 
     def commit(self, change: Change) -> Commit:
         """Make a change, durable when this returns, if what it was planned on still holds.

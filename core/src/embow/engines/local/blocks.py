@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from embow.engines.contract import is_vector
-from embow.engines.local.layout import Layout
 from embow.engines.local.vectors import NORM_SUFFIX, Vectors, make_vectors, norm_array
-from embow.errors import DataError, SchemaError, UnknownColumnError, near_name
 
 STORED_ROW_ID = "rowid"
 """Stored column of row ids, in files whose rows are not consecutive."""
+
+
+_THREADS = min(4, os.cpu_count() or 1)
 
 
 class Block:
@@ -28,6 +32,9 @@ class Block:
         ids: Row ids, ascending; ``None`` when they are consecutive.
         checks: Raise where the bytes are not those that were written; called before the first
             use of a column.
+
+    Attributes:
+        checked: Whether they have all been called.
     """
 
     def __init__(
@@ -40,6 +47,7 @@ class Block:
     ) -> None:
         self.columns = columns
         self._checks = checks
+        self.checked = not checks
         self.rows = rows
         self.first_row = first_row
         self._ids = ids
@@ -59,7 +67,7 @@ class Block:
 
     def column(self, stored: str, arrow_type: pa.DataType) -> pa.Array:
         """Return a column; nulls where the block was written before the column existed."""
-        self._check()
+        self.check()
         array = self.columns.get(stored)
         return pa.nulls(self.rows, arrow_type) if array is None else array
 
@@ -67,16 +75,17 @@ class Block:
         """Return a vector column as a matrix; ``None`` where the block does not have it."""
         if stored not in self.columns:
             return None
-        self._check()
+        self.check()
         if stored not in self._vectors:
             norms = self.columns.get(stored + NORM_SUFFIX)
             self._vectors[stored] = make_vectors(self.columns[stored], norms)
         return self._vectors[stored]
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise where its bytes are not those that were written; looks once."""
         for check in self._checks:
             check()
-        self._checks = ()
+        self.checked, self._checks = True, ()
 
     def positions(self, row_ids: NDArray[np.int64]) -> NDArray[np.intp]:
         """Return where rows of this block stand; ids that are not in it are left out."""
@@ -87,56 +96,24 @@ class Block:
         return np.asarray(at[self._ids[at] == inside])
 
 
-def conform(batch: pa.RecordBatch, layout: Layout) -> pa.RecordBatch:
-    """Return a batch with the table's columns under their stored names.
+def check_ahead(blocks: Sequence[Block]) -> Iterator[None]:
+    """Check blocks a few at a time, ahead of their use: one at each step, in their order.
 
-    Columns may come in any order; nullable ones may be missing.
-
-    Raises:
-        UnknownColumnError: The table has no such column.
-        SchemaError: A column has another type.
-        DataError: A null in a column that must not have one.
+    A checksum lets other threads run, and takes longer than scoring does.
     """
-    for name in batch.schema.names:
-        if layout.schema.get_field_index(name) < 0:
-            raise UnknownColumnError(
-                f"The rows have a column '{name}' that the table has not."
-                f"{near_name(name, layout.schema.names)} "
-                f"Columns: {', '.join(layout.schema.names)}."
-            )
-    arrays = [_conform_column(batch, field) for field in layout.schema]
-    return pa.RecordBatch.from_arrays(arrays, schema=layout.stored_schema())
+    unread = [block for block in blocks if not block.checked]
+    return _checked(blocks) if len(unread) > 1 else repeat(None, len(blocks))
 
 
-def _conform_column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
-    index = batch.schema.get_field_index(field.name)
-    array = pa.nulls(batch.num_rows, field.type) if index < 0 else batch.column(index)
-    if array.null_count and not field.nullable:
-        raise DataError(
-            f"Column '{field.name}' must not be null, but {array.null_count} of "
-            f"{batch.num_rows} rows have no value."
-        )
-    return conform_array(array, field)
-
-
-def conform_array(array: pa.Array, field: pa.Field) -> pa.Array:
-    """Return an array in a field's type; only details such as the names of items may differ.
-
-    Raises:
-        SchemaError: It has another type.
-    """
-    if array.type == field.type:
-        return array
-    if array.type.id == field.type.id:
-        try:
-            return array.cast(field.type)
-        except pa.ArrowException as exc:
-            raise _type_error(field, array.type) from exc
-    raise _type_error(field, array.type)
-
-
-def _type_error(field: pa.Field, found: pa.DataType) -> SchemaError:
-    return SchemaError(f"Column '{field.name}' is {field.type}; the rows have {found}.")
+def _checked(blocks: Sequence[Block]) -> Iterator[None]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        ahead: deque[Future[None]] = deque()
+        for block in blocks:
+            ahead.append(pool.submit(block.check))
+            if len(ahead) > 2 * _THREADS:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def with_norms(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -145,16 +122,6 @@ def with_norms(batch: pa.RecordBatch) -> pa.RecordBatch:
         if is_vector(array.type):
             batch = batch.append_column(name + NORM_SUFFIX, norm_array(array))
     return batch
-
-
-@contextmanager
-def ending(batches: Iterable[object]) -> Iterator[None]:
-    """Close a generator of batches on leaving, so that what feeds it ends at once."""
-    try:
-        yield
-    finally:
-        if isinstance(batches, Generator):
-            batches.close()
 
 
 def coalesce(

@@ -12,24 +12,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.engines.contract import ROW_ID, Base, RowIds, Staged, row_ids_of
-from embow.engines.local.blocks import Block, conform_array, ending, with_norms
+from embow.engines.contract import ROW_ID, Base, RowIds, Staged, ending, row_ids_of
+from embow.engines.local.blocks import Block, with_norms
 from embow.engines.local.files import NewFiles, read_file
 from embow.engines.local.layout import Layout, fresh_name
 from embow.engines.local.leases import StagedFiles, gone, leased
-from embow.engines.local.records import (
-    FileRow,
-    FragmentRow,
-    NewFragment,
-    TableRow,
-    fragment_rows,
-    insert_file,
-)
+from embow.engines.local.records import FileRow, FragmentRow, TableRow, fragment_rows, insert_file
 from embow.engines.local.scan import int64_array
 from embow.engines.local.staging import lease_files, without_tail
 from embow.engines.local.store import Store
 from embow.engines.local.view import Fragment
-from embow.errors import CommitConflictError, MissingColumnError, StorageError
+from embow.errors import CommitConflictError, StorageError
 
 
 def write_column(
@@ -40,28 +33,15 @@ def write_column(
     lease: timedelta,
 ) -> Staged:
     """Write batches of ``_rowid`` and one column to a file that a lease keeps."""
-    schema = pa.schema([pa.field(ROW_ID, pa.int64()), field])
     with ending(batches), NewFiles(store.folder) as files:
-        file = files.create(schema)
+        file = files.create(pa.schema([pa.field(ROW_ID, pa.int64()), field]))
         for batch in batches:
-            arrays = _checked(batch, field)
-            file.write(pa.RecordBatch.from_arrays(arrays, schema=schema))
-        kept = StagedFiles((NewFragment(file.finish(), file.rows),), (field.name,))
+            file.write(batch)
+        kept = StagedFiles((FragmentRow((file.finish(),), file.rows),), (field.name,))
         until = datetime.now(UTC) + lease
         staged = Staged(secrets.token_hex(16), base, file.rows, until, b"", field.name)
         lease_files(store, staged, kept, files)
     return staged
-
-
-def _checked(batch: pa.RecordBatch, field: pa.Field) -> list[pa.Array]:
-    for name in (ROW_ID, field.name):
-        if name not in batch.schema.names:
-            raise MissingColumnError(
-                f"Batches for a new column need the columns '{ROW_ID}' and '{field.name}'; "
-                f"'{name}' is missing."
-            )
-    values = conform_array(batch.column(field.name), field)
-    return [batch.column(ROW_ID).cast(pa.int64()), values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +141,7 @@ class _Values:
 
     @classmethod
     def read(cls, store: Store, kept: StagedFiles) -> _Values:
-        (file,) = (each.file for each in kept.fragments)
+        (file,) = (file for each in kept.fragments for file in each.files)
         path = store.folder / file.name
         ids, pieces = [np.empty(0, np.int64)], []
         schema, batches = read_file(path, file, store.name)

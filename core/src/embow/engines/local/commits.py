@@ -19,7 +19,6 @@ from embow.engines.local.records import (
     insert_deletion,
     insert_schema,
     insert_version,
-    layout_at,
     version_rows,
 )
 from embow.engines.local.staging import add_rows
@@ -38,15 +37,19 @@ def commit(store: Store, change: Change) -> Commit:
             the files that a column was written beside.
     """
     columns = [each for each in change.add if each.column is not None]
-    if not columns:
-        done = _try_commit(store, change, ())
-        assert done is not None, "only files beside a new column can be exchanged"
-        return done
     for _ in range(_ATTEMPTS):
-        with store.catalog.read() as db:
-            known = _known(store, db, change)
-        done = known or _with_columns(store, change, columns)
+        with NewFiles(store.folder) as files:
+            aligned: list[NewColumn] = []
+            if columns:
+                with store.catalog.read() as db:
+                    known = _start(store, db, change)
+                if isinstance(known, Commit):
+                    return known
+                aligned = [align(store, each, files) for each in columns]
+            done = _try_commit(store, change, aligned, files)
         if done is not None:
+            if aligned:
+                store.remove([name for each in aligned for name in each.spooled])
             return done
     raise CommitConflictError(
         f"Column '{columns[0].column}' could not be added to table '{store.name}': its files were "
@@ -54,30 +57,19 @@ def commit(store: Store, change: Change) -> Commit:
     )
 
 
-def _with_columns(store: Store, change: Change, columns: Sequence[Staged]) -> Commit | None:
-    with NewFiles(store.folder) as files:
-        aligned = [align(store, each, files) for each in columns]
-        done = _try_commit(store, change, aligned, files)
-    if done is not None:
-        store.remove([name for each in aligned for name in each.spooled])
-    return done
-
-
 def _try_commit(
-    store: Store, change: Change, columns: Sequence[NewColumn], column_files: NewFiles | None = None
+    store: Store, change: Change, columns: Sequence[NewColumn], files: NewFiles
 ) -> Commit | None:
     """Return the commit, or ``None`` where the files beside new columns are no longer there."""
     rows = [each for each in change.add if each.column is None and each.rows]
     removed = NO_ROWS if change.remove is None else np.unique(np.asarray(change.remove, np.int64))
-    with NewFiles(store.folder) as files, store.catalog.write() as db:
-        known = _known(store, db, change)
-        if known is not None:
-            return known
-        row = store.current(db)
+    with store.catalog.write() as db:
+        before = _start(store, db, change)
+        if isinstance(before, Commit):
+            return before
         if len(removed):
             _check_alive(store, db, removed)
-        before, row = row, replace(row, version=row.version + 1)
-        layout = _layout(db, before)
+        row, layout = replace(before, version=before.version + 1), store.layout(db, before)
         if columns:
             found = name_columns(db, row, layout, columns)
             if found is None:
@@ -98,25 +90,23 @@ def _try_commit(
         done = Commit(row.version, row.next_row - before.next_row, len(removed))
         remember(db, row, [each for each in change.add if each.rows or each.column], done)
         files.keep()
-        if column_files is not None:
-            column_files.keep()
     return done
 
 
-def _layout(db: Connection, row: TableRow) -> Layout:
-    layout = layout_at(db, row.id, row.schema_version)
-    assert layout is not None, "the schema of the latest version is kept"
-    return layout
+def _start(store: Store, db: Connection, change: Change) -> TableRow | Commit:
+    """Return the state to change, or the commit that made the change before.
 
-
-def _known(store: Store, db: Connection, change: Change) -> Commit | None:
-    """Return the commit that made the change before; check that it can be made now."""
+    Raises:
+        CommitConflictError: The change can no longer be made.
+    """
     for staged in change.add:
         store.check_table(staged.base)
     known = earlier(db, [each for each in change.add if each.rows or each.column])
-    if known is None:
-        _check_base(store, db, store.current(db, change.base), change)
-    return known
+    if known is not None:
+        return known
+    row = store.current(db, change.base)
+    _check_base(store, db, row, change)
+    return row
 
 
 def _check_base(store: Store, db: Connection, row: TableRow, change: Change) -> None:
@@ -187,12 +177,12 @@ def overwrite(
     return done
 
 
-def drop_columns(store: Store, names: Sequence[str], base: Base) -> Commit:
+def drop_columns(store: Store, names: Sequence[str], *, base: Base) -> Commit:
     """Remove columns, in the catalog alone."""
     with store.catalog.write() as db:
         row = store.current(db, base)
         _check_base(store, db, row, Change(base))
-        layout = _layout(db, row).without(names)
+        layout = store.layout(db, row).without(names)
         row = replace(row, version=row.version + 1, schema_version=row.version + 1)
         insert_schema(db, row.id, row.version, layout)
         insert_version(db, row, "drop columns")

@@ -26,7 +26,6 @@ from embow.engines.local.records import (
 )
 from embow.engines.local.sizes import sizes_from
 from embow.engines.local.staging import insert_rows, stage
-from embow.engines.local.store import Store
 from embow.engines.local.table import CAPABILITIES, LocalTable
 from embow.errors import ConfigurationError, TableExistsError, TableNotFoundError, near_name
 
@@ -56,7 +55,7 @@ class LocalEngine(Engine):
             self._data.mkdir(parents=True, exist_ok=True)
             sync_folder(self._root)
         self._catalog = Catalog(self._root / "catalog.sqlite", self._sizes.busy_seconds)
-        self._stores: dict[int, Store] = {}
+        self._tables: dict[int, LocalTable] = {}
 
     def table_names(self) -> list[str]:
         """Return all table names, sorted."""
@@ -83,20 +82,20 @@ class LocalEngine(Engine):
                 row = insert_rows(db, empty, rows, files, self._sizes)
                 insert_version(db, row, "create")
                 files.keep()
-        return LocalTable(self._store(row, name))
+        return self._table(row)
 
     def open_table(self, name: str) -> EngineTable:
         """Open a table."""
-        return LocalTable(self._store(self._need(name), name))
+        return self._table(self._need(name))
 
     def drop_table(self, name: str) -> None:
         """Remove a table and its data; readers keep what they have mapped."""
-        store = self._store(self._need(name), name)
+        table = self._table(self._need(name))
         with self._catalog.write() as db:
-            unnamed = delete_table(db, store.current(db).id)
-        store.remove(unnamed)
+            unnamed = delete_table(db, table.current(db).id)
+        table.remove(unnamed)
         with suppress(OSError):  # Another writer's file is still there: optimize() removes it.
-            store.folder.rmdir()
+            table.folder.rmdir()
 
     def rename_table(self, name: str, new_name: str) -> None:
         """Give a table another name."""
@@ -105,7 +104,7 @@ class LocalEngine(Engine):
             if table_named(db, new_name) is not None:
                 raise _exists(new_name)
             db.execute("UPDATE tables SET name = ? WHERE id = ?", (new_name, row.id))
-        self._stores.pop(row.id, None)
+        self._table(row).name = new_name
 
     @property
     def folder(self) -> Path:
@@ -118,7 +117,7 @@ class LocalEngine(Engine):
 
     def close(self) -> None:
         """Release the catalog and all mapped files."""
-        self._stores.clear()
+        self._tables.clear()
         self._catalog.close()
 
     def _find(self, name: str) -> TableRow | None:
@@ -135,9 +134,9 @@ class LocalEngine(Engine):
             )
         return row
 
-    def _store(self, row: TableRow, name: str) -> Store:
-        fresh = Store(self._catalog, self._data, row, name, self._sizes)
-        return self._stores.setdefault(row.id, fresh)
+    def _table(self, row: TableRow) -> LocalTable:
+        fresh = LocalTable(self._catalog, self._data, row, self._sizes)
+        return self._tables.setdefault(row.id, fresh)
 
 
 def _exists(name: str) -> TableExistsError:

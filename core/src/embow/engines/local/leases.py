@@ -7,14 +7,14 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
 from embow.engines.contract import Commit, Staged
 from embow.engines.local.names import FILE, check_name, not_ours
-from embow.engines.local.records import FileRow, NewFragment, TableRow, now
+from embow.engines.local.records import FileRow, FragmentRow, TableRow, now
 from embow.errors import CommitConflictError, StagedGoneError, StorageError
 
 _HEAD = struct.Struct("<qI")
@@ -26,14 +26,15 @@ _MICROSECOND = timedelta(microseconds=1)
 class StagedFiles:
     """What the catalog keeps of a lease: the files, in order, and the columns in each."""
 
-    fragments: tuple[NewFragment, ...]
+    fragments: tuple[FragmentRow, ...]
     columns: tuple[str, ...]
 
     def dump(self) -> str:
         """Return what the catalog keeps."""
         files = [
-            [each.rows, each.file.name, each.file.size, each.file.algorithm, _hex(each.file)]
+            [each.rows, file.name, file.size, file.algorithm, (file.checks or b"").hex()]
             for each in self.fragments
+            for file in each.files
         ]
         return json.dumps({"columns": self.columns, "files": files})
 
@@ -43,23 +44,20 @@ class StagedFiles:
         try:
             kept = json.loads(text)
             fragments = [
-                NewFragment(FileRow(name, size, algorithm, bytes.fromhex(checks)), rows)
+                FragmentRow((FileRow(name, size, algorithm, bytes.fromhex(checks)),), rows)
                 for rows, name, size, algorithm, checks in kept["files"]
             ]
+            found = cls(tuple(fragments), tuple(kept["columns"]))
         except (ValueError, TypeError, KeyError) as exc:
             raise not_ours(db, text) from exc
-        for each in fragments:
-            check_name(db, FILE, each.file.name)
-        return cls(tuple(fragments), tuple(kept["columns"]))
+        for name in found.names:
+            check_name(db, FILE, name)
+        return found
 
     @property
     def names(self) -> list[str]:
         """Names of the files."""
-        return [each.file.name for each in self.fragments]
-
-
-def _hex(file: FileRow) -> str:
-    return (file.checks or b"").hex()
+        return [file.name for each in self.fragments for file in each.files]
 
 
 def moment(microseconds: int) -> datetime:
@@ -138,17 +136,7 @@ def remember(
     """Remember what was committed, or (version 0) given up."""
     db.executemany(
         "INSERT OR IGNORE INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (
-                each.token,
-                row.id,
-                commit.version,
-                commit.rows_added,
-                commit.rows_removed,
-                microseconds(each.until),
-            )
-            for each in staged
-        ],
+        [(each.token, row.id, *astuple(commit), microseconds(each.until)) for each in staged],
     )
 
 

@@ -11,12 +11,12 @@ from sqlite3 import Connection
 import numpy as np
 import pyarrow as pa
 
-from embow.engines.contract import OptimizeReport, RowIds
+from embow.engines.contract import RETENTION, OptimizeReport, RowIds
 from embow.engines.local.blocks import STORED_ROW_ID, Block, coalesce, with_norms
 from embow.engines.local.files import NewFiles
 from embow.engines.local.leases import named_files
 from embow.engines.local.records import (
-    NewFragment,
+    FragmentRow,
     TableRow,
     delete_fragments,
     fragment_rows,
@@ -41,7 +41,7 @@ class _Rewrite:
     """Neighbouring fragments, what takes their place, and rows that are dropped."""
 
     old: tuple[Fragment, ...]
-    new: tuple[NewFragment, ...]
+    new: tuple[FragmentRow, ...]
     dropped: RowIds
 
 
@@ -54,7 +54,9 @@ class _Whole:
     needs: Needs
 
 
-def optimize(store: Store, keep: timedelta, *, delete_unverified: bool) -> OptimizeReport:
+def optimize(
+    store: Store, *, keep: timedelta = RETENTION, delete_unverified: bool = False
+) -> OptimizeReport:
     """Merge small pieces, drop what no kept version needs; row ids stay as they are.
 
     Raises:
@@ -155,7 +157,7 @@ def _rewrite(store: Store, needs: Needs, run: tuple[Fragment, ...], files: NewFi
     )
     sizes = store.sizes
     pieces = coalesce(batches, sizes.block_rows, sizes.block_bytes)
-    new: list[NewFragment] = []
+    new: list[FragmentRow] = []
     written = 0
     for each in write_fragments(map(with_norms, pieces), files, sizes):
         new.append(replace(each, first_row=int(ids[written]), dense=dense))

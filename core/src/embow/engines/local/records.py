@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 
 import numpy as np
@@ -58,23 +58,13 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class FragmentRow:
-    """One fragment and its files, the first written first."""
+    """One fragment and its files, the first written first; ``id`` is 0 until a commit names it."""
 
-    id: int
-    first_row: int
-    rows: int
-    dense: bool
     files: tuple[FileRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NewFragment:
-    """A finished file that a commit will name; ``first_row`` is ``None`` until then."""
-
-    file: FileRow
     rows: int
-    first_row: int | None = None
+    first_row: int = 0
     dense: bool = True
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +114,8 @@ def _table(db: sqlite3.Connection, found: Sequence[object]) -> TableRow:
 def insert_table(db: sqlite3.Connection, name: str, folder: str, layout: Layout) -> TableRow:
     """Add an empty table at version 0 and return its state."""
     cursor = db.execute(
-        "INSERT INTO tables (name, folder, version, epoch, generation, schema_version, next_row, "
-        "tail_rows, tail_bytes) VALUES (?, ?, 0, 0, 0, 1, 0, 0, 0)",
+        "INSERT INTO tables (name, folder, version, epoch, schema_version, next_row, "
+        "tail_rows, tail_bytes) VALUES (?, ?, 0, 0, 1, 0, 0, 0)",
         (name, folder),
     )
     row = table_row(db, cursor.lastrowid or 0, name)
@@ -149,16 +139,7 @@ def insert_version(
     update_table(db, row)
     db.execute(
         "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            row.id,
-            row.version,
-            now(),
-            row.next_row,
-            row.schema_version,
-            row.rows,
-            operation,
-            plain,
-        ),
+        (row.id, row.version, now(), row.next_row, row.schema_version, row.rows, operation, plain),
     )
 
 
@@ -170,15 +151,6 @@ def version_rows(db: sqlite3.Connection, table_id: int, after: int = 0) -> list[
         (table_id, after),
     )
     return [VersionRow(*each) for each in found]
-
-
-def version_row(db: sqlite3.Connection, table_id: int, version: int) -> VersionRow | None:
-    """Return a version by number, if it can be read."""
-    found = db.execute(
-        f"SELECT {_VERSION_NAMES} FROM versions WHERE table_id = ? AND version = ?",
-        (table_id, version),
-    ).fetchone()
-    return VersionRow(*found) if found else None
 
 
 def tag_rows(db: sqlite3.Connection, table_id: int) -> dict[str, int]:
@@ -194,7 +166,14 @@ def insert_schema(db: sqlite3.Connection, table_id: int, version: int, layout: L
     db.execute("INSERT INTO schemas VALUES (?, ?, ?, ?)", (table_id, version, *layout.dump()))
 
 
-def layout_at(db: sqlite3.Connection, table_id: int, version: int) -> Layout | None:
+def layout_at(db: sqlite3.Connection, table_id: int, version: int) -> Layout:
+    """Return the schema a table had in a version, whose schema must be known."""
+    layout = find_layout(db, table_id, version)
+    assert layout is not None, "each version that is kept has its schema kept"
+    return layout
+
+
+def find_layout(db: sqlite3.Connection, table_id: int, version: int) -> Layout | None:
     """Return the schema a table had in a version, unless it is no longer known."""
     found = db.execute(
         "SELECT arrow, columns FROM schemas WHERE table_id = ? AND version <= ? "
@@ -206,22 +185,20 @@ def layout_at(db: sqlite3.Connection, table_id: int, version: int) -> Layout | N
 
 def fragment_rows(db: sqlite3.Connection, table_id: int, after: int = 0) -> list[FragmentRow]:
     """Return the fragments numbered above ``after``, by number."""
-    files: dict[int, list[FileRow]] = {}
-    heads: dict[int, tuple[int, int, bool]] = {}
-    for number, first, rows, dense, *file in db.execute(
-        "SELECT f.id, f.first_row, f.rows, f.dense, x.name, x.bytes, x.algorithm, x.checks "
+    files: dict[tuple[int, int, bool, int], list[FileRow]] = {}
+    for rows, first, dense, number, *file in db.execute(
+        "SELECT f.rows, f.first_row, f.dense, f.id, x.name, x.bytes, x.algorithm, x.checks "
         "FROM fragments f JOIN files x ON x.fragment_id = f.id "
         "WHERE f.table_id = ? AND f.id > ? ORDER BY f.id, x.id",
         (table_id, after),
     ):
-        heads[number] = (first, rows, bool(dense))
         check_name(db, FILE, file[0])
-        files.setdefault(number, []).append(FileRow(*file))
-    return [FragmentRow(number, *head, tuple(files[number])) for number, head in heads.items()]
+        files.setdefault((rows, first, bool(dense), number), []).append(FileRow(*file))
+    return [FragmentRow(tuple(each), *head) for head, each in files.items()]
 
 
 def insert_fragments(
-    db: sqlite3.Connection, row: TableRow, fragments: Iterable[NewFragment]
+    db: sqlite3.Connection, row: TableRow, fragments: Iterable[FragmentRow]
 ) -> None:
     """Name finished files as fragments."""
     for each in fragments:
@@ -230,14 +207,17 @@ def insert_fragments(
             "VALUES (?, ?, ?, ?, ?)",
             (row.id, row.version, each.first_row, each.rows, each.dense),
         )
-        insert_file(db, cursor.lastrowid or 0, each.file)
+        for file in each.files:
+            insert_file(db, cursor.lastrowid or 0, file)
 
 
-def numbered(fragments: Iterable[NewFragment], first_row: int) -> Iterator[NewFragment]:
-    """Yield fragments whose rows follow each other."""
+def numbered(fragments: Iterable[FragmentRow], first_row: int) -> list[FragmentRow]:
+    """Return fragments whose rows follow each other."""
+    placed = []
     for each in fragments:
-        yield replace(each, first_row=first_row)
+        placed.append(replace(each, first_row=first_row))
         first_row += each.rows
+    return placed
 
 
 def insert_file(db: sqlite3.Connection, fragment_id: int, file: FileRow) -> None:

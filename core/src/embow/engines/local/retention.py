@@ -72,12 +72,9 @@ class Needs:
     def read(cls, db: Connection, row: TableRow) -> Needs:
         """Return what the versions in the catalog need."""
         kept = version_rows(db, row.id)
-        layouts = {each.schema_version for each in kept}
         types: dict[str, pa.DataType] = {}
-        for version in sorted(layouts):
-            layout = layout_at(db, row.id, version)
-            assert layout is not None, "each version that is kept has its schema kept"
-            types |= layout.types()
+        for version in sorted({each.schema_version for each in kept}):
+            types |= layout_at(db, row.id, version).types()
         next_rows = np.array([each.next_row for each in kept], np.int64)
         return cls(next_rows, _held(kept, deletion_rows(db, row.id)), types)
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from embow.engines.contract import ROW_ID, ScanQuery
 from embow.engines.local.blocks import join
-from embow.engines.local.selection import passing, select
 from embow.engines.local.view import Part, View
 
 
@@ -79,7 +78,8 @@ def _in_order(
             return
         if query.fragment not in (None, str(part.block.first_row)):
             continue
-        chosen = select(view, part, query.predicate)
+        mask = view.passing(part, query.predicate)
+        chosen = None if mask is None else np.flatnonzero(mask)
         passed = part.block.rows if chosen is None else len(chosen)
         window = slice(skip, skip + left)
         skip = max(0, skip - passed)
@@ -101,7 +101,7 @@ def _by_id(
     place = {}
     for number, positions in view.locate(distinct):
         part = view.parts[number]
-        mask = passing(view, part, query.predicate)
+        mask = view.passing(part, query.predicate)
         kept = positions if mask is None else positions[mask[positions]]
         for row_id, position in zip(part.block.ids[kept].tolist(), kept.tolist(), strict=True):
             place[row_id] = (number, position)

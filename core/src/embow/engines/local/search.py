@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from embow.engines.contract import DISTANCE, VectorQuery
 from embow.engines.local.blas import one_thread
+from embow.engines.local.blocks import check_ahead
 from embow.engines.local.distance import (
     Queries,
     Scores,
@@ -22,7 +23,6 @@ from embow.engines.local.distance import (
 )
 from embow.engines.local.nearest import Candidates, Origin
 from embow.engines.local.scan import column_names, gather, output_schema
-from embow.engines.local.selection import passing
 from embow.engines.local.vectors import Vectors
 from embow.engines.local.view import View
 
@@ -66,11 +66,12 @@ def _scored(view: View, query: VectorQuery, queries: Queries) -> Iterator[tuple[
     """Score each part whole, or, of parts from which few rows pass, those rows together."""
     few: list[_Few] = []
     wanted = None if query.row_ids is None else np.unique(np.asarray(query.row_ids, np.int64))
-    for number, part in enumerate(view.parts):
+    checks = check_ahead([part.block for part in view.parts])
+    for number, (part, _) in enumerate(zip(view.parts, checks, strict=True)):
         block = view.vectors(part, query.column)
         if block is None or not query.k:
             continue
-        mask = passing(view, part, query.predicate, wanted)
+        mask = view.passing(part, query.predicate, wanted)
         if block.valid is not None:
             mask = block.valid if mask is None else mask & block.valid
         if mask is None or np.count_nonzero(mask) > _GATHER_BELOW * len(mask):

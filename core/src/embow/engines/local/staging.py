@@ -12,9 +12,9 @@ from sqlite3 import Connection
 
 import pyarrow as pa
 
-from embow.engines.contract import Base, Commit, Staged
+from embow.engines.contract import LEASE, Base, Commit, Staged, conform, ending
 from embow.engines.local import tail as tails
-from embow.engines.local.blocks import coalesce, conform, ending, join, with_norms
+from embow.engines.local.blocks import coalesce, join, with_norms
 from embow.engines.local.files import NewFile, NewFiles
 from embow.engines.local.layout import Layout, first_name, visible_name
 from embow.engines.local.leases import (
@@ -31,7 +31,7 @@ from embow.engines.local.leases import (
     unpack,
 )
 from embow.engines.local.records import (
-    NewFragment,
+    FragmentRow,
     TableRow,
     insert_fragments,
     numbered,
@@ -42,24 +42,25 @@ from embow.engines.local.store import Store
 from embow.engines.local.view import View
 from embow.errors import CommitConflictError
 
-Rows = tuple[int, pa.RecordBatch | None, tuple[NewFragment, ...]]
-"""How many rows, and either all of them, if they are few, or finished files."""
+Rows = tuple[int, bytes, tuple[FragmentRow, ...]]
+"""How many rows, and either all of them as a stream, if they are few, or finished files."""
 
 
 def write(
     store: Store,
     batches: Iterable[pa.RecordBatch],
+    *,
     base: Base,
-    schema: pa.Schema | None,
-    lease: timedelta,
+    schema: pa.Schema | None = None,
+    lease: timedelta = LEASE,
 ) -> Staged:
     """Write rows durably: few into the `Staged` itself, many to files that a lease keeps."""
-    layout = store.layout_at(base) if schema is None else Layout.new(schema)
+    layout = store.layout_of(base) if schema is None else Layout.new(schema)
     with NewFiles(store.folder) as files:
-        rows, small, fragments = stage(batches, layout, files, store.sizes)
+        rows, stream, fragments = stage(batches, layout, files, store.sizes)
         staged = Staged(secrets.token_hex(16), base, rows, datetime.now(UTC) + lease, b"")
-        if small is not None:
-            return replace(staged, payload=pack(tails.encode(small)))
+        if stream:
+            return replace(staged, payload=pack(stream))
         if rows:
             lease_files(store, staged, StagedFiles(fragments, layout.columns), files)
     return staged
@@ -72,7 +73,7 @@ def lease_files(store: Store, staged: Staged, kept: StagedFiles, files: NewFiles
         files.keep()
 
 
-def renew(store: Store, staged: Staged, lease: timedelta) -> Staged:
+def renew(store: Store, staged: Staged, lease: timedelta = LEASE) -> Staged:
     """Extend a lease; of rows that were committed meanwhile there is none."""
     renewed = replace(staged, until=datetime.now(UTC) + lease)
     with store.catalog.write() as db:
@@ -98,30 +99,32 @@ def discard(store: Store, staged: Staged) -> None:
 
 def stage(batches: Iterable[pa.RecordBatch], layout: Layout, files: NewFiles, sizes: Sizes) -> Rows:
     """Pull all batches, in bounded memory."""
+    schema = layout.stored_schema()
     with ending(batches):
-        conformed = (conform(batch, layout) for batch in batches)
-        first = _first_rows(conformed, sizes)
-        rows = sum(batch.num_rows for batch in first)
-        if _is_small(first, sizes):
-            return rows, join(first) if rows else None, ()
-        every = _emptied(first, conformed)
+        fitted = (conform(batch, layout.schema) for batch in batches)
+        stored = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in fitted)
+        first, rest = _first_rows(stored, sizes)
+        if not rest:
+            rows = sum(batch.num_rows for batch in first)
+            return rows, tails.encode(join(first)) if rows else b"", ()
+        every = _emptied(first, stored)
         blocks = map(with_norms, coalesce(every, sizes.block_rows, sizes.block_bytes))
         fragments = tuple(write_fragments(blocks, files, sizes))
-    return sum(each.rows for each in fragments), None, fragments
+    return sum(each.rows for each in fragments), b"", fragments
 
 
-def _first_rows(batches: Iterator[pa.RecordBatch], sizes: Sizes) -> list[pa.RecordBatch]:
-    """Return the first batches, as few as tell whether there are few rows in all."""
+def _first_rows(
+    batches: Iterator[pa.RecordBatch], sizes: Sizes
+) -> tuple[list[pa.RecordBatch], bool]:
+    """Return the first batches, and whether they are too many rows for the catalog."""
     first: list[pa.RecordBatch] = []
-    while _is_small(first, sizes) and (batch := next(batches, None)) is not None:
+    rows = size = 0
+    for batch in batches:
         first.append(batch)
-    return first
-
-
-def _is_small(batches: list[pa.RecordBatch], sizes: Sizes) -> bool:
-    rows = sum(batch.num_rows for batch in batches)
-    size = sum(batch.nbytes for batch in batches)
-    return bool(rows <= sizes.small_rows and size <= sizes.small_bytes)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows > sizes.small_rows or size > sizes.small_bytes:
+            return first, True
+    return first, False
 
 
 def _emptied(
@@ -136,7 +139,7 @@ def _emptied(
 
 def write_fragments(
     blocks: Iterable[pa.RecordBatch], files: NewFiles, sizes: Sizes
-) -> Iterator[NewFragment]:
+) -> Iterator[FragmentRow]:
     """Write blocks of stored columns, a new file when one is large; yield each finished one."""
     file: NewFile | None = None
     for block in blocks:
@@ -144,10 +147,10 @@ def write_fragments(
             file = files.create(block.schema)
         file.write(block)
         if file.bytes >= sizes.fragment_bytes:
-            yield NewFragment(file.finish(), file.rows)
+            yield FragmentRow((file.finish(),), file.rows)
             file = None
     if file is not None:
-        yield NewFragment(file.finish(), file.rows)
+        yield FragmentRow((file.finish(),), file.rows)
 
 
 def add_rows(
@@ -174,9 +177,9 @@ def insert_rows(
     db: Connection, row: TableRow, rows: Rows, files: NewFiles, sizes: Sizes
 ) -> TableRow:
     """Name rows that were never a lease's; return the state to be written."""
-    _, small, fragments = rows
-    if small is not None:
-        return _add_to_tail(db, row, tails.encode(small), small.num_rows, files, sizes)
+    count, stream, fragments = rows
+    if stream:
+        return _add_to_tail(db, row, stream, count, files, sizes)
     return _add_fragments(db, row, fragments)
 
 
@@ -208,8 +211,8 @@ def _add_files(db: Connection, row: TableRow, staged: Staged, layout: Layout) ->
     return _add_fragments(db, row, kept.fragments)
 
 
-def _add_fragments(db: Connection, row: TableRow, fragments: Iterable[NewFragment]) -> TableRow:
-    placed = list(numbered(fragments, row.next_row))
+def _add_fragments(db: Connection, row: TableRow, fragments: Iterable[FragmentRow]) -> TableRow:
+    placed = numbered(fragments, row.next_row)
     insert_fragments(db, row, placed)
     rows = sum(each.rows for each in placed)
     return replace(row, next_row=row.next_row + rows, rows=row.rows + rows)
@@ -233,7 +236,7 @@ def flush_tail(db: Connection, row: TableRow, files: NewFiles, sizes: Sizes) -> 
     if not row.tail_rows:
         return row
     entries, _ = tails.read_tail(db, row.id, 0)
-    fragments: list[NewFragment] = []
+    fragments: list[FragmentRow] = []
     # Entries written before and after a column was added go to files of their own.
     for names, group in groupby(entries, key=lambda block: tuple(block.columns)):
         blocks = list(group)

@@ -8,56 +8,50 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from embow.engines.contract import Base
+from embow.engines.contract import Base, EngineTable
 from embow.engines.local.catalog import Catalog
 from embow.engines.local.layout import Layout
 from embow.engines.local.records import (
     TableRow,
     VersionRow,
+    find_layout,
     layout_at,
     table_row,
     tag_rows,
-    version_row,
     version_rows,
 )
 from embow.engines.local.sizes import Sizes
 from embow.engines.local.sweep import remove_files
-from embow.engines.local.view import View, load_version, load_view
+from embow.engines.local.view import View, load_view
 from embow.errors import CommitConflictError, StorageError, VersionNotFoundError, near_name
 
 _ATTEMPTS = 5
 T = TypeVar("T")
 
 
-class Store:
-    """One table of an open database.
+class Store(EngineTable):
+    """One table of an open database, without its verbs: those are functions that take it.
 
     Args:
         catalog: Of the database.
         data: Folder of all tables' data.
         row: The table's state when it was opened.
-        name: For messages.
         sizes: How big pieces are.
     """
 
-    def __init__(
-        self, catalog: Catalog, data: Path, row: TableRow, name: str, sizes: Sizes
-    ) -> None:
+    name = ""
+
+    def __init__(self, catalog: Catalog, data: Path, row: TableRow, sizes: Sizes) -> None:
         self.catalog = catalog
         self.data = data
         self.id = row.id
         self.identity = row.folder
         self.folder = data / row.folder
-        self.name = name
+        self.name = row.name
         self.sizes = sizes
-        self._latest: View | None = None
+        self.held: View | None = None  # The latest version that was read; its files are open.
         self._earlier: View | None = None
         self._loading = threading.Lock()
-
-    @property
-    def held(self) -> View | None:
-        """The latest version that was read, whose files are open."""
-        return self._latest
 
     def latest(self) -> View:
         """Return the latest version."""
@@ -76,7 +70,7 @@ class Store:
                 return self._load(db)
             known = self._earlier
             if known is None or (known.row, known.version) != (row, version.version):
-                known = load_version(db, row, version, self.data, self._latest)
+                known = load_view(db, row, self.data, self.held, version)
             self._earlier = known
             return known
 
@@ -128,22 +122,26 @@ class Store:
                 "made again, or its database was replaced. Nothing was changed."
             )
 
-    def layout_at(self, base: Base) -> Layout:
-        """Return the schema that the table had in a version.
+    def layout(self, db: sqlite3.Connection, row: TableRow) -> Layout:
+        """Return the schema of the table's state within a transaction."""
+        held = self.held
+        if held is not None and held.row.schema_version == row.schema_version:
+            return held.layout
+        return layout_at(db, self.id, row.schema_version)
+
+    def layout_of(self, base: Base) -> Layout:
+        """Return the schema that the table had in a version; the catalog is asked for old ones.
 
         Raises:
             CommitConflictError: It is of another table, or too old to be known.
         """
+        self.check_table(base)
+        held = self.held
+        if held is not None and held.row.schema_version <= base.version <= held.version:
+            return held.layout
         with self.catalog.read() as db:
-            row = self.current(db, base)
-            latest = self._latest
-            if (
-                latest is not None
-                and latest.row.schema_version == row.schema_version
-                and row.schema_version <= base.version
-            ):
-                return latest.layout
-            layout = layout_at(db, self.id, base.version)
+            self.current(db, base)
+            layout = find_layout(db, self.id, base.version)
         if layout is None:
             raise CommitConflictError(
                 f"Version {base.version} of table '{self.name}' is too old to write rows for. "
@@ -158,10 +156,10 @@ class Store:
             VersionNotFoundError: There is none of that number or tag (any more).
         """
         number = self._tagged(db, wanted) if isinstance(wanted, str) else wanted
-        found = version_row(db, self.id, number)
-        if found is not None:
-            return found
         versions = version_rows(db, self.id)
+        for each in versions:
+            if each.version == number:
+                return each
         raise VersionNotFoundError(
             f"Version {number} no longer exists. Table '{self.name}' has {len(versions)} versions, "
             f"{versions[0].version} to {versions[-1].version}; optimize() drops old ones that have "
@@ -177,17 +175,12 @@ class Store:
             )
         return tags[tag]
 
-    def current_name(self) -> str:
-        """Return the table's name as the catalog has it, the last known one if it was dropped."""
-        with self.catalog.read() as db:
-            found = db.execute("SELECT name FROM tables WHERE id = ?", (self.id,)).fetchone()
-        self.name = found[0] if found else self.name
-        return self.name
-
     def remove(self, names: Iterable[str]) -> tuple[int, int]:
         """Unlink files that the catalog no longer names; return how many, and their bytes."""
         return remove_files(self.folder, names)
 
     def _load(self, db: sqlite3.Connection) -> View:
-        self._latest = load_view(db, self.current(db), self.data, self._latest)
-        return self._latest
+        row = self.current(db)
+        self.name = row.name
+        self.held = load_view(db, row, self.data, self.held)
+        return self.held

@@ -47,7 +47,8 @@ _FORMAT_1 = (
 # Times are microseconds since 1970, UTC.
 _FORMAT_2 = (
     # rows: alive in the latest version. swept, cleared: staged rows whose lease ended by the one,
-    # or that were written by the other, are gone. (generation is no longer used.)
+    # or that were written by the other, are gone.
+    "ALTER TABLE tables DROP COLUMN generation",
     "ALTER TABLE tables ADD COLUMN rows INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE tables ADD COLUMN swept INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE tables ADD COLUMN cleared INTEGER NOT NULL DEFAULT 0",

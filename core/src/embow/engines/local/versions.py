@@ -70,19 +70,19 @@ def _missing(store: Store, name: str, known: dict[str, int]) -> str:
     )
 
 
-def restore(store: Store, wanted: int | str) -> Commit:
+def restore(store: Store, version: int | str) -> Commit:
     """Make a new version equal to an earlier one.
 
     Rows only ever get larger ids, so an earlier version is given by its deletions: later ones are
     taken back, those taken back since hold again, and rows added since are deleted.
     """
     with store.catalog.write() as db:
-        before, target = store.current(db), store.find_version(db, wanted)
-        version = before.version + 1
+        before, target = store.current(db), store.find_version(db, version)
+        after = before.version + 1
         row = replace(
             before,
-            version=version,
-            schema_version=version,
+            version=after,
+            schema_version=after,
             epoch=before.epoch + 1,
             rows=target.rows,
         )
@@ -90,17 +90,15 @@ def restore(store: Store, wanted: int | str) -> Commit:
             "INSERT INTO deletions (table_id, version, rows, first, last) "
             "SELECT table_id, ?, rows, first, last FROM deletions "
             "WHERE table_id = ? AND version <= ? AND until > ?",
-            (version, row.id, target.version, target.version),
+            (after, row.id, target.version, target.version),
         )
         db.execute(
             "UPDATE deletions SET until = ? "
             "WHERE table_id = ? AND version > ? AND version < ? AND until IS NULL",
-            (version, row.id, target.version, version),
+            (after, row.id, target.version, after),
         )
         if target.next_row < row.next_row:
             insert_deletion(db, row, NO_ROWS, (target.next_row, row.next_row))
-        layout = layout_at(db, row.id, target.schema_version)
-        assert layout is not None, "each version that is kept has its schema kept"
-        insert_schema(db, row.id, version, layout)
+        insert_schema(db, row.id, after, layout_at(db, row.id, target.schema_version))
         insert_version(db, row, "restore")
-    return Commit(version)
+    return Commit(after)

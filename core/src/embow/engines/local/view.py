@@ -25,6 +25,7 @@ from embow.engines.local.records import (
     layout_at,
 )
 from embow.engines.local.vectors import Vectors
+from embow.engines.predicate import Predicate, evaluate
 from embow.errors import StorageError
 
 
@@ -144,6 +145,24 @@ class View:
         """Return the vectors of a part's block; ``None`` where it was written without them."""
         return part.block.vectors(self.layout.stored(name))
 
+    def passing(
+        self, part: Part, predicate: Predicate | None, row_ids: NDArray[np.int64] | None = None
+    ) -> NDArray[np.bool_] | None:
+        """Return a mask of the rows that are alive and pass; ``None`` when every row does."""
+        mask = part.live
+        if row_ids is not None:
+            among = np.zeros(part.block.rows, np.bool_)
+            among[part.block.positions(row_ids)] = True
+            mask = among if mask is None else mask & among
+        if predicate is None or (mask is not None and not mask.any()):
+            return mask
+        names = list(predicate.columns)
+        arrays = self.columns(part, names)
+        if not names:  # A constant condition still needs a number of rows.
+            names, arrays = [""], [pa.nulls(part.block.rows)]
+        found = evaluate(predicate, pa.RecordBatch.from_arrays(arrays, names=names))
+        return found if mask is None else mask & found
+
     def locate(self, row_ids: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]]]:
         """Yield part number and positions of rows that are alive; ids must ascend."""
         for number, part in enumerate(self.parts):
@@ -154,53 +173,47 @@ class View:
                 yield number, positions
 
 
-def load_view(db: sqlite3.Connection, row: TableRow, data: Path, previous: View | None) -> View:
-    """Read the table's latest version, reusing what an earlier view holds.
+def load_view(
+    db: sqlite3.Connection,
+    row: TableRow,
+    data: Path,
+    previous: View | None,
+    version: VersionRow | None = None,
+) -> View:
+    """Read the table's latest version, or an earlier one, reusing what a latest view holds.
 
     Raises:
         FileNotFoundError: A file was removed while reading; read again.
         StorageError: A file is damaged.
     """
-    if previous is not None and previous.row == row:
+    if version is None and previous is not None and previous.row == row:
         return previous
-    grown = previous if previous is not None and previous.row.epoch == row.epoch else None
+    same = version is None and previous is not None and previous.row.epoch == row.epoch
+    grown = previous if same else None
+    at = row if version is None else version
     fragment, entry, deletion = grown.seen if grown else (0, 0, 0)
     deletions = deletion_rows(db, row.id, deletion)
     dead = grown.dead if grown else NOTHING
-    dead = dead.with_more(each for each in deletions if each.until is None)
+    dead = dead.with_more(each for each in deletions if holds(each, at.version))
+    if version is not None:
+        dead = Dead(dead.row_ids, _union([*dead.ranges, (version.next_row, _END)]))
     found = fragment_rows(db, row.id, fragment)
     fresh = open_fragments(row, visible(found, dead, row), data, previous)
     entries, last_entry = tails.read_tail(db, row.id, entry)
-    fragments = tuple(
-        sorted([*(grown.fragments if grown else ()), *fresh], key=lambda each: each.row.first_row)
-    )
+    every = [*(grown.fragments if grown else ()), *fresh]
+    fragments = tuple(sorted(every, key=lambda each: each.row.first_row))
     tail = tails.extend(grown.tail if grown else (), entries)
     seen = (
         max([fragment, *(each.id for each in found)]),
         last_entry,
         max([deletion, *(each.id for each in deletions)]),
     )
-    if previous is not None and previous.row.schema_version == row.schema_version:
+    if previous is not None and previous.row.schema_version == at.schema_version:
         layout = previous.layout
     else:
-        layout = _layout(db, row.id, row.schema_version)
+        layout = layout_at(db, row.id, at.schema_version)
     parts = _parts(fragments, tail, dead)
-    return View(row, row.version, layout, fragments, tail, dead, seen, parts)
-
-
-def load_version(
-    db: sqlite3.Connection, row: TableRow, version: VersionRow, data: Path, latest: View | None
-) -> View:
-    """Read an earlier version, reusing the files that the latest view has opened."""
-    deletions = deletion_rows(db, row.id)
-    dead = NOTHING.with_more(each for each in deletions if holds(each, version.version))
-    dead = Dead(dead.row_ids, _union([*dead.ranges, (version.next_row, _END)]))
-    fragments = open_fragments(row, visible(fragment_rows(db, row.id), dead, row), data, latest)
-    in_order = tuple(sorted(fragments, key=lambda each: each.row.first_row))
-    tail = tails.extend((), tails.read_tail(db, row.id, 0)[0])
-    layout = _layout(db, row.id, version.schema_version)
-    parts = _parts(in_order, tail, dead)
-    return View(row, version.version, layout, in_order, tail, dead, (0, 0, 0), parts)
+    return View(row, at.version, layout, fragments, tail, dead, seen, parts)
 
 
 def holds(deletion: Deletion, version: int) -> bool:
@@ -231,12 +244,6 @@ def _parts(fragments: Iterable[Fragment], tail: Iterable[Block], dead: Dead) -> 
     blocks = [block for each in fragments for block in each.blocks] + list(tail)
     parts = (Part(block, dead.live(block)) for block in blocks)
     return tuple(part for part in parts if part.live is None or part.live.any())
-
-
-def _layout(db: sqlite3.Connection, table_id: int, version: int) -> Layout:
-    layout = layout_at(db, table_id, version)
-    assert layout is not None, "each version that is kept has its schema kept"
-    return layout
 
 
 def _open(folder: Path, row: FragmentRow, table: str) -> Fragment:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,16 +16,56 @@ from embow.engines.contract import (
     DISTANCE,
     ROW_ID,
     Base,
+    Capability,
     Metric,
+    RowIds,
     ScanQuery,
     Snapshot,
     VectorQuery,
 )
-from embow.engines.memory.store import (
-    CAPABILITIES,
-    State,
-    row_ids,
+
+CAPABILITIES = frozenset(
+    {
+        Capability.VERSIONS,
+        Capability.TAGS,
+        Capability.RESTORE,
+        Capability.RENAME_TABLE,
+        Capability.ORDERED_SCAN,
+        Capability.STABLE_ROW_IDS,
+    }
 )
+ROW_ID_FIELD = pa.field(ROW_ID, pa.int64())
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One version.
+
+    Attributes:
+        rows: The rows in order, ``_rowid`` (ascending) last.
+        born: For each column the version it came with. Values staged before are of another column.
+        shaped: Version that last touched schema or metadata.
+        disturbed: Version that last did more than add rows.
+    """
+
+    rows: pa.Table
+    metadata: Mapping[str, str]
+    version: int = 0
+    timestamp: datetime = datetime(1, 1, 1, tzinfo=UTC)
+    operation: str = ""
+    born: Mapping[str, int] = field(default_factory=dict)
+    shaped: int = 0
+    disturbed: int = 0
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Physical columns."""
+        return self.rows.schema.remove(len(self.rows.schema) - 1)
+
+    @property
+    def row_ids(self) -> RowIds:
+        """Row ids, ascending."""
+        return np.asarray(self.rows[ROW_ID])
 
 
 class MemorySnapshot(Snapshot):
@@ -32,36 +74,21 @@ class MemorySnapshot(Snapshot):
     capabilities = CAPABILITIES
 
     def __init__(self, table: str, state: State) -> None:
-        self._base = Base(table, state.version)
+        super().__init__(Base(table, state.version), state.schema, state.metadata)
         self._state = state
-
-    @property
-    def base(self) -> Base:
-        """Table and version this is."""
-        return self._base
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Physical columns."""
-        return self._state.schema
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """Metadata of the table."""
-        return self._state.metadata
 
     def _scan(self, query: ScanQuery) -> pa.RecordBatchReader:
         rows = self._state.rows.select(self._names(query.columns, query.with_row_id))
         if query.row_ids is not None:
             asked = np.asarray(query.row_ids, np.int64)
-            held = row_ids(self._state.rows)
+            held = self._state.row_ids
             rows = rows.take(np.searchsorted(held, asked[np.isin(asked, held)]))
         return rows.slice(query.offset, query.limit).to_reader()
 
     def _search(self, query: VectorQuery) -> list[pa.Table]:
         usable = np.asarray(pc.is_valid(self._state.rows[query.column]))
         if query.row_ids is not None:
-            usable &= np.isin(row_ids(self._state.rows), np.asarray(query.row_ids, np.int64))
+            usable &= np.isin(self._state.row_ids, np.asarray(query.row_ids, np.int64))
         positions = np.flatnonzero(usable)
         matrix = _matrix(self._state.rows[query.column].take(positions))
         names = self._names(query.columns, query.with_row_id)
