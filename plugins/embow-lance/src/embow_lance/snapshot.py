@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import lance
@@ -32,26 +32,16 @@ class LanceSnapshot(Snapshot):
     """One version of a Lance dataset."""
 
     def __init__(self, store: Store, dataset: lance.LanceDataset) -> None:
+        shape = Shape.of(dataset.lance_schema)
+        super().__init__(
+            Base(shape.own().get("table", ""), dataset.version),
+            dataset.schema.remove_metadata(),
+            {key: value for key, value in shape.metadata.items() if key != OWN},
+        )
         self.capabilities = store.capabilities(dataset)
         self._store = store
         self._dataset = dataset
-        self._shape = Shape.of(dataset.lance_schema)
         store.hold(self)
-
-    @property
-    def base(self) -> Base:
-        """Table and version this is."""
-        return Base(self._shape.own().get("table", ""), self._dataset.version)
-
-    @cached_property
-    def schema(self) -> pa.Schema:
-        """Physical columns, without schema metadata."""
-        return self._dataset.schema.remove_metadata()
-
-    @cached_property
-    def metadata(self) -> Mapping[str, str]:
-        """Metadata of the table."""
-        return {key: value for key, value in self._shape.metadata.items() if key != OWN}
 
     def fragments(self) -> list[str]:
         """Return the numbers of the fragments, as text."""
@@ -110,7 +100,7 @@ class LanceSnapshot(Snapshot):
     def _search(self, query: VectorQuery) -> list[pa.Table]:
         found = nearest(self._batches(query, [query.column]), query)
         every = np.unique(np.concatenate([np.empty(0, np.int64), *(e.row_ids for e in found)]))
-        rows = self._scan(ScanQuery(query.columns, row_ids=every, with_row_id=True)).read_all()
+        rows = self._scan(ScanQuery(columns=query.columns, row_ids=every, with_row_id=True)).read_all()
         results = []
         for each in found:
             own = rows.take(pa.array(np.searchsorted(every, each.row_ids)))
