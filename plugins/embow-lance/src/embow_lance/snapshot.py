@@ -100,7 +100,9 @@ class LanceSnapshot(Snapshot):
     def _search(self, query: VectorQuery) -> list[pa.Table]:
         found = nearest(self._batches(query, [query.column]), query)
         every = np.unique(np.concatenate([np.empty(0, np.int64), *(e.row_ids for e in found)]))
-        rows = self._scan(ScanQuery(columns=query.columns, row_ids=every, with_row_id=True)).read_all()
+        rows = self._scan(
+            ScanQuery(columns=query.columns, row_ids=every, with_row_id=True)
+        ).read_all()
         results = []
         for each in found:
             own = rows.take(pa.array(np.searchsorted(every, each.row_ids)))
