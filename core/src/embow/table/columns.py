@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 
@@ -31,6 +32,8 @@ FUNCTIONS = METADATA_KEY.decode()
 SIGNATURE = SIGNATURE_KEY
 COLUMNS = "embow.columns"
 PREVIOUS = "embow.previous"
+QUARANTINE = "embow.quarantine"
+"""What the hidden table of failed rows is called; no name of a table, which may change."""
 _OWN = "embow."
 _BINARY = "embow.binary:"
 _FORMER_PREVIOUS = "_embow_previous"
@@ -109,6 +112,7 @@ class Columns:
         stored = pa.schema(fields)
         listed = [[f.name, names[f.name], f.nullable] for f in visible]
         metadata = {**_entries_of_user(visible.metadata), **(extra or {})}
+        metadata[QUARANTINE] = uuid4().hex
         metadata |= {k: v for k, v in function_entries(bindings).items() if v is not None}
         if listed != _as_named(stored):
             metadata[COLUMNS] = json.dumps(listed, ensure_ascii=False)

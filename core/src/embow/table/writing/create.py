@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import pyarrow as pa
 
 from embow.engines.contract import EngineTable
 from embow.errors import TableNotFoundError
@@ -40,37 +42,35 @@ def create(
         overwrite: Put it in the place of a table of that name.
     """
     writing = Ingest(context, columns, context.options(columns, given), policy)
-    there = _there(context, name) if overwrite else None
-    if there is None:
+    if not overwrite:
         return _created(context, name, writing, data)
-    writer = Writer(there)
-    replace_rows(writer, writing, data)
-    return there.stored, writer.report
-
-
-def _there(context: Context, name: str) -> Handle | None:
-    """Return the table of this name, if there is one."""
     try:
         stored = context.engine.open_table(name)
     except TableNotFoundError:
-        return None
-    return Handle(context.engine, context.pipeline, context.trust, stored)
+        return _created(context, name, writing, data)
+    writer = Writer(Handle(context.engine, context.pipeline, context.trust, stored))
+    replace_rows(writer, writing, data)
+    return stored, writer.report
 
 
 def _created(
     context: Context, name: str, writing: Ingest, data: Any
 ) -> tuple[EngineTable, AddReport]:
     report, started, columns = AddReport(), time.monotonic(), writing.columns
-    batches = writing.batches(data, report)
-    stored = context.engine.create_table(name, columns.stored, batches, metadata=columns.metadata)
-    with stored.snapshot() as snapshot:
-        quarantine = Quarantine(context.engine, snapshot.base.table, columns.visible)
-        report.rows, report.version = snapshot.count_rows(), snapshot.base.version
+    quarantine = Quarantine.of(context.engine, columns)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from writing.batches(data, report)
+        quarantine.store(writing.rejected)  # Before the table is there, as before any commit.
+
+    metadata = columns.metadata
     try:
-        # Not before, since a quarantine is named after the identity of its table.
-        quarantine.store(writing.rejected)
+        stored = context.engine.create_table(name, columns.stored, batches(), metadata=metadata)
     except BaseException:
-        context.engine.drop_table(name)
+        if writing.rejected:
+            quarantine.drop()
         raise
+    with stored.snapshot() as snapshot:
+        report.rows, report.version = snapshot.count_rows(), snapshot.base.version
     report.seconds = time.monotonic() - started
     return stored, report

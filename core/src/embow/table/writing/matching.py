@@ -53,36 +53,18 @@ class Match:
         return self.sources, self.targets, self.inserted
 
 
-def keyed_rows(incoming: pa.RecordBatch, on: Sequence[str]) -> NDArray[np.int64]:
-    """Return the positions of the rows whose key holds no null.
-
-    Raises:
-        DataError: A key comes twice.
-    """
-    complete = np.ones(incoming.num_rows, np.bool_)
-    for name in on:
-        complete &= validity(incoming.column(name))
-    positions = np.flatnonzero(complete)
-    keys = zip(*(incoming.column(name).to_pylist() for name in on), strict=True)
-    seen: dict[tuple[Any, ...], int] = {}
-    for position, key in enumerate(keys):
-        if complete[position] and seen.setdefault(key, position) != position:
-            shown = key[0] if len(key) == 1 else key
-            raise DataError(
-                f"Rows {seen[key]} and {position} have the same key {shown!r}. Keys must be "
-                "unique in the data of a merge; nothing was changed."
-            )
-    return positions
-
-
 def match_rows(
     snapshot: Snapshot,
     columns: Columns,
     clauses: Clauses,
     incoming: pa.RecordBatch,
-    keyed: NDArray[np.int64],
 ) -> Match:
-    """Find which rows meet, and what becomes of the others."""
+    """Find which rows meet, and what becomes of the others.
+
+    Raises:
+        DataError: A key comes twice in the data.
+    """
+    keyed = _keyed_rows(incoming, clauses.on)
     keys = take_rows(incoming.select(list(clauses.on)), keyed)
     keys = keys.rename_columns([columns.physical(name) for name in clauses.on])
     at, targets = snapshot.locate(keys)
@@ -100,6 +82,24 @@ def match_rows(
         hits = _hits(snapshot, columns, clauses.update_where, incoming, sources, targets)
         sources, targets = sources[hits], targets[hits]
     return Match(sources, targets, inserted, deleted)
+
+
+def _keyed_rows(incoming: pa.RecordBatch, on: Sequence[str]) -> NDArray[np.int64]:
+    """Return the positions of the rows whose key holds no null."""
+    complete = np.ones(incoming.num_rows, np.bool_)
+    for name in on:
+        complete &= validity(incoming.column(name))
+    positions = np.flatnonzero(complete)
+    keys = zip(*(incoming.column(name).to_pylist() for name in on), strict=True)
+    seen: dict[tuple[Any, ...], int] = {}
+    for position, key in enumerate(keys):
+        if complete[position] and seen.setdefault(key, position) != position:
+            shown = key[0] if len(key) == 1 else key
+            raise DataError(
+                f"Rows {seen[key]} and {position} have the same key {shown!r}. Keys must be "
+                "unique in the data of a merge; nothing was changed."
+            )
+    return positions
 
 
 def _hits(

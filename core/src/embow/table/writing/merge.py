@@ -27,7 +27,7 @@ from embow.table.incoming.inputs import iter_batches
 from embow.table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow.table.settings import AddOptions
 from embow.table.writing.ingest import Ingest, new_rows, rewritten, take_rows
-from embow.table.writing.matching import Clauses, Match, keyed_rows, match_rows, no_match
+from embow.table.writing.matching import Clauses, Match, match_rows, no_match
 from embow.table.writing.staging import (
     Writer,
     chunks,
@@ -131,17 +131,17 @@ def _execute(
     policy: BadVectorPolicy,
     given: Mapping[str, Any],
 ) -> MergeResult:
-    columns = handle.look()
-    incoming = _incoming(columns, clauses.on, data, policy)
-    keyed = keyed_rows(incoming, clauses.on)
     writer = Writer(handle)
+    incoming: pa.RecordBatch | None = None
     match = no_match()
 
     def plan(snapshot: Snapshot) -> Change | None:
-        nonlocal match
+        nonlocal incoming, match
         now = handle.columns(snapshot)
-        _require_fit(incoming, now, handle.name)
-        match = match_rows(snapshot, now, clauses, incoming, keyed)
+        if incoming is None:
+            incoming = _incoming(now, clauses.on, data, policy)
+        _require_fit(incoming, now, handle)
+        match = match_rows(snapshot, now, clauses, incoming)
         gone = np.concatenate([match.targets, match.deleted])
         if not len(gone) and not len(match.inserted):
             return None
@@ -175,13 +175,13 @@ def _incoming(
     return combined[0] if combined else _empty(partial)
 
 
-def _require_fit(incoming: pa.RecordBatch, now: Columns, name: str) -> None:
+def _require_fit(incoming: pa.RecordBatch, now: Columns, handle: Handle) -> None:
     """Refuse data fitted to columns that are others by now; another function is no matter."""
     types = {field.name: field.type for field in now.visible}
     if any(types.get(field.name) != field.type for field in incoming.schema):
         raise CommitConflictError(
-            f"The columns of table {name!r} were changed while rows were being merged. Nothing "
-            "was changed; merge the rows again."
+            f"The columns of table {handle.name!r} were changed while rows were being merged. "
+            "Nothing was changed; merge the rows again."
         )
 
 
