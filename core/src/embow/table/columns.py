@@ -24,9 +24,16 @@ from embow.embeddings.trust import SIGNATURE_KEY, is_signed, sign
 from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate.tree import Call, Column, Node
-from embow.errors import SchemaError, UnknownColumnError, near_name
+from embow.errors import SchemaError
 from embow.schema.protocol import METADATA_KEY
-from embow.table.names import HASH_TYPE, HIDDEN_PREFIX, free_name, hash_column, is_hidden
+from embow.table.names import (
+    HASH_TYPE,
+    HIDDEN_PREFIX,
+    free_name,
+    hash_column,
+    is_hidden,
+    unknown_column,
+)
 
 FUNCTIONS = METADATA_KEY.decode()
 SIGNATURE = SIGNATURE_KEY
@@ -127,10 +134,7 @@ class Columns:
             UnknownColumnError: There is none; the nearest name is suggested.
         """
         if name not in self.names:
-            raise UnknownColumnError(
-                f"The table has no column {name!r}.{near_name(str(name), self.names)} "
-                f"Its columns: {', '.join(self.names)}."
-            )
+            raise unknown_column(name, self.names, self.names)
         return self.names[name]
 
     def hashes(self, vector: str) -> str:

@@ -27,6 +27,7 @@ from embow.table.names import is_hidden
 from embow.table.settings import LimitOptions, TableSettings
 from embow.table.table import Table
 from embow.table.writing.create import create
+from embow.table.writing.ingest import Ingest
 from embow.table.writing.quarantine import Quarantine
 from embow.table.writing.retry import name_quarantine
 
@@ -143,9 +144,9 @@ class Database:
             return self._open_checked(name, schema, embedding_functions)
         columns, data = declared(name, schema, embedding_functions, data, settings)
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
-        stored, report = create(
-            self._context, name, columns, data, policy, options, overwrite=mode == "overwrite"
-        )
+        context = self._context
+        writing = Ingest(context, columns, context.options(columns, options), policy)
+        stored, report = create(name, writing, data, overwrite=mode == "overwrite")
         table = Table(self._handle(stored))
         table.last_report = report
         return table

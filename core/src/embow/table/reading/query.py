@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from embow.embeddings import Binding
 from embow.engines.contract import DISTANCE, ROW_ID, Metric, ScanQuery, Snapshot, VectorQuery
-from embow.errors import ConfigurationError, EmbowError, UnknownColumnError, near_name
+from embow.errors import ConfigurationError, EmbowError
 from embow.table.columns import Columns
 from embow.table.handle import Handle
+from embow.table.names import unknown_column
 from embow.table.reading.plan import as_vectors, binding_for_input, column_for_vector, embedded
 from embow.table.reading.results import Results, rows_that_satisfy
 
@@ -122,10 +123,7 @@ class Query(Results):
         known = [*columns.names, *self.computed]
         for name in self._columns:
             if name not in known:
-                raise UnknownColumnError(
-                    f"The table has no column {name!r}.{near_name(name, known)} "
-                    f"Its columns: {', '.join(columns.names)}."
-                )
+                raise unknown_column(name, known, columns.names)
         return [columns.names[name] for name in self._columns if name in columns.names]
 
     def _wants_row_id(self) -> bool:

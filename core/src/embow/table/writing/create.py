@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -11,9 +11,7 @@ import pyarrow as pa
 from embow.engines.contract import EngineTable
 from embow.errors import TableNotFoundError
 from embow.pipeline import AddReport
-from embow.table.columns import Columns
-from embow.table.handle import Context, Handle
-from embow.table.incoming.vectors import BadVectorPolicy
+from embow.table.handle import Handle
 from embow.table.writing.changes import overwrite as replace_rows
 from embow.table.writing.ingest import Ingest
 from embow.table.writing.quarantine import Quarantine
@@ -21,43 +19,32 @@ from embow.table.writing.staging import Writer
 
 
 def create(
-    context: Context,
-    name: str,
-    columns: Columns,
-    data: Any,
-    policy: BadVectorPolicy,
-    given: Mapping[str, Any],
-    *,
-    overwrite: bool,
+    name: str, writing: Ingest, data: Any, *, overwrite: bool
 ) -> tuple[EngineTable, AddReport]:
-    """Make a table of these columns. See ``Database.create_table``.
+    """Make a table of the columns of ``writing``. See ``Database.create_table``.
 
     Args:
-        context: The database.
         name: Name of the table.
-        columns: Its columns, with the metadata to keep.
+        writing: How its first rows become stored rows.
         data: Rows in any form that ``Table.add`` takes.
-        policy: What to do with bad vectors in them.
-        given: Options of the call.
         overwrite: Put it in the place of a table of that name.
     """
-    writing = Ingest(context, columns, context.options(columns, given), policy)
+    context = writing.context
     if not overwrite:
-        return _created(context, name, writing, data)
+        return _created(name, writing, data)
     try:
         stored = context.engine.open_table(name)
     except TableNotFoundError:
-        return _created(context, name, writing, data)
+        return _created(name, writing, data)
     writer = Writer(Handle(context.engine, context.pipeline, context.trust, stored))
     replace_rows(writer, writing, data)
     return stored, writer.report
 
 
-def _created(
-    context: Context, name: str, writing: Ingest, data: Any
-) -> tuple[EngineTable, AddReport]:
+def _created(name: str, writing: Ingest, data: Any) -> tuple[EngineTable, AddReport]:
     report, started, columns = AddReport(), time.monotonic(), writing.columns
-    quarantine = Quarantine.of(context.engine, columns)
+    engine = writing.context.engine
+    quarantine = Quarantine.of(engine, columns)
 
     def batches() -> Iterator[pa.RecordBatch]:
         yield from writing.batches(data, report)
@@ -65,7 +52,7 @@ def _created(
 
     metadata = columns.metadata
     try:
-        stored = context.engine.create_table(name, columns.stored, batches(), metadata=metadata)
+        stored = engine.create_table(name, columns.stored, batches(), metadata=metadata)
     except BaseException:
         if writing.rejected:
             quarantine.drop()

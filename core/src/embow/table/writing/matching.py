@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,10 @@ from embow.table.columns import Columns
 from embow.table.incoming.vectors import flags, validity
 from embow.table.writing.ingest import take_rows
 from embow.table.writing.staging import chunks, stored_rows
+
+
+def _none() -> RowIds:
+    return np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,10 @@ class Match:
         deleted: Ids of the stored rows that go.
     """
 
-    sources: NDArray[np.int64]
-    targets: RowIds
-    inserted: NDArray[np.int64]
-    deleted: RowIds
+    sources: NDArray[np.int64] = field(default_factory=_none)
+    targets: RowIds = field(default_factory=_none)
+    inserted: NDArray[np.int64] = field(default_factory=_none)
+    deleted: RowIds = field(default_factory=_none)
 
     @property
     def rows(self) -> tuple[NDArray[np.int64], ...]:
@@ -69,15 +73,14 @@ def match_rows(
     keys = keys.rename_columns([columns.physical(name) for name in clauses.on])
     at, targets = snapshot.locate(keys)
     sources = keyed[at]
-    nothing = no_match()
-    deleted, inserted = nothing.deleted, nothing.inserted
+    deleted = inserted = _none()
     if clauses.delete:
         candidates = snapshot.row_ids(columns.predicate(clauses.delete_where))
         deleted = np.setdiff1d(candidates, targets)
     if clauses.insert:
         inserted = np.setdiff1d(np.arange(incoming.num_rows), sources)
     if not clauses.update:
-        return Match(nothing.sources, nothing.targets, inserted, deleted)
+        return Match(inserted=inserted, deleted=deleted)
     if clauses.update_where is not None:
         hits = _hits(snapshot, columns, clauses.update_where, incoming, sources, targets)
         sources, targets = sources[hits], targets[hits]
@@ -123,12 +126,6 @@ def _hits(
         hits = hits.cast(pa.bool_())
         found.append(flags(hits) & validity(hits))
     return np.concatenate(found)
-
-
-def no_match() -> Match:
-    """Return that nothing is to be done."""
-    none = np.empty(0, np.int64)
-    return Match(none, none, none, none)
 
 
 def _struct(batch: pa.RecordBatch) -> pa.StructArray:

@@ -50,21 +50,6 @@ _SHOWN = ["failed_column", "error_kind", "error"]
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """The rows in quarantine.
-
-    Attributes:
-        rows: As the user gave them.
-        numbers: Their row ids in the hidden table.
-        ids: What stays theirs as long as they wait.
-    """
-
-    rows: pa.RecordBatch
-    numbers: RowIds
-    ids: list[bytes]
-
-
-@dataclass(frozen=True, slots=True)
 class Quarantine:
     """The failed rows of one table.
 
@@ -132,8 +117,8 @@ class Quarantine:
             found = found.filter(pa.array(waits, pa.bool_()))
         return found.select(list(names.values())).rename_columns(list(names))
 
-    def waiting(self) -> Waiting | None:
-        """Return the rows to try again, if there are any."""
+    def waiting(self) -> tuple[RowIds, list[bytes], pa.RecordBatch] | None:
+        """Return the rows to try again, if there are any: row ids, lasting ids, as given."""
         if self.open() is None:
             return None
         table = self._ready()
@@ -145,7 +130,7 @@ class Quarantine:
         (kept,) = found.to_batches()
         there = self._there(kept.schema)
         given = kept.select(list(there.values())).rename_columns(list(there))
-        return Waiting(given, row_ids_of(kept), kept.column(_ID.name).to_pylist())
+        return row_ids_of(kept), kept.column(_ID.name).to_pylist(), given
 
     def settle(self, tried: Mapping[bytes, FailedRow | None]) -> None:
         """Remove rows that came in, and keep of the others why they failed again.

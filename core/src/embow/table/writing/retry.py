@@ -24,18 +24,17 @@ def retry_failed(handle: Handle, given: Mapping[str, Any]) -> AddReport:
 
     def plan(snapshot: Snapshot) -> Change | None:
         columns = handle.columns(snapshot)
-        waiting = Quarantine.of(handle.engine, columns, handle.stored).waiting()
+        found = Quarantine.of(handle.engine, columns, handle.stored).waiting()
         tried.clear()
-        if waiting is None:
+        if found is None:
             writer.discard()
             return None
+        numbers, ids, rows = found
         options = handle.options(columns, {**given, "on_error": "quarantine"})
         writing = Ingest(handle, columns, options)
-        staged = writer.stage(
-            snapshot, (waiting.numbers,), lambda: writing.batches(waiting.rows, writer.report)
-        )
+        staged = writer.stage(snapshot, (numbers,), lambda: writing.batches(rows, writer.report))
         failed = {failure.row: failure for failure in reversed(writer.report.failed)}
-        tried.update((each, failed.get(row)) for row, each in enumerate(waiting.ids))
+        tried.update((each, failed.get(row)) for row, each in enumerate(ids))
         if not staged.rows:
             return None
         came = [each for each, failure in tried.items() if failure is None]
