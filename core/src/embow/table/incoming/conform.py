@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from embow.engines.contract import is_vector
 from embow.errors import DataError, MissingColumnError
-from embow.table.incoming.vectors import BadVectorPolicy, fit_vectors
+from embow.table.incoming.vectors import BadVectorPolicy, as_mask, fit_vectors
 from embow.table.names import unknown_column
 
 
@@ -54,7 +54,7 @@ class Conformer:
             keep &= kept
             columns.append(column)
         fitted = pa.RecordBatch.from_arrays(columns, schema=self._nullable_schema())
-        fitted = fitted if keep.all() else fitted.filter(pa.array(keep.tolist(), pa.bool_()))
+        fitted = fitted if keep.all() else fitted.filter(as_mask(keep))
         self._refuse_nulls(fitted, first_row)
         return fitted
 

@@ -61,6 +61,12 @@ def validity(column: pa.Array) -> NDArray[np.bool_]:
     return flags(column.is_valid())
 
 
+def as_mask(chosen: NDArray[np.bool_]) -> pa.BooleanArray:
+    """Return truth values as a column, without importing pandas."""
+    packed = pa.py_buffer(np.packbits(chosen, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(chosen), [None, packed])
+
+
 def flags(column: pa.Array) -> NDArray[np.bool_]:
     """Return a column of truth values without nulls as an array, without importing pandas."""
     stop = column.offset + len(column)
