@@ -50,6 +50,7 @@ def test_overwriting_takes_the_quarantined_rows_along(
     else:
         words = db.create_table("words", [{"text": "new"}], mode="overwrite")
     assert words.failed_rows().num_rows == 0
+    assert words._handle.engine.table_names() == ["words"]
 
 
 def test_an_open_table_follows_its_new_name(
