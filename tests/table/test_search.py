@@ -257,3 +257,26 @@ def test_batches_are_read_from_the_version_they_were_asked_for(fruit: embow.Tabl
     fruit.delete("true")
     assert [batch.num_rows for batch in reader] == [2, 2, 1]
     assert fruit.count_rows() == 0
+
+
+def test_a_search_by_columns_seen_before_a_change_of_model_begins_anew(
+    db: embow.Database, words: embow.Table, letters: Any
+) -> None:
+    """Also where the former function, the one known, cannot embed the query."""
+
+    @embow.register("lengths")
+    class Lengths(embow.TextEmbeddingFunction):
+        def ndims(self) -> int:
+            return 2
+
+        def generate_embeddings(self, texts: list[str]) -> Any:
+            return np.array([[len(text), 1] for text in texts], np.float32)
+
+    words.add([{"text": "fig"}, {"text": "apple"}])
+    assert words.search("gif").limit(1).to_list()[0]["text"] == "fig"
+    db["words"].migrate("vector", Lengths.create())
+    letters.refuse.add("lemon")
+    assert words.search("lemon").limit(1).to_list()[0]["text"] == "apple"
+    letters.refuse.clear()
+    db["words"].rollback("vector")
+    assert words.search("gif").limit(1).to_list()[0]["text"] == "fig"

@@ -12,7 +12,8 @@ import embow
 from embow.embeddings import EmbeddingFunctionConfig
 from embow.errors import CommitConflictError, DataError, StorageError, TableNotFoundError
 from embow.table.truth.backfill import Backfill
-from embow.table.writing import merge, retry
+from embow.table.writing import merge
+from embow.table.writing.staging import Writer
 
 
 def test_a_failed_add_leaves_nothing_in_quarantine(
@@ -49,6 +50,7 @@ def test_overwriting_takes_the_quarantined_rows_along(
     else:
         words = db.create_table("words", [{"text": "new"}], mode="overwrite")
     assert words.failed_rows().num_rows == 0
+    assert words._handle.engine.table_names() == ["words"]
 
 
 def test_an_open_table_follows_its_new_name(
@@ -93,16 +95,17 @@ def test_rows_retried_during_a_migration_get_vectors_of_the_new_model(
     letters.refuse.add("bad")
     words.add([{"text": "good"}, {"text": "bad"}], on_error="quarantine")
     letters.refuse.clear()
-    claim = retry._claim
+    stage = Writer.stage
     moved: list[bool] = []
 
-    def migrated_after(*args: Any) -> None:
-        claim(*args)
+    def migrated_after(*args: Any) -> Any:
+        staged = stage(*args)
         if not moved:
             moved.append(True)
             words.migrate("vector", letters.create(scale=2.0))
+        return staged
 
-    monkeypatch.setattr(retry, "_claim", migrated_after)
+    monkeypatch.setattr(Writer, "stage", migrated_after)
     words.retry_failed()
     rows = {row["text"]: max(row["vector"]) for row in words.to_arrow().to_pylist()}
     assert rows == {"good": 4.0, "bad": 2.0}
@@ -304,6 +307,29 @@ def test_rows_that_fail_at_creation_wait_beside_the_table(db: embow.Database, le
     assert (len(table), table.failed_rows()["text"].to_pylist()) == (1, ["bad"])
     letters.refuse.clear()
     assert (table.retry_failed().rows, len(table), len(table.failed_rows())) == (1, 2, 0)
+
+
+def test_rows_that_fail_at_creation_are_kept_before_the_table_is(
+    db: embow.Database, letters: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies in between loses none; where there will be no table, none are kept."""
+    functions = [EmbeddingFunctionConfig("vector", "text", letters.create())]
+    engine = db._context.engine
+    create, there = engine.create_table, []
+
+    def refused(name: str, schema: Any, batches: Any = (), **options: Any) -> Any:
+        if name != "t":
+            return create(name, schema, batches, **options)
+        list(batches)
+        there.extend(engine.table_names())
+        raise StorageError("No space left.")
+
+    monkeypatch.setattr(engine, "create_table", refused)
+    letters.refuse.add("bad")
+    rows = [{"text": "one"}, {"text": "bad"}]
+    with pytest.raises(StorageError):
+        db.create_table("t", rows, embedding_functions=functions, on_error="quarantine")
+    assert (len(there), engine.table_names()) == (1, [])
 
 
 def test_a_row_that_failed_for_a_shorter_model_comes_in_for_a_longer_one(

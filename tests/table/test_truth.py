@@ -83,18 +83,6 @@ def test_quarantine_keeps_the_row_until_it_can_be_embedded(
     assert sorted(words.to_arrow()["text"].to_pylist()) == WORDS
 
 
-def test_the_quarantine_is_no_table_of_the_user(
-    db: embow.Database, words: embow.Table, letters: Any
-) -> None:
-    """It is not listed, and goes with its table."""
-    letters.refuse.add("pear")
-    words.add([{"text": "pear"}], on_error="quarantine")
-    assert db.table_names() == ["words"]
-    schema = words.schema
-    db.drop_table("words")
-    assert len(db.create_table("words", schema=schema).failed_rows()) == 0
-
-
 def test_a_policy_kept_with_the_table_applies_to_every_add(
     words: embow.Table, letters: Any
 ) -> None:

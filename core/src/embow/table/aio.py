@@ -95,17 +95,7 @@ def _awaited(
     method: Callable[Concatenate[Any, P], T],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
     """Return the method as one to await."""
-
-    @functools.wraps(method)
-    async def call(self: _Face[Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._threads.run(functools.partial(method, self.sync, *args, **kwargs))
-
-    return call
-
-
-def _awaited_property(read: Any) -> Callable[[Any], Coroutine[Any, Any, Any]]:
-    """Return a property whose reading may take time as a method to await."""
-    return _awaited(cast("property", read).fget)  # type: ignore[arg-type]
+    return _awaited_face(lambda made, _: made, method)
 
 
 def _awaited_face(
@@ -130,6 +120,11 @@ def _building(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenat
         return self
 
     return call
+
+
+def _read(value: Any) -> Callable[[Any], Any]:
+    """Return what reads a property."""
+    return cast("Callable[[Any], Any]", value.fget)
 
 
 class AsyncBatches:
@@ -224,9 +219,9 @@ class AsyncTable(_Face[Table]):
         """Names of versions."""
         return AsyncTags(self.sync.tags, self._threads)
 
-    schema = _awaited_property(Table.schema)
-    version = _awaited_property(Table.version)
-    embedding_functions = _awaited_property(Table.embedding_functions)
+    schema = _awaited(_read(Table.schema))
+    version = _awaited(_read(Table.version))
+    embedding_functions = _awaited(_read(Table.embedding_functions))
 
     add = _awaited(Table.add)
     update = _awaited(Table.update)

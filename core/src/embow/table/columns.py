@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 
@@ -23,14 +24,23 @@ from embow.embeddings.trust import SIGNATURE_KEY, sign
 from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate.tree import Call, Column, Node
-from embow.errors import SchemaError, UnknownColumnError, near_name
+from embow.errors import SchemaError
 from embow.schema.protocol import METADATA_KEY
-from embow.table.names import HASH_TYPE, HIDDEN_PREFIX, free_name, hash_column, is_hidden
+from embow.table.names import (
+    HASH_TYPE,
+    HIDDEN_PREFIX,
+    free_name,
+    hash_column,
+    is_hidden,
+    unknown_column,
+)
 
 FUNCTIONS = METADATA_KEY.decode()
 SIGNATURE = SIGNATURE_KEY
 COLUMNS = "embow.columns"
 PREVIOUS = "embow.previous"
+QUARANTINE = "embow.quarantine"
+"""What the hidden table of failed rows is called; no name of a table, which may change."""
 _OWN = "embow."
 _BINARY = "embow.binary:"
 _FORMER_PREVIOUS = "_embow_previous"
@@ -109,6 +119,7 @@ class Columns:
         stored = pa.schema(fields)
         listed = [[f.name, names[f.name], f.nullable] for f in visible]
         metadata = {**_entries_of_user(visible.metadata), **(extra or {})}
+        metadata[QUARANTINE] = uuid4().hex
         metadata |= {k: v for k, v in function_entries(bindings).items() if v is not None}
         if listed != _as_named(stored):
             metadata[COLUMNS] = json.dumps(listed, ensure_ascii=False)
@@ -123,10 +134,7 @@ class Columns:
             UnknownColumnError: There is none; the nearest name is suggested.
         """
         if name not in self.names:
-            raise UnknownColumnError(
-                f"The table has no column {name!r}.{near_name(str(name), self.names)} "
-                f"Its columns: {', '.join(self.names)}."
-            )
+            raise unknown_column(name, self.names, self.names)
         return self.names[name]
 
     def hashes(self, vector: str) -> str:

@@ -27,7 +27,9 @@ from embow.table.names import is_hidden
 from embow.table.settings import LimitOptions, TableSettings
 from embow.table.table import Table
 from embow.table.writing.create import create
+from embow.table.writing.ingest import Ingest
 from embow.table.writing.quarantine import Quarantine
+from embow.table.writing.retry import name_quarantine
 
 Observer = Callable[[RequestEvent], None]
 
@@ -142,9 +144,9 @@ class Database:
             return self._open_checked(name, schema, embedding_functions)
         columns, data = declared(name, schema, embedding_functions, data, settings)
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
-        stored, report = create(
-            self._context, name, columns, data, policy, options, overwrite=mode == "overwrite"
-        )
+        context = self._context
+        writing = Ingest(context, columns, context.options(columns, options), policy)
+        stored, report = create(name, writing, data, overwrite=mode == "overwrite")
         table = Table(self._handle(stored))
         table.last_report = report
         return table
@@ -203,8 +205,8 @@ class Database:
                 return
             raise self._not_found(name)
         # First, so that a table made under this name after a crash does not find them.
-        with self._opened(name).snapshot() as snapshot:
-            Quarantine(self._context.engine, snapshot.base.table, snapshot.schema).drop()
+        handle = self._handle(self._opened(name))
+        Quarantine.of(handle.engine, handle.look(), handle.stored).drop()
         self._context.engine.drop_table(name)
 
     def drop_all_tables(self) -> None:
@@ -220,8 +222,8 @@ class Database:
             TableExistsError: The new name is taken.
         """
         _check_name(new_name)
-        if name not in self:
-            raise self._not_found(name)
+        handle = self._handle(self._opened(name))
+        name_quarantine(handle, name)
         self._context.engine.rename_table(name, new_name)
 
     def _not_found(self, name: str) -> TableNotFoundError:

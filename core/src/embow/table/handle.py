@@ -77,7 +77,7 @@ class Handle(Context):
 
     stored: EngineTable
     at: int | None = None
-    known: _Known = field(default_factory=_Known, repr=False, compare=False)
+    known: _Known = field(default_factory=_Known, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -105,6 +105,10 @@ class Handle(Context):
         """Return the columns as they are now."""
         with self.snapshot() as snapshot:
             return self.columns(snapshot)
+
+    def seen(self) -> Columns:
+        """Return the columns as this handle saw them last; by now they may be others."""
+        return self.known.columns or self.look()
 
     # -- writing --------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from hashlib import blake2b
 import pyarrow as pa
 
 from embow.engines.contract import NAME_BYTES, RESERVED, is_physical
+from embow.errors import UnknownColumnError, near_name
 
 HIDDEN_PREFIX = "_embow"
 HASH_TYPE = pa.binary(16)
@@ -38,6 +39,14 @@ def new_column(vector: str, fingerprint: str) -> str:
 def is_hidden(name: str) -> bool:
     """Return whether a name belongs to embow and not to the user."""
     return name.startswith(HIDDEN_PREFIX)
+
+
+def unknown_column(name: str, known: Iterable[str], listed: Iterable[str]) -> UnknownColumnError:
+    """Return the error for a column that is not there: the nearest known one, and those listed."""
+    return UnknownColumnError(
+        f"The table has no column {name!r}.{near_name(str(name), known)} "
+        f"Its columns: {', '.join(listed)}."
+    )
 
 
 def free_name(text: str, taken: Iterable[str]) -> str:

@@ -219,11 +219,11 @@ class Table(ReadableTable):
                 f"cleanup_older_than is a timedelta, such as timedelta(days=7), not {keep!r:.60}."
             )
         self._handle.require_latest()
-        with self._handle.snapshot() as snapshot:
-            failed = Quarantine.of(self._handle, snapshot).open()
+        handle = self._handle
+        failed = Quarantine.of(handle.engine, handle.look(), handle.stored).open()
         if failed is not None:
             failed.optimize(keep=keep, delete_unverified=delete_unverified)
-        return self._handle.stored.optimize(keep=keep, delete_unverified=delete_unverified)
+        return handle.stored.optimize(keep=keep, delete_unverified=delete_unverified)
 
     def _kept(self, report: AddReport) -> AddReport:
         self.last_report = report

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embow.engines.contract import is_vector
-from embow.errors import DataError, MissingColumnError, UnknownColumnError, near_name
-from embow.table.incoming.vectors import BadVectorPolicy, fit_vectors
+from embow.errors import DataError, MissingColumnError
+from embow.table.incoming.vectors import BadVectorPolicy, as_mask, fit_vectors
+from embow.table.names import unknown_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Conformer:
             keep &= kept
             columns.append(column)
         fitted = pa.RecordBatch.from_arrays(columns, schema=self._nullable_schema())
-        fitted = fitted if keep.all() else fitted.filter(pa.array(keep.tolist(), pa.bool_()))
+        fitted = fitted if keep.all() else fitted.filter(as_mask(keep))
         self._refuse_nulls(fitted, first_row)
         return fitted
 
@@ -103,10 +104,7 @@ def check_columns(names: Sequence[str], known: Sequence[str]) -> None:
     there = frozenset(known)
     for name in names:
         if name not in there:
-            raise UnknownColumnError(
-                f"The table has no column {name!r}.{near_name(name, known)} "
-                f"Its columns: {', '.join(known)}."
-            )
+            raise unknown_column(name, known, known)
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"Column {twice!r} is given twice.")

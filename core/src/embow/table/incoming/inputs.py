@@ -37,7 +37,7 @@ def iter_batches(data: Any, schema: pa.Schema | None) -> Iterator[pa.RecordBatch
     if batches is not None:
         yield from batches
     elif isinstance(data, Mapping):
-        yield from _table_batches(_columns_to_table(data, schema))
+        yield from _iter_rows(iter(_rows_of_columns(data)), schema)
     elif isinstance(data, Iterable) and not isinstance(data, (str, bytes, bytearray)):
         yield from _iter_items(data, schema)
     else:
@@ -75,6 +75,13 @@ def _pandas_batches(data: Any) -> Iterable[pa.RecordBatch]:
     except (pa.ArrowException, ValueError, TypeError) as exc:
         cause = ". ".join(str(part).rstrip(".") for part in exc.args)
         raise DataError(f"The DataFrame cannot be read as Arrow columns: {cause}.") from exc
+
+
+def one_batch(table: pa.Table) -> pa.RecordBatch:
+    """Return all rows as one batch, of no rows where there are none."""
+    batches = table.combine_chunks().to_batches()
+    none = [pa.nulls(0, f.type) for f in table.schema]
+    return batches[0] if batches else pa.RecordBatch.from_arrays(none, names=table.schema.names)
 
 
 def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -156,8 +163,8 @@ def _columns_to_rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _columns_to_table(columns: Mapping[str, Any], schema: pa.Schema | None) -> pa.Table:
-    """Return a dict of columns as a table."""
+def _rows_of_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a dict of columns as rows."""
     scalars = [n for n, v in columns.items() if isinstance(v, (str, bytes)) or not _has_length(v)]
     if scalars or not columns:
         raise DataError(
@@ -165,9 +172,7 @@ def _columns_to_table(columns: Mapping[str, Any], schema: pa.Schema | None) -> p
             + (f"{scalars[0]!r} is a single value. " if scalars else "this one is empty. ")
             + "For one row pass a list: add([{...}])."
         )
-    rows = _columns_to_rows({name: _as_list(values) for name, values in columns.items()})
-    batches = list(_iter_rows(iter(rows), schema))
-    return pa.Table.from_batches(batches) if batches else pa.table({name: [] for name in columns})
+    return _columns_to_rows({name: _as_list(values) for name, values in columns.items()})
 
 
 def _has_length(value: Any) -> bool:

@@ -61,6 +61,12 @@ def validity(column: pa.Array) -> NDArray[np.bool_]:
     return flags(column.is_valid())
 
 
+def as_mask(chosen: NDArray[np.bool_]) -> pa.BooleanArray:
+    """Return truth values as a column, without importing pandas."""
+    packed = pa.py_buffer(np.packbits(chosen, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(chosen), [None, packed])
+
+
 def flags(column: pa.Array) -> NDArray[np.bool_]:
     """Return a column of truth values without nulls as an array, without importing pandas."""
     stop = column.offset + len(column)
@@ -99,12 +105,9 @@ def fit_vectors(
     """
     array, present = _as_matrix(values, field)
     keep = np.ones(len(present), dtype=np.bool_)
-    if array is None:
-        array, present, keep = _fit_one_by_one(_as_list(values), field, first_row, policy)
-    elif np.issubdtype(array.dtype, np.floating):
-        bad = present & ~np.isfinite(array).all(axis=1)
-        if bad.any():
-            array, present, keep = _mend(array, present, bad, field, first_row, policy)
+    if array is None or (present & ~np.isfinite(array).all(axis=1)).any():
+        listed = values.to_pylist() if isinstance(values, pa.Array) else values
+        array, present, keep = _fit_one_by_one(listed, field, first_row, policy)
     return vector_array(array, present, field.type), keep
 
 
@@ -133,14 +136,10 @@ def _is_number(data_type: pa.DataType) -> bool:
     return bool(pa.types.is_floating(data_type) or pa.types.is_integer(data_type))
 
 
-def _as_list(values: pa.Array | Sequence[Any]) -> Sequence[Any]:
-    return values.to_pylist() if isinstance(values, pa.Array) else values
-
-
 def _fit_one_by_one(
     values: Sequence[Any], field: pa.Field, first_row: int, policy: BadVectorPolicy
 ) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Fit rows of unequal length, null or unreadable, one after another."""
+    """Fit rows one after another, where some are null, unreadable or bad."""
     ndims = field.type.list_size
     data_type = np.dtype(field.type.value_type.to_pandas_dtype())
     array = np.zeros((len(values), ndims), dtype=data_type)
@@ -181,27 +180,6 @@ def _filled(vector: Any, ndims: int, fill_value: float) -> NDArray[Any]:
     if np.issubdtype(vector.dtype, np.floating):
         filled[~np.isfinite(filled)] = fill_value
     return filled
-
-
-def _mend(
-    array: NDArray[Any],
-    present: NDArray[np.bool_],
-    bad: NDArray[np.bool_],
-    field: pa.Field,
-    first_row: int,
-    policy: BadVectorPolicy,
-) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Apply the policy to rows of the right length that hold NaN or infinity."""
-    keep = np.ones(len(present), dtype=np.bool_)
-    if policy.mode == "error":
-        raise _bad_vector(field.name, first_row + int(bad.argmax()), "holds NaN or infinity")
-    if policy.mode == "drop":
-        return array, present, ~bad
-    if policy.mode == "null":
-        return array, present & ~bad, keep
-    mended = np.array(array)
-    mended[bad[:, None] & ~np.isfinite(array)] = policy.fill_value
-    return mended, present, keep
 
 
 def _bad_vector(column: str, row: int, problem: str) -> BadVectorError:

@@ -44,28 +44,29 @@ def as_vectors(query: Any) -> NDArray[np.float32] | None:
     return _checked(array) if array.ndim in (1, 2) else None
 
 
-def embedded(handle: Handle, query: Any, column: str | None) -> tuple[Binding, NDArray[np.float32]]:
+def embedded(
+    handle: Handle, columns: Columns, query: Any, column: str | None
+) -> tuple[Binding, NDArray[np.float32]]:
     """Return the binding of the column to search, and the vectors its function makes of an input.
 
     Raises:
         DataError: No column has a function.
         UntrustedError: The function's settings decide what only this process may decide.
     """
-    columns = handle.look()
-    binding = binding_for_input(columns, column, handle.name)
+    binding = binding_for_input(columns, column, handle)
     function = handle.function(columns, binding)
     options = handle.options(columns, {})
     return binding, handle.pipeline.embed_queries(function, [query], options)
 
 
-def binding_for_input(columns: Columns, column: str | None, table: str) -> Binding:
+def binding_for_input(columns: Columns, column: str | None, handle: Handle) -> Binding:
     """Return the binding whose function embeds an input: the named column's, or the first."""
     if column is not None:
         columns.physical(column)
     bound = [b for b in columns.bindings if column in (None, b.vector_column)]
     if bound:
         return min(bound, key=lambda each: columns.visible.names.index(each.vector_column))
-    where = f"Column {column!r}" if column else f"Table {table!r}"
+    where = f"Column {column!r}" if column else f"Table {handle.name!r}"
     raise DataError(
         f"{where} has no embedding function, so it is searched by vector: search([0.1, ...]). "
         "Declare one in the schema, or add it with table.add_embedding(vector, source, function)."

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from embow.embeddings import Binding
 from embow.engines.contract import DISTANCE, ROW_ID, Metric, ScanQuery, Snapshot, VectorQuery
-from embow.errors import ConfigurationError, UnknownColumnError, near_name
+from embow.errors import ConfigurationError, EmbowError
 from embow.table.columns import Columns
 from embow.table.handle import Handle
+from embow.table.names import unknown_column
 from embow.table.reading.plan import as_vectors, binding_for_input, column_for_vector, embedded
 from embow.table.reading.results import Results, rows_that_satisfy
 
@@ -122,10 +123,7 @@ class Query(Results):
         known = [*columns.names, *self.computed]
         for name in self._columns:
             if name not in known:
-                raise UnknownColumnError(
-                    f"The table has no column {name!r}.{near_name(name, known)} "
-                    f"Its columns: {', '.join(columns.names)}."
-                )
+                raise unknown_column(name, known, columns.names)
         return [columns.names[name] for name in self._columns if name in columns.names]
 
     def _wants_row_id(self) -> bool:
@@ -184,10 +182,17 @@ class VectorSearch(Query):
                 columns = self._handle.columns(snapshot)
                 chosen = column_for_vector(columns, self._column, self._vectors.shape[-1])
                 return self._found(snapshot, columns, chosen, np.atleast_2d(self._vectors))
-        found = None
+        columns, found = self._handle.seen(), None
         while found is None:
-            binding, vectors = embedded(self._handle, self._query, self._column)
-            found = self._found_by(binding, vectors)
+            try:
+                binding, vectors = embedded(self._handle, columns, self._query, self._column)
+            except EmbowError:
+                now = self._handle.look()
+                if now is columns:
+                    raise
+                columns = now  # They were seen some time ago; by these the input may be embedded.
+                continue
+            columns, found = self._found_by(binding, vectors)
         return found
 
     def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
@@ -196,13 +201,15 @@ class VectorSearch(Query):
             _whole_number("batch_size", batch_size, least=1)
         return Results.to_batches(self, batch_size)
 
-    def _found_by(self, binding: Binding, vectors: NDArray[np.float32]) -> pa.Table | None:
-        """Return what is found, or nothing where the column has another function by now."""
+    def _found_by(
+        self, binding: Binding, vectors: NDArray[np.float32]
+    ) -> tuple[Columns, pa.Table | None]:
+        """Return the columns and what is found; nothing where another function is bound by now."""
         with self._handle.snapshot() as snapshot:
             columns = self._handle.columns(snapshot)
-            if binding_for_input(columns, self._column, self._handle.name) != binding:
-                return None
-            return self._found(snapshot, columns, binding.vector_column, vectors)
+            if binding_for_input(columns, self._column, self._handle) != binding:
+                return columns, None
+            return columns, self._found(snapshot, columns, binding.vector_column, vectors)
 
     def _found(
         self, snapshot: Snapshot, columns: Columns, column: str, vectors: NDArray[np.float32]

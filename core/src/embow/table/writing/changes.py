@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from embow.engines.contract import Change, RowIds, Snapshot
 from embow.engines.predicate import evaluate_expression
 from embow.errors import ConfigurationError
 from embow.pipeline import AddReport
-from embow.table.columns import Columns
+from embow.table.columns import QUARANTINE, Columns
 from embow.table.handle import Handle
 from embow.table.incoming.conform import Conformer, check_columns
 from embow.table.incoming.rows import rows_to_batch
@@ -58,20 +59,23 @@ def add(
     """
     handle.require_latest()
     writer = Writer(handle)
-    with handle.snapshot() as snapshot:
-        columns = handle.columns(snapshot)
-        writing = Ingest(handle, columns, handle.options(columns, given), policy)
-        if mode == "overwrite":
-            overwrite(writer, writing, data)
-            return writer.report
-        batches = writing.batches(data, writer.report)
-        staged = writer.stage(snapshot, (), lambda: batches)
-        quarantine = Quarantine.of(handle, snapshot)
+    if mode == "overwrite":
+        columns = handle.look()
+        fresh = replace(columns, metadata={**columns.metadata, QUARANTINE: uuid4().hex})
+        overwrite(writer, Ingest(handle, fresh, handle.options(fresh, given), policy), data)
+        return writer.report
+    begun: Ingest | None = None
 
     def plan(snapshot: Snapshot) -> Change:
-        require_same_functions(columns, handle.columns(snapshot), handle.name)
-        quarantine.store(writing.rejected)
-        return Change(snapshot.base, add=[staged])
+        nonlocal begun
+        columns = handle.columns(snapshot)
+        if begun is None:
+            begun = Ingest(handle, columns, handle.options(columns, given), policy)
+            batches = begun.batches(data, writer.report)
+            writer.staged = handle.stored.write(batches, base=snapshot.base)
+        require_same_functions(begun.columns, columns, handle)
+        Quarantine.of(handle.engine, columns, handle.stored).store(begun.rejected)
+        return Change(snapshot.base, add=[writer.staged] if writer.staged else [])
 
     writer.commit(plan)
     return writer.report
@@ -80,22 +84,23 @@ def add(
 def overwrite(writer: Writer, writing: Ingest, data: Any) -> None:
     """Put rows in the place of all there are, with the columns of ``writing``.
 
-    Rows that are in quarantine go with the contents they were meant for.
+    Rows that are in quarantine go with the contents they were meant for: it has a new name.
     """
     handle, columns = writer.handle, writing.columns
     with handle.snapshot() as snapshot:
         base = snapshot.base
+        former = Quarantine.of(handle.engine, handle.columns(snapshot), handle.stored)
     batches = writing.batches(data, writer.report)
     writer.staged = handle.stored.write(batches, base=base, schema=columns.stored)
-    quarantine = Quarantine(handle.engine, base.table, columns.visible)
+    quarantine = Quarantine.of(handle.engine, columns)
     try:
-        kept = quarantine.store(writing.rejected)
-        others = quarantine.others(kept)
+        quarantine.store(writing.rejected)
         commit = handle.overwrite(columns, [writer.staged], base)
     except BaseException:
         writer.discard()
+        quarantine.drop()
         raise
-    quarantine.remove(others)
+    former.drop()
     writer.finish(commit)
 
 

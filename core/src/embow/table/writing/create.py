@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
+
+import pyarrow as pa
 
 from embow.engines.contract import EngineTable
 from embow.errors import TableNotFoundError
 from embow.pipeline import AddReport
-from embow.table.columns import Columns
-from embow.table.handle import Context, Handle
-from embow.table.incoming.vectors import BadVectorPolicy
+from embow.table.handle import Handle
 from embow.table.writing.changes import overwrite as replace_rows
 from embow.table.writing.ingest import Ingest
 from embow.table.writing.quarantine import Quarantine
@@ -19,58 +19,45 @@ from embow.table.writing.staging import Writer
 
 
 def create(
-    context: Context,
-    name: str,
-    columns: Columns,
-    data: Any,
-    policy: BadVectorPolicy,
-    given: Mapping[str, Any],
-    *,
-    overwrite: bool,
+    name: str, writing: Ingest, data: Any, *, overwrite: bool
 ) -> tuple[EngineTable, AddReport]:
-    """Make a table of these columns. See ``Database.create_table``.
+    """Make a table of the columns of ``writing``. See ``Database.create_table``.
 
     Args:
-        context: The database.
         name: Name of the table.
-        columns: Its columns, with the metadata to keep.
+        writing: How its first rows become stored rows.
         data: Rows in any form that ``Table.add`` takes.
-        policy: What to do with bad vectors in them.
-        given: Options of the call.
         overwrite: Put it in the place of a table of that name.
     """
-    writing = Ingest(context, columns, context.options(columns, given), policy)
-    there = _there(context, name) if overwrite else None
-    if there is None:
-        return _created(context, name, writing, data)
-    writer = Writer(there)
-    replace_rows(writer, writing, data)
-    return there.stored, writer.report
-
-
-def _there(context: Context, name: str) -> Handle | None:
-    """Return the table of this name, if there is one."""
+    context = writing.context
+    if not overwrite:
+        return _created(name, writing, data)
     try:
         stored = context.engine.open_table(name)
     except TableNotFoundError:
-        return None
-    return Handle(context.engine, context.pipeline, context.trust, stored)
+        return _created(name, writing, data)
+    writer = Writer(Handle(context.engine, context.pipeline, context.trust, stored))
+    replace_rows(writer, writing, data)
+    return stored, writer.report
 
 
-def _created(
-    context: Context, name: str, writing: Ingest, data: Any
-) -> tuple[EngineTable, AddReport]:
+def _created(name: str, writing: Ingest, data: Any) -> tuple[EngineTable, AddReport]:
     report, started, columns = AddReport(), time.monotonic(), writing.columns
-    batches = writing.batches(data, report)
-    stored = context.engine.create_table(name, columns.stored, batches, metadata=columns.metadata)
-    with stored.snapshot() as snapshot:
-        quarantine = Quarantine(context.engine, snapshot.base.table, columns.visible)
-        report.rows, report.version = snapshot.count_rows(), snapshot.base.version
+    engine = writing.context.engine
+    quarantine = Quarantine.of(engine, columns)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from writing.batches(data, report)
+        quarantine.store(writing.rejected)  # Before the table is there, as before any commit.
+
+    metadata = columns.metadata
     try:
-        # Not before, since a quarantine is named after the identity of its table.
-        quarantine.store(writing.rejected)
+        stored = engine.create_table(name, columns.stored, batches(), metadata=metadata)
     except BaseException:
-        context.engine.drop_table(name)
+        if writing.rejected:
+            quarantine.drop()
         raise
+    with stored.snapshot() as snapshot:
+        report.rows, report.version = snapshot.count_rows(), snapshot.base.version
     report.seconds = time.monotonic() - started
     return stored, report

@@ -1,12 +1,13 @@
-"""The hidden columns of source hashes, put together without importing pandas."""
+"""The hidden columns of source hashes."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from embow.table.incoming.vectors import validity
+from embow.table.incoming.vectors import as_mask
 from embow.table.names import HASH_TYPE
 
 Flags = NDArray[np.bool_]
@@ -25,19 +26,7 @@ def chosen_hashes(
     """
     if carried is None and valid.all():
         return made
-    digests, present = _digests(made), valid
+    others = pa.scalar(None, HASH_TYPE)
     if carried is not None and kept is not None:
-        kept = kept & validity(carried)
-        digests = np.where(kept[:, None], _digests(carried), digests)
-        present = valid | kept
-    bitmap = pa.py_buffer(np.packbits(present, bitorder="little"))
-    return pa.Array.from_buffers(
-        HASH_TYPE, len(made), [bitmap, pa.py_buffer(np.ascontiguousarray(digests))]
-    )
-
-
-def _digests(hashes: pa.Array) -> NDArray[np.uint8]:
-    width = HASH_TYPE.byte_width
-    data = np.frombuffer(hashes.buffers()[1] or b"", np.uint8)
-    start = hashes.offset * width
-    return data[start : start + len(hashes) * width].reshape(-1, width)
+        others = pc.if_else(as_mask(kept), carried, others)
+    return pc.if_else(as_mask(valid), made, others)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,10 @@ from embow.table.columns import Columns
 from embow.table.incoming.vectors import flags, validity
 from embow.table.writing.ingest import take_rows
 from embow.table.writing.staging import chunks, stored_rows
+
+
+def _none() -> RowIds:
+    return np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,10 @@ class Match:
         deleted: Ids of the stored rows that go.
     """
 
-    sources: NDArray[np.int64]
-    targets: RowIds
-    inserted: NDArray[np.int64]
-    deleted: RowIds
+    sources: NDArray[np.int64] = field(default_factory=_none)
+    targets: RowIds = field(default_factory=_none)
+    inserted: NDArray[np.int64] = field(default_factory=_none)
+    deleted: RowIds = field(default_factory=_none)
 
     @property
     def rows(self) -> tuple[NDArray[np.int64], ...]:
@@ -53,12 +57,38 @@ class Match:
         return self.sources, self.targets, self.inserted
 
 
-def keyed_rows(incoming: pa.RecordBatch, on: Sequence[str]) -> NDArray[np.int64]:
-    """Return the positions of the rows whose key holds no null.
+def match_rows(
+    snapshot: Snapshot,
+    columns: Columns,
+    clauses: Clauses,
+    incoming: pa.RecordBatch,
+) -> Match:
+    """Find which rows meet, and what becomes of the others.
 
     Raises:
-        DataError: A key comes twice.
+        DataError: A key comes twice in the data.
     """
+    keyed = _keyed_rows(incoming, clauses.on)
+    keys = take_rows(incoming.select(list(clauses.on)), keyed)
+    keys = keys.rename_columns([columns.physical(name) for name in clauses.on])
+    at, targets = snapshot.locate(keys)
+    sources = keyed[at]
+    deleted = inserted = _none()
+    if clauses.delete:
+        candidates = snapshot.row_ids(columns.predicate(clauses.delete_where))
+        deleted = np.setdiff1d(candidates, targets)
+    if clauses.insert:
+        inserted = np.setdiff1d(np.arange(incoming.num_rows), sources)
+    if not clauses.update:
+        return Match(inserted=inserted, deleted=deleted)
+    if clauses.update_where is not None:
+        hits = _hits(snapshot, columns, clauses.update_where, incoming, sources, targets)
+        sources, targets = sources[hits], targets[hits]
+    return Match(sources, targets, inserted, deleted)
+
+
+def _keyed_rows(incoming: pa.RecordBatch, on: Sequence[str]) -> NDArray[np.int64]:
+    """Return the positions of the rows whose key holds no null."""
     complete = np.ones(incoming.num_rows, np.bool_)
     for name in on:
         complete &= validity(incoming.column(name))
@@ -73,33 +103,6 @@ def keyed_rows(incoming: pa.RecordBatch, on: Sequence[str]) -> NDArray[np.int64]
                 "unique in the data of a merge; nothing was changed."
             )
     return positions
-
-
-def match_rows(
-    snapshot: Snapshot,
-    columns: Columns,
-    clauses: Clauses,
-    incoming: pa.RecordBatch,
-    keyed: NDArray[np.int64],
-) -> Match:
-    """Find which rows meet, and what becomes of the others."""
-    keys = take_rows(incoming.select(list(clauses.on)), keyed)
-    keys = keys.rename_columns([columns.physical(name) for name in clauses.on])
-    at, targets = snapshot.locate(keys)
-    sources = keyed[at]
-    nothing = no_match()
-    deleted, inserted = nothing.deleted, nothing.inserted
-    if clauses.delete:
-        candidates = snapshot.row_ids(columns.predicate(clauses.delete_where))
-        deleted = np.setdiff1d(candidates, targets)
-    if clauses.insert:
-        inserted = np.setdiff1d(np.arange(incoming.num_rows), sources)
-    if not clauses.update:
-        return Match(nothing.sources, nothing.targets, inserted, deleted)
-    if clauses.update_where is not None:
-        hits = _hits(snapshot, columns, clauses.update_where, incoming, sources, targets)
-        sources, targets = sources[hits], targets[hits]
-    return Match(sources, targets, inserted, deleted)
 
 
 def _hits(
@@ -123,12 +126,6 @@ def _hits(
         hits = hits.cast(pa.bool_())
         found.append(flags(hits) & validity(hits))
     return np.concatenate(found)
-
-
-def no_match() -> Match:
-    """Return that nothing is to be done."""
-    none = np.empty(0, np.int64)
-    return Match(none, none, none, none)
 
 
 def _struct(batch: pa.RecordBatch) -> pa.StructArray:

@@ -23,11 +23,11 @@ from embow.pipeline.types import SourceRows
 from embow.table.columns import Columns
 from embow.table.handle import Handle
 from embow.table.incoming.conform import Conformer, check_columns
-from embow.table.incoming.inputs import iter_batches
+from embow.table.incoming.inputs import iter_batches, one_batch
 from embow.table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow.table.settings import AddOptions
 from embow.table.writing.ingest import Ingest, new_rows, rewritten, take_rows
-from embow.table.writing.matching import Clauses, Match, keyed_rows, match_rows, no_match
+from embow.table.writing.matching import Clauses, Match, match_rows
 from embow.table.writing.staging import (
     Writer,
     chunks,
@@ -131,17 +131,17 @@ def _execute(
     policy: BadVectorPolicy,
     given: Mapping[str, Any],
 ) -> MergeResult:
-    columns = handle.look()
-    incoming = _incoming(columns, clauses.on, data, policy)
-    keyed = keyed_rows(incoming, clauses.on)
     writer = Writer(handle)
-    match = no_match()
+    incoming: pa.RecordBatch | None = None
+    match = Match()
 
     def plan(snapshot: Snapshot) -> Change | None:
-        nonlocal match
+        nonlocal incoming, match
         now = handle.columns(snapshot)
-        _require_fit(incoming, now, handle.name)
-        match = match_rows(snapshot, now, clauses, incoming, keyed)
+        if incoming is None:
+            incoming = _incoming(now, clauses.on, data, policy)
+        _require_fit(incoming, now, handle)
+        match = match_rows(snapshot, now, clauses, incoming)
         gone = np.concatenate([match.targets, match.deleted])
         if not len(gone) and not len(match.inserted):
             return None
@@ -170,18 +170,17 @@ def _incoming(
     partial = pa.schema([f for f in schema if f.name in names])
     filled = [binding.vector_column for binding in columns.bindings]
     fitted = [Conformer(partial, filled, policy).fit(batch) for batch in batches]
-    table = pa.Table.from_batches(fitted, schema=fitted[0].schema if fitted else partial)
-    combined = table.combine_chunks().to_batches()
-    return combined[0] if combined else _empty(partial)
+    schema = fitted[0].schema if fitted else partial
+    return one_batch(pa.Table.from_batches(fitted, schema=schema))
 
 
-def _require_fit(incoming: pa.RecordBatch, now: Columns, name: str) -> None:
+def _require_fit(incoming: pa.RecordBatch, now: Columns, handle: Handle) -> None:
     """Refuse data fitted to columns that are others by now; another function is no matter."""
     types = {field.name: field.type for field in now.visible}
     if any(types.get(field.name) != field.type for field in incoming.schema):
         raise CommitConflictError(
-            f"The columns of table {name!r} were changed while rows were being merged. Nothing "
-            "was changed; merge the rows again."
+            f"The columns of table {handle.name!r} were changed while rows were being merged. "
+            "Nothing was changed; merge the rows again."
         )
 
 
@@ -200,7 +199,3 @@ def _rows(
     if len(match.inserted):
         fitted = Conformer(columns.visible, filled).fit(take_rows(incoming, match.inserted))
         yield new_rows(fitted, columns)
-
-
-def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema], names=schema.names)

@@ -1,49 +1,52 @@
 """Rows that could not be embedded, kept beside their table until they can be.
 
 A hidden table of the same database holds the rows as the user gave them, with the column, class and
-message of the failure. It is named after the identity of its table, so that it follows every new
-name. A row is kept once, whatever often it was added: its content is its key.
+message of the failure. The metadata of its table say what it is called, so that it follows every
+new name. A row is kept once, whatever often it was added: its content is its key.
+
+A retry adds rows to the table in the commit that also notes, in the table's metadata, which they
+were. A row that is noted is gone from quarantine, whether or not it has been removed from there.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 
 from embow.engines.contract import (
+    ROW_ID,
     Change,
     Engine,
     EngineTable,
     RowIds,
     ScanQuery,
     Snapshot,
+    row_ids_of,
 )
 from embow.errors import TableExistsError, TableNotFoundError
 from embow.pipeline import FailedRow
-from embow.table.handle import Handle
+from embow.table.columns import QUARANTINE, Columns
 from embow.table.names import HIDDEN_PREFIX, physical_name
 from embow.table.writing.ingest import Rejected, take_rows
 
+_RETRIED = "embow.retried"
 _KEY = pa.field(f"{HIDDEN_PREFIX}_row", pa.binary(16))
-ATTEMPT = pa.field(f"{HIDDEN_PREFIX}_attempt", pa.binary())
-"""The staged rows a row has gone into, from just before their commit until it is settled."""
-REASONS = [
+_ID = pa.field(f"{HIDDEN_PREFIX}_id", pa.binary(16))
+_REASONS = [
     pa.field(f"{HIDDEN_PREFIX}_failed_column", pa.string()),
     pa.field(f"{HIDDEN_PREFIX}_error_kind", pa.string()),
     pa.field(f"{HIDDEN_PREFIX}_error", pa.string()),
 ]
+_OWN = [*_REASONS, _KEY, _ID]
 _SHOWN = ["failed_column", "error_kind", "error"]
-
-
-def quarantine_name(table: str) -> str:
-    """Return the name of the hidden table of a table, by its identity."""
-    return f"{HIDDEN_PREFIX}_quarantine.{table}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +55,35 @@ class Quarantine:
 
     Attributes:
         engine: Where the hidden table lives.
-        table: Identity of the table the rows were meant for.
+        name: Of the hidden table.
         schema: The columns the user sees.
+        done: Ids of rows that came into the table by the latest retry.
     """
 
     engine: Engine
-    table: str
+    name: str
     schema: pa.Schema
+    done: frozenset[bytes] = frozenset()
 
     @classmethod
-    def of(cls, handle: Handle, snapshot: Snapshot) -> Quarantine:
-        """Return the quarantine of an open table."""
-        return cls(handle.engine, snapshot.base.table, handle.columns(snapshot).visible)
+    def of(cls, engine: Engine, columns: Columns, table: EngineTable | None = None) -> Quarantine:
+        """Return the quarantine of a table.
 
-    def store(self, rejected: Sequence[Rejected]) -> pa.Array:
-        """Store rows durably, those that are there already not again; return their keys."""
+        Args:
+            engine: The database.
+            columns: The table's columns.
+            table: The table, where it exists: earlier code called the quarantine after it.
+        """
+        called = columns.metadata.get(QUARANTINE) or (table.name if table is not None else "")
+        done = json.loads(columns.metadata.get(_RETRIED, "[]"))
+        name = f"{HIDDEN_PREFIX}_quarantine.{called}"
+        return cls(engine, name, columns.visible, frozenset(map(bytes.fromhex, done)))
+
+    def store(self, rejected: Sequence[Rejected]) -> None:
+        """Store rows durably, those that are there already not again."""
         if not rejected:
-            return pa.nulls(0, _KEY.type)
+            return
+        self.settle(dict.fromkeys(self.done))
         table = self._ready()
         with table.snapshot() as snapshot:
             kept = self._kept(snapshot.schema)
@@ -77,8 +92,7 @@ class Quarantine:
         rows = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
 
         def plan(snapshot: Snapshot) -> Change | None:
-            keys = rows.select([_KEY.name])
-            there, _ = snapshot.locate(keys)
+            there, _ = snapshot.locate(rows.select([_KEY.name]))
             new = np.setdiff1d(np.arange(rows.num_rows), there)
             if not len(new):
                 return None
@@ -86,23 +100,6 @@ class Quarantine:
             return Change(snapshot.base, add=[staged], alone=True)
 
         table.transact(plan)
-        return rows.column(_KEY.name)
-
-    def others(self, keys: pa.Array) -> RowIds:
-        """Return the ids of the rows that have none of these keys."""
-        table = self.open()
-        if table is None:
-            return np.empty(0, np.int64)
-        with table.snapshot() as snapshot:
-            _, kept = snapshot.locate(pa.record_batch({_KEY.name: keys}))
-            return np.setdiff1d(snapshot.row_ids(), kept)
-
-    def remove(self, row_ids: RowIds) -> None:
-        """Remove rows; those that are gone already are no error."""
-        table = self.open()
-        if table is None or not len(row_ids):
-            return
-        table.transact(lambda s: Change(s.base, remove=np.intersect1d(s.row_ids(), row_ids)))
 
     def rows(self) -> pa.Table:
         """Return the failed rows, with ``failed_column``, ``error_kind`` and ``error``."""
@@ -112,32 +109,65 @@ class Quarantine:
             fields = [*self.schema, *(pa.field(name, pa.string()) for name in shown)]
             return pa.schema([f.with_nullable(True) for f in fields]).empty_table()
         with table.snapshot() as snapshot:
-            kept = self._kept(snapshot.schema)
-            names = {f.name: name for name, f in kept.items() if f.name in snapshot.schema.names}
-            names |= dict(zip((f.name for f in REASONS), shown, strict=True))
-            found = snapshot.scan(ScanQuery(columns=list(names))).read_all()
-        return found.rename_columns(list(names.values()))
+            found = snapshot.scan(ScanQuery()).read_all()
+        names = self._there(found.schema)
+        names |= dict(zip(shown, (f.name for f in _REASONS), strict=True))
+        if self.done and _ID.name in found.schema.names:
+            waits = [each not in self.done for each in found.column(_ID.name).to_pylist()]
+            found = found.filter(pa.array(waits, pa.bool_()))
+        return found.select(list(names.values())).rename_columns(list(names))
 
-    def as_given(self, kept: pa.RecordBatch) -> pa.RecordBatch:
-        """Return rows of the hidden table as the user gave them."""
-        there = {name: f.name for name, f in self._kept(kept.schema).items()}
-        there = {
-            name: physical for name, physical in there.items() if physical in kept.schema.names
-        }
-        columns = [kept.column(physical) for physical in there.values()]
-        return pa.RecordBatch.from_arrays(columns, names=list(there))
+    def waiting(self) -> tuple[RowIds, list[bytes], pa.RecordBatch] | None:
+        """Return the rows to try again, if there are any: row ids, lasting ids, as given."""
+        if self.open() is None:
+            return None
+        table = self._ready()
+        self.settle(dict.fromkeys(self.done))
+        with table.snapshot() as snapshot:
+            found = snapshot.scan(ScanQuery(with_row_id=True)).read_all().combine_chunks()
+        if not found.num_rows:
+            return None
+        (kept,) = found.to_batches()
+        there = self._there(kept.schema)
+        given = kept.select(list(there.values())).rename_columns(list(there))
+        return row_ids_of(kept), kept.column(_ID.name).to_pylist(), given
+
+    def settle(self, tried: Mapping[bytes, FailedRow | None]) -> None:
+        """Remove rows that came in, and keep of the others why they failed again.
+
+        Args:
+            tried: Failures by the ids of rows; those that are gone already are no error.
+        """
+        table = self.open() if tried else None
+        if table is None:
+            return
+        ids = pa.record_batch({_ID.name: pa.array(list(tried), _ID.type)})
+        failures = list(tried.values())
+
+        def plan(snapshot: Snapshot) -> Change:
+            at, numbers = snapshot.locate(ids)
+            again = [where for where, each in enumerate(at) if failures[each] is not None]
+            if not again:
+                return Change(snapshot.base, remove=numbers)
+            rows = snapshot.scan(ScanQuery(row_ids=numbers[again])).read_all().combine_chunks()
+            new = _as_columns(failures[at[where]] for where in again)
+            columns = {f.name: new.get(f.name, rows.column(f.name)) for f in rows.schema}
+            staged = table.write(pa.table(columns).to_batches(), base=snapshot.base)
+            return Change(snapshot.base, remove=numbers, add=[staged])
+
+        table.transact(plan)
 
     def open(self) -> EngineTable | None:
         """Return the hidden table, if there is one."""
         try:
-            return self.engine.open_table(quarantine_name(self.table))
+            return self.engine.open_table(self.name)
         except TableNotFoundError:
             return None
 
     def drop(self) -> None:
         """Remove the hidden table, if there is one."""
         if self.open() is not None:
-            self.engine.drop_table(quarantine_name(self.table))
+            self.engine.drop_table(self.name)
 
     def _shown(self) -> list[str]:
         """Return the names of the reasons, with ``_`` before one that is the user's already."""
@@ -154,22 +184,29 @@ class Quarantine:
             kept[field.name] = pa.field(name, field.type)
         return kept
 
+    def _there(self, schema: pa.Schema) -> dict[str, str]:
+        """Return the kept columns there are, by what the user calls them."""
+        kept = {name: field.name for name, field in self._kept(schema).items()}
+        return {name: physical for name, physical in kept.items() if physical in schema.names}
+
     def _ready(self) -> EngineTable:
         """Return the hidden table, with a place for every column."""
-        name = quarantine_name(self.table)
-        own = [*REASONS, _KEY, ATTEMPT]
         table = self.open()
         if table is None:
-            schema = pa.schema([*self._kept(pa.schema([])).values(), *own])
+            schema = pa.schema([*self._kept(pa.schema([])).values(), *_OWN])
             try:
-                return self.engine.create_table(name, schema)
+                return self.engine.create_table(self.name, schema)
             except TableExistsError:
-                table = self.engine.open_table(name)
+                table = self.engine.open_table(self.name)
 
         def plan(snapshot: Snapshot) -> Change | None:
-            wanted = [*self._kept(snapshot.schema).values(), *own]
+            wanted = [*self._kept(snapshot.schema).values(), *_OWN]
             new = [f for f in wanted if f.name not in snapshot.schema.names]
-            added = [table.write_column(f, [], base=snapshot.base) for f in new]
+            # Earlier code gave rows no ids.
+            numbers = snapshot.row_ids().tolist() if _ID in new else []
+            ids = pa.record_batch({ROW_ID: pa.array(numbers, pa.int64()), _ID.name: _ids(numbers)})
+            values = {_ID.name: [ids]}
+            added = [table.write_column(f, values.get(f.name, []), base=snapshot.base) for f in new]
             return Change(snapshot.base, add=added) if added else None
 
         table.transact(plan)
@@ -183,15 +220,25 @@ class Quarantine:
         kept: Mapping[str, pa.Field],
     ) -> pa.RecordBatch:
         columns = {kept[f.name].name: rows.column(f.name) for f in self.schema}
-        columns |= as_columns(reasons)
+        columns |= _as_columns(reasons)
         columns[_KEY.name] = pa.array(_keys(rows.select(self.schema.names), seen), _KEY.type)
+        columns[_ID.name] = _ids(reasons)
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
-def as_columns(reasons: Sequence[FailedRow]) -> dict[str, pa.Array]:
+def retried_entries(ids: Iterable[bytes]) -> dict[str, str | None]:
+    """Return the metadata to set where these rows come into the table."""
+    return {_RETRIED: json.dumps([each.hex() for each in ids])}
+
+
+def _ids(rows: Sequence[Any]) -> pa.Array:
+    return pa.array([uuid4().bytes for _ in rows], _ID.type)
+
+
+def _as_columns(reasons: Iterable[Any]) -> dict[str, pa.Array]:
     """Return why rows failed as the columns of the hidden table."""
     told = zip(*((r.column, r.kind, r.message) for r in reasons), strict=True)
-    return {f.name: pa.array(list(v), f.type) for f, v in zip(REASONS, told, strict=True)}
+    return {f.name: pa.array(list(v), f.type) for f, v in zip(_REASONS, told, strict=True)}
 
 
 def _keys(rows: pa.RecordBatch, seen: Counter[str]) -> Iterator[bytes]:

@@ -104,7 +104,7 @@ def same_target(one: Columns, other: Columns) -> bool:
     return one.same_functions(other) and one.stored.equals(other.stored)
 
 
-def require_same_functions(used: Columns, now: Columns, name: str) -> None:
+def require_same_functions(used: Columns, now: Columns, handle: Handle) -> None:
     """Refuse to commit rows that were embedded with functions the table no longer has.
 
     Raises:
@@ -116,8 +116,9 @@ def require_same_functions(used: Columns, now: Columns, name: str) -> None:
     )
     if not fits or not used.same_functions(now):
         raise CommitConflictError(
-            f"The embedding functions of table {name!r} were changed while rows were being "
-            "added. Nothing was stored; add the rows again to embed them with the new function."
+            f"The embedding functions of table {handle.name!r} were changed while rows "
+            "were being added. Nothing was stored; add the rows again to embed them with the new "
+            "function."
         )
 
 
