@@ -6,7 +6,6 @@ embedding functions meet.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +13,7 @@ from typing import Any, Literal, Self, Unpack
 
 from embow.embeddings import EmbeddingFunctionConfig
 from embow.embeddings.trust import Trust
-from embow.engines.contract import Engine, EngineTable
+from embow.engines.contract import Engine, EngineTable, check_table_name
 from embow.errors import ConfigurationError, TableExistsError, TableNotFoundError, near_name
 from embow.pipeline import Pipeline, RequestEvent
 from embow.pipeline.cache import cache_file, default_cache_path
@@ -32,8 +31,6 @@ from embow.table.writing.quarantine import Quarantine
 from embow.table.writing.retry import name_quarantine
 
 Observer = Callable[[RequestEvent], None]
-
-_TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 
 
 class Database:
@@ -258,8 +255,9 @@ def _cache_path(engine: Engine) -> Path:
 
 
 def _check_name(name: str) -> None:
-    if not isinstance(name, str) or not _TABLE_NAME.match(name) or is_hidden(name):
+    check_table_name(name)
+    if is_hidden(name):
         raise ConfigurationError(
-            f"Invalid table name {name!r}: it may contain only letters, digits, underscores, "
-            "hyphens and periods, and may not begin with '_embow'."
+            f"Invalid table name {name!r}: names that begin with '_embow' are kept for the tables "
+            "that embow adds itself."
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pyarrow as pa
 import pytest
 
 from embow.engines.contract import Change, EngineTable
-from embow.errors import SchemaError
+from embow.errors import EngineError, SchemaError
 from embow.testing._engine_base import (
     SCHEMA,
     EngineTests,
@@ -76,6 +78,19 @@ class OverwriteSuite(EngineTests):
             conflict(table, stale)
         with table.snapshot() as snapshot:
             assert (snapshot.schema, snapshot.count_rows()) == (OTHER, 0)
+
+    def test_rows_staged_for_another_schema_are_not_misread(self, table: EngineTable) -> None:
+        """Columns are known by name, not by place: refused on the new base, or null."""
+        swapped = pa.schema([pa.field("other", pa.int64()), pa.field("text", pa.string())])
+        staged = stage(table, 9)
+        table.overwrite(swapped, base=staged.base)
+        with suppress(EngineError):
+            table.commit(Change(now(table), add=[staged]))
+        with table.snapshot() as snapshot:
+            assert (read(snapshot, "other"), read(snapshot, "text")) in (
+                ([], []),
+                ([None], ["t9"]),
+            )
 
     def test_row_ids_are_not_used_again(self, table: EngineTable) -> None:
         """A removal planned before the overwrite hits none of the new rows."""

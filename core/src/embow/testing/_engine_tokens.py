@@ -26,6 +26,7 @@ from embow.testing._engine_base import (
     rows,
     set_metadata,
     stage,
+    stage_column,
 )
 from embow.testing._engine_evolution import NUMBER
 
@@ -120,13 +121,16 @@ class LeaseSuite(EngineTests):
         """Rows and columns, few and many."""
         count = 1 if few else self.many
         staged = stage(table, *range(5, 5 + count))
-        column = table.write_column(NUMBER, [], base=now(table))
+        with table.snapshot() as snapshot:
+            column = stage_column(table, NUMBER, dict(enumerate(range(5))), snapshot)
         remove(table, "id = 0")
         for _ in range(2):
             table.optimize(keep=timedelta(0))
         table.commit(Change(staged.base, add=[staged]))
         table.commit(Change(column.base, add=[column]))
         assert ids(table) == list(range(1, 5 + count))
+        with table.snapshot() as snapshot:
+            assert read(snapshot, NUMBER.name) == [1, 2, 3, 4] + [None] * count
 
     @pytest.mark.parametrize("few", [True, False])
     @pytest.mark.parametrize("unverified", [False, True])

@@ -24,6 +24,7 @@ from embow.engines.contract.queries import (
     VectorQuery,
     check_columns,
     check_schema,
+    check_table_name,
     is_physical,
     is_vector,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "Version",
     "check_columns",
     "check_schema",
+    "check_table_name",
     "conform",
     "ending",
     "is_physical",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from embow.engines.contract.queries import check_schema
+from embow.engines.contract.queries import check_schema, check_table_name
 from embow.engines.contract.records import Capability, require
 from embow.engines.contract.table import EngineTable
 
@@ -63,10 +63,12 @@ class Engine(ABC):
         """Create a table with its first rows, as version 1. If a batch fails there is no table.
 
         Raises:
+            ConfigurationError: The name is no table name.
             TableExistsError: The name is taken.
             SchemaError: A name is repeated, reserved or not a physical one, there is no column, or
                 the store cannot hold one.
         """
+        check_table_name(name)
         check_schema(schema, self.supports)
         return self._create_table(name, schema, batches, metadata or {})
 
@@ -93,9 +95,11 @@ class Engine(ABC):
         """Give a table another name.
 
         Raises:
+            ConfigurationError: The new name is no table name.
             TableNotFoundError: There is none of that name.
             TableExistsError: The new name is taken.
         """
+        check_table_name(new_name)
         require(self.capabilities, Capability.RENAME_TABLE)
         self._rename_table(name, new_name)
 
@@ -112,6 +116,9 @@ class Engine(ABC):
         """Return address and storage options, to open the database in another process.
 
         Can be pickled and holds no secret: references such as ``$var:NAME`` stay references.
+
+        Raises:
+            ConfigurationError: An option holds a secret in clear.
         """
         raise NotImplementedError
 

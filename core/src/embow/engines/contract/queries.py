@@ -13,12 +13,20 @@ from numpy.typing import NDArray
 
 from embow.engines.contract.records import NAME_BYTES, RESERVED, RowIds
 from embow.engines.predicate import Predicate
-from embow.errors import BadVectorError, DataError, SchemaError, UnknownColumnError, near_name
+from embow.errors import (
+    BadVectorError,
+    ConfigurationError,
+    DataError,
+    SchemaError,
+    UnknownColumnError,
+    near_name,
+)
 
 Metric = Literal["l2", "cosine", "dot"]
 """``l2`` is the squared Euclidean distance, ``cosine`` is 1 - cosine similarity, ``dot`` is
 1 - inner product: in each, smaller is nearer."""
 
+_TABLE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\Z")
 _PHYSICAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -126,6 +134,19 @@ def check_schema(
             raise SchemaError(f"Column '{name}' appears twice in the schema.")
         if why := supports(column):
             raise SchemaError(why)
+
+
+def check_table_name(name: object) -> None:
+    """Refuse what a store may not take for the name of a file, a folder or a table.
+
+    Raises:
+        ConfigurationError: It is no text of letters, digits, ``_``, ``-`` and, not first, ``.``.
+    """
+    if not isinstance(name, str) or not _TABLE.match(name):
+        raise ConfigurationError(
+            f"Invalid table name {name!r}: it may contain only letters, digits, underscores, "
+            "hyphens and periods, and may not begin with a period."
+        )
 
 
 def is_physical(name: str) -> bool:

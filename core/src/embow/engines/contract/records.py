@@ -54,7 +54,8 @@ class Base:
 
     Attributes:
         table: Identity of the table: new at each creation, also under an old name.
-        version: Version of the table; grows with each commit, from 1.
+        version: Version of the table, from 1. A commit makes it one more; a store whose
+            ``optimize`` makes versions of its own may skip numbers.
     """
 
     table: str
@@ -68,10 +69,12 @@ class Staged:
     Can be pickled and committed by another process. Holds no secret.
 
     Attributes:
-        token: Names this write; committing it again gives the earlier commit.
+        token: Names this write; committing it again, or in several processes at the same time,
+            gives one commit. It is remembered for as long as its lease runs, at least.
         base: What it was written for. The rows may be committed on a later version.
         rows: How many.
-        until: When the lease ends and ``optimize`` may remove it; aware, UTC.
+        until: When the lease ends and ``optimize`` may remove it; aware, UTC. A store may grant
+            less than was asked for.
         payload: The engine's own.
         column: The physical column whose values these are, ``None`` for rows.
     """

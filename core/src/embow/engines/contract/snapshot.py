@@ -30,6 +30,9 @@ Query = TypeVar("Query", bound=RowQuery)
 class Snapshot(ABC):
     """One version of a table. It stays readable, whatever writers do, until it is closed.
 
+    A store of files that other processes remove keeps that promise within one process; there a
+    version younger than ``optimize(keep=)`` stays readable for all.
+
     Args:
         base: Table and version this is.
         schema: Physical columns, without schema metadata; fields keep theirs.
@@ -87,6 +90,7 @@ class Snapshot(ABC):
 
         Raises:
             UnknownColumnError: A column does not exist.
+            DataError: There is no such fragment.
         """
         check_columns(self.schema, query.columns or ())
         if query.fragment is not None:

@@ -73,6 +73,7 @@ class EngineTable(ABC):
             lease: How long ``optimize`` leaves them alone.
 
         Raises:
+            CommitConflictError: The version of ``base`` is gone, and its schema with it.
             UnknownColumnError: The rows have a column that the schema has not.
             SchemaError: A column has another type.
             DataError: A null in a column that must not have one.
@@ -120,6 +121,9 @@ class EngineTable(ABC):
         self, *, keep: timedelta = RETENTION, delete_unverified: bool = False
     ) -> OptimizeReport:
         """Merge small pieces, and drop what no kept version needs.
+
+        What tells whether a base still holds, and which staged rows were committed, outlives the
+        versions for as long as a lease runs.
 
         Args:
             keep: Versions younger than this are kept, and the latest, and tagged ones.
