@@ -14,7 +14,7 @@ from lance.fragment import write_fragments
 
 from embow.engines.contract import ROW_ID, Capability, Change, EngineOptions, EngineTable, ScanQuery
 from embow.engines.predicate import parse_predicate
-from embow.errors import CommitConflictError, ConfigurationError, SchemaError, TableError
+from embow.errors import CommitConflictError, ConfigurationError, SchemaError
 from embow.plugins.engines import engine_for
 from embow_lance import LanceEngine
 from embow_lance.fields import Shape
@@ -81,7 +81,7 @@ def test_an_address_that_is_not_absolute_is_refused(uri: str) -> None:
 @pytest.mark.parametrize("name", ["../t", "a/b", "", ".hidden", "a b"])
 def test_a_name_that_would_leave_the_folder_is_refused(engine: LanceEngine, name: str) -> None:
     """Names are parts of addresses."""
-    with pytest.raises(TableError, match="Table name"):
+    with pytest.raises(ConfigurationError, match="Invalid table name"):
         engine.create_table(name, SCHEMA)
 
 

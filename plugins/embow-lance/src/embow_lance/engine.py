@@ -15,10 +15,9 @@ import pyarrow as pa
 from lance.file import LanceFileSession
 
 from embow.embeddings.variables import has_reference, resolve
-from embow.engines.contract import Engine, EngineOptions, EngineTable
+from embow.engines.contract import Engine, EngineOptions, EngineTable, check_table_name
 from embow.errors import (
     ConfigurationError,
-    TableError,
     TableExistsError,
     TableNotFoundError,
     near_name,
@@ -30,7 +29,6 @@ from embow_lance.store import SUFFIX, Store, capabilities_at
 from embow_lance.table import LanceTable
 from embow_lance.types import why_not
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _SECRET = re.compile(r"secret|token|password|key|credential|sas", re.IGNORECASE)
 _PUBLIC = re.compile(r"key_id$", re.IGNORECASE)
 
@@ -166,10 +164,7 @@ class LanceEngine(Engine):
         self._session = lance.Session()
 
     def _store(self, name: str) -> Store:
-        if not _NAME.match(name) or name.startswith("."):
-            raise TableError(
-                f"Table name {name!r}: letters, digits, '_', '-' and '.', the first no '.'."
-            )
+        check_table_name(name)
         folder = None if self._folder is None else self._folder / f"{name}{SUFFIX}"
         uri = f"{self._root}/{name}{SUFFIX}"
         return self._stores.setdefault(name, Store(name, uri, folder, self._options, self._session))
