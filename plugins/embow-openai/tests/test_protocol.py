@@ -196,10 +196,38 @@ def test_rows_are_put_in_the_order_of_their_index():
     assert wire.read_vectors(json.dumps({"data": rows}).encode(), 2)[0].tolist() == [[0.0], [1.0]]
 
 
-def test_rows_without_a_proper_index_stay_in_order():
-    """A server that numbers every row zero is taken at its order."""
-    rows = [{"index": 0, "embedding": [1.0]}, {"index": 0, "embedding": [2.0]}]
-    assert wire.read_vectors(json.dumps({"data": rows}).encode(), 2)[0].tolist() == [[1.0], [2.0]]
+@pytest.mark.parametrize("numbers", [[None, None], [0.0, 1.0]])
+def test_rows_without_numbers_stay_in_order(numbers):
+    """So do rows whose numbers are written as fractions."""
+    rows = [{"index": n, "embedding": [float(at)]} for at, n in enumerate(numbers)]
+    assert wire.read_vectors(json.dumps({"data": rows}).encode(), 2)[0].tolist() == [[0.0], [1.0]]
+
+
+@pytest.mark.parametrize(
+    "numbers", [[0, 0], [1, 2], ["0", "1"], [0, None], [1, 1], [-1, 0], [0, [1]]]
+)
+def test_numbers_that_name_no_input_are_refused(numbers):
+    """Which vector belongs to which text would be a guess."""
+    rows = [{"index": n, "embedding": [1.0]} for n in numbers]
+    with pytest.raises(BadOutputError, match="which input"):
+        wire.read_vectors(json.dumps({"data": rows}).encode(), 2)
+
+
+@pytest.mark.parametrize(
+    "row", [{"index": 0}, {"embedding": 5}, {"embedding": ["x"]}, 5, "x", None]
+)
+def test_a_row_that_is_none_is_named(row):
+    """What is no vector is bad output, which is asked for again, and not an internal error."""
+    with pytest.raises(BadOutputError, match="vector"):
+        wire.read_vectors(json.dumps({"data": [row]}).encode(), 1)
+
+
+@pytest.mark.parametrize("usage", ["x", 5, {"total_tokens": "x"}, {"total_tokens": -1}, []])
+def test_a_usage_that_cannot_be_read_costs_no_vector(usage):
+    """What was paid for is kept."""
+    answer = {"data": [{"index": 0, "embedding": [1.0]}], "usage": usage}
+    vectors, tokens = wire.read_vectors(json.dumps(answer).encode(), 1)
+    assert (vectors.tolist(), tokens) == ([[1.0]], 0)
 
 
 @pytest.mark.parametrize(

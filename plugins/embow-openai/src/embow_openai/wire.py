@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,8 @@ def read_vectors(body: bytes, count: int) -> tuple[Vectors, int]:
     Vectors come as base64 of little-endian float32; servers that send numbers are understood.
 
     Raises:
-        BadOutputError: The answer holds another number of vectors, or vectors of unlike length.
+        BadOutputError: The answer holds another number of vectors, vectors of unlike length, rows
+            whose numbers do not say which input each is for, or no vectors at all.
         ValueError: The answer is not JSON.
     """
     answer = json.loads(body)
@@ -31,12 +33,17 @@ def read_vectors(body: bytes, count: int) -> tuple[Vectors, int]:
     if not isinstance(rows, list) or len(rows) != count:
         got = len(rows) if isinstance(rows, list) else "no"
         raise BadOutputError(f"The server returned {got} vectors for {count} inputs.")
-    parts = [_row_bytes(row["embedding"]) for row in _in_order(rows)]
+    parts = [_row_bytes(row) for row in _in_order(rows)]
     if len({len(part) for part in parts}) > 1 or len(parts[0]) % 4:
         raise BadOutputError("The server returned vectors of different lengths.")
     vectors = np.frombuffer(bytearray().join(parts), dtype="<f4").reshape(count, -1)
-    usage = answer.get("usage") or {}
-    return vectors.astype(np.float32, copy=False), int(usage.get("total_tokens") or 0)
+    return vectors.astype(np.float32, copy=False), _tokens(answer.get("usage"))
+
+
+def _tokens(usage: object) -> int:
+    """Return what an answer cost; what it says of that is no reason to pay for it again."""
+    total = usage.get("total_tokens") if isinstance(usage, Mapping) else None
+    return int(total) if isinstance(total, (int, float)) and 0 <= total < math.inf else 0
 
 
 def read_rate(headers: Mapping[str, str]) -> RateStatus | None:
@@ -58,19 +65,37 @@ def read_rate(headers: Mapping[str, str]) -> RateStatus | None:
     )
 
 
-def _in_order(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Sort by ``index`` where the server numbers its rows properly."""
-    order = [row.get("index") for row in rows]
+def _in_order(rows: Sequence[Any]) -> Sequence[Any]:
+    """Sort by ``index``, where rows have one.
+
+    Raises:
+        BadOutputError: The numbers are not those from 0 on, each once: any order would be a guess.
+    """
+    order = [row.get("index") if isinstance(row, Mapping) else None for row in rows]
+    if all(number is None for number in order):
+        return rows
     expected = list(range(len(rows)))
-    if order != expected and sorted(order, key=str) == sorted(expected, key=str):
-        return sorted(rows, key=lambda row: int(row["index"]))
-    return rows
+    if order == expected:
+        return rows
+    numbers = [number for number in order if isinstance(number, (int, float))]
+    if len(numbers) < len(rows) or sorted(numbers) != expected:
+        raise BadOutputError(
+            f"The server numbers its {len(rows)} vectors {str(order)[:60]}, not 0 to "
+            f"{len(rows) - 1}, so which input each belongs to is not known."
+        )
+    return sorted(rows, key=lambda row: int(row["index"]))
 
 
-def _row_bytes(value: Any) -> bytes:
-    if isinstance(value, str):
-        return b64decode(value)
-    return np.asarray(value, dtype="<f4").tobytes()
+def _row_bytes(row: Any) -> bytes:
+    value = row.get("embedding") if isinstance(row, Mapping) else None
+    try:
+        if isinstance(value, str):
+            return b64decode(value)
+        if isinstance(value, list):
+            return np.asarray(value, dtype="<f4").tobytes()
+    except (ValueError, TypeError) as exc:
+        raise BadOutputError(f"The server returned a vector that cannot be read: {exc}.") from exc
+    raise BadOutputError("The server returned a row without a vector.")
 
 
 def _allowance(text: str | None) -> int | None:
