@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from embow.engines.contract.history import History
 from embow.engines.contract.queries import check_schema
 from embow.engines.contract.records import (
     LEASE,
@@ -22,7 +23,6 @@ from embow.engines.contract.records import (
     IndexInfo,
     OptimizeReport,
     Staged,
-    Version,
     require,
 )
 from embow.engines.contract.rows import conform_values
@@ -33,10 +33,8 @@ _TRIES = 40
 _LONGEST_WAIT = 0.5
 
 
-class EngineTable(ABC):
+class EngineTable(History, ABC):
     """One table. Safe to use from several threads."""
-
-    capabilities: frozenset[Capability] = frozenset()
 
     # -- what an author writes ----------------------------------------------------------
 
@@ -132,21 +130,6 @@ class EngineTable(ABC):
         """
 
     # -- what an author may write -------------------------------------------------------
-
-    def _versions(self) -> list[Version]:
-        raise NotImplementedError
-
-    def _tags(self) -> dict[str, int]:
-        raise NotImplementedError
-
-    def _set_tag(self, name: str, version: int, *, move: bool) -> None:
-        raise NotImplementedError
-
-    def _delete_tag(self, name: str) -> None:
-        raise NotImplementedError
-
-    def _restore(self, version: int | str) -> Commit:
-        raise NotImplementedError
 
     def _create_index(self, column: str, config: Any, *, name: str, replace: bool) -> None:
         raise NotImplementedError
@@ -276,40 +259,6 @@ class EngineTable(ABC):
                     raise
             wait(random.uniform(0, min(_LONGEST_WAIT, 0.002 * 2**attempt)))
         raise AssertionError("unreachable")  # pragma: no cover
-
-    def versions(self) -> list[Version]:
-        """Return the versions that can be read, the oldest first."""
-        require(self.capabilities, Capability.VERSIONS)
-        return self._versions()
-
-    def tags(self) -> dict[str, int]:
-        """Return the version each tag names."""
-        require(self.capabilities, Capability.TAGS)
-        return self._tags()
-
-    def set_tag(self, name: str, version: int, *, move: bool = False) -> None:
-        """Name a version, which is then kept; with ``move`` an existing tag is moved.
-
-        Raises:
-            TagError: The tag exists, or with ``move`` does not.
-            VersionNotFoundError: There is no such version.
-        """
-        require(self.capabilities, Capability.TAGS)
-        self._set_tag(name, version, move=move)
-
-    def delete_tag(self, name: str) -> None:
-        """Remove a tag.
-
-        Raises:
-            TagError: There is none of that name.
-        """
-        require(self.capabilities, Capability.TAGS)
-        self._delete_tag(name)
-
-    def restore(self, version: int | str) -> Commit:
-        """Make a new version equal to an earlier one, rows, schema and metadata."""
-        require(self.capabilities, Capability.RESTORE)
-        return self._restore(version)
 
     def create_index(self, column: str, config: Any, *, name: str, replace: bool = True) -> None:
         """Build an index to the current version.
