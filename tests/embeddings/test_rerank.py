@@ -57,7 +57,7 @@ def test_settings_are_those_of_any_provider() -> None:
         'base_url="http://x"'
     ]
     with pytest.raises(ConfigurationError, match="Did you mean 'weight'"):
-        Overlap.create(wieght=2)
+        Overlap.create(weights=2)
 
 
 def test_failures_and_limits_have_defaults() -> None:

@@ -264,7 +264,7 @@ def test_a_search_by_columns_seen_before_a_change_of_model_begins_anew(
 ) -> None:
     """Also where the former function, the one known, cannot embed the query."""
 
-    @embow.register("lengths")
+    @embow.register("lengths-of-a-search")
     class Lengths(embow.TextEmbeddingFunction):
         def ndims(self) -> int:
             return 2

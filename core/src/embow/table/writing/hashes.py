@@ -26,7 +26,7 @@ def chosen_hashes(
     """
     if carried is None and valid.all():
         return made
-    others = pa.scalar(None, HASH_TYPE)
+    others = pa.nulls(len(made), HASH_TYPE)  # Not pa.scalar, which imports pandas.
     if carried is not None and kept is not None:
         others = pc.if_else(as_mask(kept), carried, others)
     return pc.if_else(as_mask(valid), made, others)
