@@ -6,6 +6,7 @@ from fault import Fault
 
 TABLE = "engines/memory/table.py"
 SNAPSHOT = "engines/memory/snapshot.py"
+DISTANCES = "engines/contract/distances.py"
 TESTS = "tests/engines/test_memory.py"
 
 FAULTS = (
@@ -171,16 +172,16 @@ FAULTS = (
         "row_order or zero_vectors",
     ),
     Fault(
-        "memory: a zero vector is at no distance",
-        SNAPSHOT,
-        (("np.where(norms == 0, 0, products / norms)", "products / norms"),),
+        "contract: a zero vector is at no distance",
+        DISTANCES,
+        (("products / np.where(lengths > 0, lengths, 1)", "products / lengths"),),
         TESTS,
         "zero_vectors",
     ),
     Fault(
-        "memory: a vector with NaN is found",
-        SNAPSHOT,
-        (("    kept = ~np.isnan(distances)\n", "    kept = np.ones(len(distances), bool)\n"),),
+        "contract: a vector with NaN is found",
+        DISTANCES,
+        ((" = ~np.isnan(distances)\n", " = np.ones(len(distances), bool)\n"),),
         TESTS,
         "zero_vectors",
     ),

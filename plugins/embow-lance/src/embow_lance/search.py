@@ -13,7 +13,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.engines.contract import Metric, RowIds, VectorQuery, row_ids_of
+from embow.engines.contract import (
+    RowIds,
+    VectorQuery,
+    exact_distances,
+    row_ids_of,
+    wanted_distances,
+)
 
 _NUMBERS = 1 << 20
 """Numbers turned to float64 at a time."""
@@ -39,7 +45,7 @@ def nearest(batches: Iterable[pa.RecordBatch], query: VectorQuery) -> list[Neare
     wide = query.vectors.astype(np.float64)
     for row_ids, matrix in _matrices(batches):
         for number, vector in enumerate(wide):
-            distances = _distances(vector, matrix, query.metric)
+            distances = exact_distances(vector, matrix, query.metric)
             found[number] = _merged(found[number], distances, row_ids, query)
     return [Nearest(e.distances[query.offset :], e.row_ids[query.offset :]) for e in found]
 
@@ -62,29 +68,9 @@ def _merged(
     found: Nearest, distances: NDArray[np.float32], row_ids: RowIds, query: VectorQuery
 ) -> Nearest:
     wanted = query.offset + query.k
-    lower, upper = query.distance_range
-    kept = ~np.isnan(distances)
-    if lower is not None:
-        kept &= distances >= lower
-    if upper is not None:
-        kept &= distances < upper
+    kept = wanted_distances(distances, query)
     if len(found.distances) == wanted and wanted:
         kept &= distances < found.distances[-1]
     both = np.concatenate([found.distances, distances[kept]])
     order = np.argsort(both, kind="stable")[:wanted]  # Rows come in order, so ties stay in it.
     return Nearest(both[order], np.concatenate([found.row_ids, row_ids[kept]])[order])
-
-
-def _distances(
-    vector: NDArray[np.float64], matrix: NDArray[np.float64], metric: Metric
-) -> NDArray[np.float32]:
-    # Sums along each row, not a matrix product: equal rows must get equal distances.
-    with np.errstate(all="ignore"):
-        if metric == "l2":
-            squares: NDArray[np.float64] = np.square(matrix - vector).sum(axis=1)
-            return squares.astype(np.float32)
-        products: NDArray[np.float64] = (matrix * vector).sum(axis=1)
-        if metric == "cosine":
-            norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector)
-            products = np.where(norms == 0, 0, np.clip(products / norms, -1, 1))
-        return (1 - products).astype(np.float32)

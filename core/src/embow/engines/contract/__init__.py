@@ -16,6 +16,7 @@ an underscore.
 
 from __future__ import annotations
 
+from embow.engines.contract.distances import exact_distances, wanted_distances
 from embow.engines.contract.engine import Engine, EngineOptions
 from embow.engines.contract.queries import (
     Metric,
@@ -83,8 +84,10 @@ __all__ = [
     "check_table_name",
     "conform",
     "ending",
+    "exact_distances",
     "is_physical",
     "is_vector",
     "require",
     "row_ids_of",
+    "wanted_distances",
 ]

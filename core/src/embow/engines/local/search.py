@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.engines.contract import DISTANCE, VectorQuery
+from embow.engines.contract import DISTANCE, VectorQuery, exact_distances, wanted_distances
 from embow.engines.local.blas import one_thread
 from embow.engines.local.blocks import check_ahead
 from embow.engines.local.distance import (
     Queries,
     Scores,
-    exact_distances,
     prepare,
     score,
     score_rows,
@@ -121,12 +120,7 @@ def _rank(
         chosen = parts == number
         rows = block.matrix[positions[chosen]]
         distances[chosen] = exact_distances(vector, rows, query.metric)
-    lower, upper = query.distance_range
-    kept = ~np.isnan(distances)
-    if lower is not None:
-        kept &= distances >= lower
-    if upper is not None:
-        kept &= distances < upper
+    kept = wanted_distances(distances, query)
     parts, positions, distances = parts[kept], positions[kept], distances[kept]
     window = slice(query.offset, query.offset + query.k)
     order = np.lexsort((positions, parts, distances))[window]

@@ -17,11 +17,12 @@ from embow.engines.contract import (
     ROW_ID,
     Base,
     Capability,
-    Metric,
     RowIds,
     ScanQuery,
     Snapshot,
     VectorQuery,
+    exact_distances,
+    wanted_distances,
 )
 
 CAPABILITIES = frozenset(
@@ -95,7 +96,7 @@ class MemorySnapshot(Snapshot):
         at = len(names) - query.with_row_id
         found = []
         for vector in query.vectors.astype(np.float64):
-            distances = _distances(matrix, vector, query.metric)
+            distances = exact_distances(vector, matrix, query.metric)
             nearest = _nearest(distances, query)
             rows = self._state.rows.select(names).take(positions[nearest])
             found.append(rows.add_column(at, DISTANCE, pa.array(distances[nearest])))
@@ -111,26 +112,7 @@ def _matrix(vectors: pa.ChunkedArray) -> NDArray[np.float64]:
     return values.astype(np.float64).reshape(-1, vectors.type.list_size)
 
 
-def _distances(
-    matrix: NDArray[np.float64], vector: NDArray[np.float64], metric: Metric
-) -> NDArray[np.float32]:
-    with np.errstate(all="ignore"):
-        if metric == "l2":
-            distances: NDArray[np.float64] = np.square(matrix - vector).sum(axis=1)
-            return distances.astype(np.float32)
-        products: NDArray[np.float64] = (matrix * vector).sum(axis=1)
-        if metric == "cosine":
-            norms = np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector)
-            products = np.where(norms == 0, 0, products / norms)
-        return (1 - products).astype(np.float32)
-
-
 def _nearest(distances: NDArray[np.float32], query: VectorQuery) -> NDArray[np.intp]:
-    lower, upper = query.distance_range
-    kept = ~np.isnan(distances)
-    if lower is not None:
-        kept &= distances >= lower
-    if upper is not None:
-        kept &= distances < upper
+    kept = wanted_distances(distances, query)
     order = np.argsort(distances, kind="stable")
     return order[kept[order]][query.offset : query.offset + query.k]
