@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pyarrow as pa
 
+from embow.engines._local import LocalEngine
 from embow.engines.contract import (
     Change,
     EngineOptions,
@@ -29,7 +30,6 @@ from embow.engines.contract import (
     Snapshot,
     VectorQuery,
 )
-from embow.engines.local import LocalEngine
 from embow.engines.predicate import parse_predicate
 
 K = 10

@@ -29,7 +29,7 @@ import embow
 DIMS = 384
 SERVER = """
 import sys
-from embow.testing.server import EmbeddingServer
+from embow_testing.server import EmbeddingServer
 from openai_protocol import OpenAIProtocol
 
 with EmbeddingServer(OpenAIProtocol(dims=int(sys.argv[1])), latency=float(sys.argv[2])) as server:

@@ -30,7 +30,7 @@ import numpy as np
 import pyarrow as pa
 
 from embow.embeddings import register
-from embow.embeddings.base import TextEmbeddingFunction
+from embow.embeddings._base import TextEmbeddingFunction
 from embow.embeddings.types import Limits
 from embow.pipeline import AddReport, EmbedJob, Pipeline, PipelineOptions, SourceRows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from embow.embeddings.lookup import SHARED
+from embow.embeddings._lookup import SHARED
 
 
 @pytest.fixture(autouse=True)

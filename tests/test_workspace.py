@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from embow.plugins.known import KNOWN, Known
+from embow.plugins._known import COMMANDS, KNOWN, Known
 
 ROOT = Path(__file__).parents[1]
 MODULE_CEILING = 500
@@ -77,8 +77,8 @@ def test_every_plugin_folder_has_a_project() -> None:
 
 
 def test_the_known_table_and_the_plugin_folders_agree() -> None:
-    """Each known provider has its folder here, and each folder a known provider or an engine."""
-    assert {known.distribution for known in KNOWN} | ENGINES == set(PLUGINS)
+    """Each folder has a known provider, a known command, or an engine."""
+    assert {known.distribution for known in (*KNOWN, *COMMANDS)} | ENGINES == set(PLUGINS)
 
 
 @each_plugin

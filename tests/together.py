@@ -13,10 +13,9 @@ import pytest
 
 from embow.embeddings import EmbeddingFunction, get_registry
 from embow.errors import ProviderNotInstalledError
-from embow.plugins import ProviderSpec
-from embow.plugins.discovery import catalog
-from embow.plugins.known import KNOWN, Known
-from embow.plugins.loader import State
+from embow.plugins import ProviderSpec, State
+from embow.plugins._discovery import catalog
+from embow.plugins._known import KNOWN, Known
 
 INSTALLED = {distribution.name for distribution in distributions()}
 

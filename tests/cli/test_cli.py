@@ -11,10 +11,10 @@ import pytest
 
 import embow
 from distributions import PROVIDER, evaluate, install, install_provider, listed, run
-from embow.cli import COMMANDS, main
-from embow.cli.providers import render
-from embow.plugins.listing import Listed
-from embow.plugins.loader import State
+from embow._cli import COMMANDS, main
+from embow._cli.providers import render
+from embow.plugins import State
+from embow.plugins._listing import Listed
 
 REMOTE_PLUGIN = """
     from embow.plugins import ProviderSpec, Sdk, hookimpl
@@ -94,7 +94,7 @@ def test_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(args: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("embow.cli.providers.run", interrupt)
+    monkeypatch.setattr("embow._cli.providers.run", interrupt)
     assert main(["providers"]) == 130
 
 
@@ -120,8 +120,8 @@ def test_reader_that_goes_away_is_no_error() -> None:
 
 WRITER = """
 import sys
-import embow.cli.providers as providers
-from embow.cli import main
+import embow._cli.providers as providers
+from embow._cli import main
 
 def run(args):
     print("a line that is read", flush=True)
@@ -146,14 +146,14 @@ def test_installed_command_runs() -> None:
 
 def test_table_fits_eighty_columns(site: Path) -> None:
     """Every line but a command to copy fits a narrow terminal."""
-    out = run(site, "-m", "embow.cli", "providers", env={"COLUMNS": "80"}).stdout
+    out = run(site, "-m", "embow", "providers", env={"COLUMNS": "80"}).stdout
     assert [line for line in out.splitlines() if len(line) > 80] == []
     assert out.startswith("PROVIDER ")
 
 
 def test_table_names_what_is_missing(site: Path) -> None:
     """What a provider lacks stands under the table with the command that mends it."""
-    out = run(site, "-m", "embow.cli", "providers").stdout
+    out = run(site, "-m", "embow", "providers").stdout
     advice = "far: Package 'far_sdk' is not installed.\n  Run: pip install \"far-sdk>=2\".\n"
     assert advice in out
 
@@ -189,7 +189,7 @@ def test_listing_imports_neither_provider_nor_sdk(site: Path) -> None:
     """``embow providers`` runs without the provider's class, numpy or pyarrow."""
     code = """
         import sys
-        from embow.cli import main
+        from embow._cli import main
         sys.stdout.write = lambda text: len(text)
         main(["providers"])
         del sys.stdout.write
@@ -204,7 +204,7 @@ def test_listing_imports_neither_provider_nor_sdk(site: Path) -> None:
 
 def test_provider_shows_needs_and_settings(site: Path) -> None:
     """One provider is shown with what it needs, also where its SDK is missing."""
-    done = run(site, "-m", "embow.cli", "provider", "far")
+    done = run(site, "-m", "embow", "provider", "far")
     assert done.returncode == 0
     for part in (
         "far: Vectors from afar",
@@ -222,7 +222,7 @@ def test_provider_shows_needs_and_settings(site: Path) -> None:
 def test_provider_that_cannot_be_used_ends_with_one(site: Path) -> None:
     """A disabled provider is shown with the reason, and scripts can tell."""
     env = {"EMBOW_DISABLE_PLUGINS": "near"}
-    done = run(site, "-m", "embow.cli", "provider", "near", env=env)
+    done = run(site, "-m", "embow", "provider", "near", env=env)
     assert done.returncode == 1
     assert "Take 'near' out of EMBOW_DISABLE_PLUGINS" in " ".join(done.stdout.split())
 
@@ -231,7 +231,7 @@ def test_provider_whose_class_is_broken_says_why(tmp_path: Path) -> None:
     """A class that fails to import is shown with the cause, and no traceback."""
     site = install_provider(tmp_path, "embow-near", "near")
     (site / "embow_near_provider.py").write_text("raise RuntimeError('boom')")
-    done = run(site, "-m", "embow.cli", "provider", "near")
+    done = run(site, "-m", "embow", "provider", "near")
     assert done.returncode == 1
     assert "RuntimeError: boom" in done.stdout
     assert done.stderr == ""

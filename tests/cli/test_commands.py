@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from distributions import install, run
-from embow.cli import main
-from embow.plugins.listing import missing_commands
-from embow.plugins.loader import State
+from embow._cli import main
+from embow.plugins import State
+from embow.plugins._listing import missing_commands
 
 PLUGIN = """
     from embow.plugins import CommandSpec, hookimpl
@@ -36,27 +36,27 @@ def add_command(site: Path, command: str = "greet", api: int = 1) -> Path:
 
 def test_a_command_of_a_plugin_runs(tmp_path: Path) -> None:
     """It gets its arguments, and its status is the status of ``embow``."""
-    done = run(add_command(tmp_path), "-m", "embow.cli", "greet", "you")
+    done = run(add_command(tmp_path), "-m", "embow", "greet", "you")
     assert (done.returncode, done.stdout, done.stderr) == (3, "hello you\n", "")
 
 
 def test_a_command_of_a_plugin_is_in_the_help(tmp_path: Path) -> None:
     """All commands are listed, whoever brings them."""
-    shown = run(add_command(tmp_path), "-m", "embow.cli").stdout
+    shown = run(add_command(tmp_path), "-m", "embow").stdout
     assert "  greet       say hello\n" in shown
     assert "  providers " in shown
 
 
 def test_no_plugin_takes_the_place_of_a_command(tmp_path: Path) -> None:
     """``embow providers`` stays what it is."""
-    done = run(add_command(tmp_path, "providers"), "-m", "embow.cli", "providers")
+    done = run(add_command(tmp_path, "providers"), "-m", "embow", "providers")
     assert done.returncode == 0
     assert done.stdout.startswith("PROVIDER ")
 
 
 def test_a_command_that_cannot_be_used_says_why(tmp_path: Path) -> None:
     """One of another interface ends with a sentence and status 1."""
-    done = run(add_command(tmp_path, api=99), "-m", "embow.cli", "greet", "you")
+    done = run(add_command(tmp_path, api=99), "-m", "embow", "greet", "you")
     assert done.returncode == 1
     assert done.stderr.startswith("embow greet: Command 'greet' is incompatible. Written for")
 
@@ -64,7 +64,7 @@ def test_a_command_that_cannot_be_used_says_why(tmp_path: Path) -> None:
 def test_a_command_whose_plugin_is_switched_off_says_so(tmp_path: Path) -> None:
     """The demo of embow-onnx is known also where its plugin may not be asked."""
     env = {"EMBOW_DISABLE_PLUGINS": "embow-onnx"}
-    done = run(tmp_path, "-m", "embow.cli", "demo", env=env)
+    done = run(tmp_path, "-m", "embow", "demo", env=env)
     assert done.returncode == 1
     assert "EMBOW_DISABLE_PLUGINS" in done.stderr
     assert "Traceback" not in done.stderr

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from embow.embeddings.lookup import SHARED
-from embow.testing.pages import examples, run_page
+from embow.embeddings._lookup import SHARED
+from embow_testing.pages import examples, run_page
 
 ROOT = Path(__file__).parents[2]
 PAGES = [

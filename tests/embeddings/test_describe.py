@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field, SecretStr
 
 from embow.embeddings import TextEmbeddingFunction, operational
-from embow.embeddings.describe import Setting, describe_settings, type_text
+from embow.embeddings._describe import Setting, describe_settings, type_text
 
 
 class Described(TextEmbeddingFunction):

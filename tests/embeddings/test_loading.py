@@ -12,7 +12,7 @@ import pytest
 
 from embow.embeddings import load_once, load_sdk, resolve_device, unload
 from embow.errors import ConfigurationError, MissingSdkError, PluginBrokenError
-from embow.testing.fake import FakeEmbeddings
+from embow_testing.fake import FakeEmbeddings
 
 
 @pytest.fixture(autouse=True)

@@ -25,8 +25,8 @@ from embow.embeddings import (
     register,
     secret_value,
 )
-from embow.embeddings.bindings import Binding, bindings_metadata
-from embow.embeddings.lookup import SHARED
+from embow.embeddings._bindings import Binding, bindings_metadata
+from embow.embeddings._lookup import SHARED
 from embow.errors import (
     ConfigurationError,
     ProviderConflictError,
@@ -34,8 +34,9 @@ from embow.errors import (
     ProviderNotInstalledError,
     SchemaError,
 )
-from embow.plugins import discovery, loader
-from embow.schema.protocol import METADATA_KEY
+from embow.plugins import _discovery as discovery
+from embow.plugins import _loader as loader
+from embow.schema._protocol import METADATA_KEY
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from embow.embeddings import (
     operational,
     secret_value,
 )
-from embow.embeddings.trust import requests_of
+from embow.embeddings._trust import requests_of
 from embow.errors import ConfigurationError
 
 

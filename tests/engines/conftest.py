@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from embow.engines._local import LocalEngine
 from embow.engines.contract import EngineOptions
-from embow.engines.local import LocalEngine
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from embow.engines._local import LocalEngine
 from embow.engines.contract import ROW_ID, Change, EngineOptions, ScanQuery
-from embow.engines.local import LocalEngine
 from steps import add, base, ids, matching, search
 
 SCHEMA = pa.schema({"id": pa.int64(), "vector": pa.list_(pa.float32(), 2)})
@@ -20,7 +20,7 @@ WRITER = """
 import sys
 import pyarrow as pa
 from embow.engines.contract import Change, EngineOptions
-from embow.engines.local import LocalEngine
+from embow.engines._local import LocalEngine
 
 engine = LocalEngine(sys.argv[1], EngineOptions({"small_rows": 3, "tail_rows": 20}))
 table = engine.open_table("t")
@@ -136,7 +136,7 @@ def test_blas_threads_are_restored(engine: LocalEngine) -> None:
 def test_opening_twice_at_once_makes_one_catalog(tmp_path: Path) -> None:
     """Two processes that start on an empty folder both work."""
     code = (
-        "import sys; from embow.engines.local import LocalEngine; "
+        "import sys; from embow.engines._local import LocalEngine; "
         "from embow.engines.contract import EngineOptions; import pyarrow as pa; "
         "LocalEngine(sys.argv[1], EngineOptions()).create_table("
         "sys.argv[2], pa.schema({'a': pa.int8()}))"

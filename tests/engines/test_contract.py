@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from embow.engines._local import LocalEngine
 from embow.engines.contract import Capability
-from embow.engines.local import LocalEngine
-from embow.testing.engine_suite import EngineSuite
+from embow_testing.engine_suite import EngineSuite
 
 
 class TestUsualSizes(EngineSuite):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from embow.engines._local import LocalEngine
+from embow.engines._local.faults import POINTS
 from embow.engines.contract import EngineOptions
-from embow.engines.local import LocalEngine
-from embow.engines.local.faults import POINTS
 from steps import add, remove, rows
 
 CHILD = """
@@ -20,7 +20,7 @@ import os, signal, sys
 from datetime import timedelta
 import pyarrow as pa
 from embow.engines.contract import ROW_ID, Change, EngineOptions, ScanQuery
-from embow.engines.local import LocalEngine, faults
+from embow.engines._local import LocalEngine, faults
 
 folder, operation, point, skip = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 sizes = {"block_rows": 4, "small_rows": 3}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from embow.engines._local import LocalEngine, optimize
 from embow.engines.contract import Change, EngineTable, Staged
-from embow.engines.local import LocalEngine, optimize
-from embow.testing._engine_base import SCHEMA, batch, ids, put_column, rows, stage
-from embow.testing._engine_evolution import NUMBER
+from embow_testing._engine_base import SCHEMA, batch, ids, put_column, rows, stage
+from embow_testing._engine_evolution import NUMBER
 
 Sync = dict[tuple[int, int], int]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from embow.engines._memory import MemoryEngine
 from embow.engines.contract import Capability, Engine, EngineOptions
-from embow.engines.memory import MemoryEngine
 from embow.errors import ConfigurationError, UnsupportedOperationError
-from embow.plugins.engines import engine_for
-from embow.testing.engine_suite import EngineSuite
+from embow.plugins._engines import engine_for
+from embow_testing.engine_suite import EngineSuite
 
 
 class TestMemory(EngineSuite):

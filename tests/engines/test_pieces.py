@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from embow.engines._local import LocalEngine
 from embow.engines.contract import EngineTable, OptimizeReport, ScanQuery
-from embow.engines.local import LocalEngine
 from steps import add, drop_columns, overwrite, remove, rows
 
 SCHEMA = pa.schema({"id": pa.int64()})

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from embow.engines.predicate import evaluate, parse_predicate
 from embow.errors import PredicateError
-from embow.testing._engine_filters import BATCH, FILTERS
+from embow_testing._engine_filters import BATCH, FILTERS
 
 
 def passing(sql: str) -> list[int]:

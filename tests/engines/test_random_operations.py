@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from embow.engines._local import LocalEngine
 from embow.engines.contract import DISTANCE, ROW_ID, Change, EngineOptions, EngineTable, ScanQuery
-from embow.engines.local import LocalEngine
 from embow.engines.predicate import parse_predicate
 from steps import add, base, drop_columns, matching, overwrite, put_column, remove, rows, search
 

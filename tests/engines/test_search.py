@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from embow.engines._local import LocalEngine
+from embow.engines._local.blocks import Block
+from embow.engines._local.distance import prepare, score, score_rows
+from embow.engines._local.vectors import make_vectors
 from embow.engines.contract import DISTANCE, Metric, exact_distances
-from embow.engines.local import LocalEngine
-from embow.engines.local.blocks import Block
-from embow.engines.local.distance import prepare, score, score_rows
-from embow.engines.local.vectors import make_vectors
 from embow.engines.predicate import parse_predicate
 from steps import search
 

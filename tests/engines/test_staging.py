@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from embow.engines._local import LocalEngine
 from embow.engines.contract import ROW_ID, Base, Change, EngineTable, Staged
-from embow.engines.local import LocalEngine
 from embow.errors import CommitConflictError, StagedGoneError, StorageError
 from steps import add, base, ids, matching, rows
 
@@ -25,7 +25,7 @@ OTHER = """
 import sys
 from datetime import timedelta
 from embow.engines.contract import EngineOptions
-from embow.engines.local import LocalEngine
+from embow.engines._local import LocalEngine
 
 engine = LocalEngine(sys.argv[1], EngineOptions())
 engine.open_table("t").optimize(keep=timedelta(0), delete_unverified=sys.argv[2] == "all")
@@ -34,7 +34,7 @@ STAGE = """
 import pickle, sys
 import pyarrow as pa
 from embow.engines.contract import EngineOptions
-from embow.engines.local import LocalEngine
+from embow.engines._local import LocalEngine
 
 engine = LocalEngine(sys.argv[1], EngineOptions({"small_rows": 3}))
 table = engine.open_table("t")
@@ -46,7 +46,7 @@ RACE = """
 import sys
 import pyarrow as pa
 from embow.engines.contract import Change, EngineOptions
-from embow.engines.local import LocalEngine
+from embow.engines._local import LocalEngine
 from embow.errors import CommitConflictError
 
 engine = LocalEngine(sys.argv[1], EngineOptions())

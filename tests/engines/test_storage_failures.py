@@ -13,8 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from embow.engines._local import LocalEngine
 from embow.engines.contract import EngineOptions, ScanQuery
-from embow.engines.local import LocalEngine
 from embow.errors import ConfigurationError, StorageError
 
 SCHEMA = pa.schema({"id": pa.int64()})
@@ -22,7 +22,7 @@ FULL = """
 import resource, sys
 import pyarrow as pa
 from embow.engines.contract import Change, EngineOptions
-from embow.engines.local import LocalEngine
+from embow.engines._local import LocalEngine
 from embow.errors import StorageError
 
 engine = LocalEngine(sys.argv[1], EngineOptions())
@@ -42,7 +42,7 @@ except StorageError as exc:
 UNWRITABLE = """
 import os, sys
 from embow.engines.contract import EngineOptions
-from embow.engines.local import LocalEngine
+from embow.engines._local import LocalEngine
 from embow.errors import StorageError
 if os.geteuid() == 0:
     os.setuid(65534)  # The superuser may write everywhere.

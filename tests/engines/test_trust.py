@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from embow.engines._local import LocalEngine
 from embow.engines.contract import EngineOptions
-from embow.engines.local import LocalEngine
 from embow.errors import ConfigurationError, StorageError
 from steps import add, ids
 

@@ -14,15 +14,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from embow.engines._local import LocalEngine
 from embow.engines.contract import Change, EngineOptions, ScanQuery
-from embow.engines.local import LocalEngine
 
 FIXTURE = Path(__file__).parent / "fixtures" / "format1"
 EXPECTED: dict[str, Any] = json.loads((FIXTURE / "expected.json").read_text())
 OPEN = """
 import os, signal, sys
 from embow.engines.contract import EngineOptions
-from embow.engines.local import LocalEngine, faults
+from embow.engines._local import LocalEngine, faults
 
 def hook(point):
     if point == sys.argv[2]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from embow.engines._local import LocalEngine
 from embow.engines.contract import Change, EngineTable
-from embow.engines.local import LocalEngine
 from embow.errors import TagError, VersionNotFoundError
 from steps import add, base, drop_columns, ids, matching, overwrite, put_column, remove, rows
 

@@ -28,9 +28,9 @@ from embow.media import (
     split_inputs,
     text,
 )
-from embow.media.addresses import is_public
-from embow.media.fetching import Fetcher
-from embow.media.settings import widens
+from embow.media._addresses import is_public
+from embow.media._fetching import Fetcher
+from embow.media._settings import widens
 
 LOCAL = MediaSettings(allow_private_hosts=True)
 ANY = MediaSettings()
@@ -181,7 +181,7 @@ def test_a_redirect_is_checked_like_the_first_address(
             return ["127.0.0.1"]
         raise BadInputError(f"{host} is no public address")
 
-    monkeypatch.setattr("embow.media.fetching.resolve_host", resolve_host)
+    monkeypatch.setattr("embow.media._fetching.resolve_host", resolve_host)
     port = web.redirect("/a", "http://169.254.169.254/latest").split(":")[2].partition("/")[0]
     refused(lambda: read_bytes(f"http://public.example:{port}/a", ANY))
     assert asked == ["public.example", "169.254.169.254"]

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from embow.errors import ConfigurationError
 from embow.pipeline import Pipeline
-from embow.pipeline.cache import EmbeddingCache, cache_file, cache_size, default_cache_path
-from embow.pipeline.cachefile import CacheFile
+from embow.pipeline._cache import EmbeddingCache, cache_file, cache_size, default_cache_path
+from embow.pipeline._cachefile import CacheFile
 from scripted import column, embed, scripted, vectors_of
 
 TEXTS = [f"text {at}" for at in range(300)]
@@ -238,7 +238,7 @@ def test_another_programs_database_is_left_alone(path, caplog):
 def test_the_cache_stays_within_its_size_and_drops_what_was_not_used(path, monkeypatch):
     """Old chunks leave; the file does not outgrow the size by much."""
     hour = [0]
-    monkeypatch.setattr("embow.pipeline.cache.time.time", lambda: hour[0] * 3600)
+    monkeypatch.setattr("embow.pipeline._cache.time.time", lambda: hour[0] * 3600)
     size = 2_000_000
     file = CacheFile(path)
     cache = EmbeddingCache(file, size)
@@ -321,8 +321,8 @@ def test_many_threads_write_one_file(path):
 
 _WRITER = """
 import sys, hashlib, numpy as np
-from embow.pipeline.cache import EmbeddingCache
-from embow.pipeline.cachefile import CacheFile
+from embow.pipeline._cache import EmbeddingCache
+from embow.pipeline._cachefile import CacheFile
 cache = EmbeddingCache(CacheFile(sys.argv[1]))
 for at in range(int(sys.argv[2]), int(sys.argv[2]) + 300, 10):
     ds = [hashlib.blake2b(str(n).encode(), digest_size=16).digest() for n in range(at, at + 10)]

@@ -7,14 +7,14 @@ import threading
 import pytest
 
 from embow.pipeline import AddReport, Pipeline, PipelineOptions
-from embow.pipeline.cancel import (
+from embow.pipeline._cancel import (
     Cancellation,
     CancelledError,
     cancellable,
     current,
     stop_if_cancelled,
 )
-from embow.pipeline.clock import Clock
+from embow.pipeline._clock import Clock
 from scripted import column, embed, job, rows_of, scripted, vectors_of
 
 TEXTS = [f"text {at}" for at in range(50)]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from embow import errors
-from embow.embeddings import retry
+from embow.embeddings import _retry as retry
 from embow.embeddings.classify import classify, parse_retry_after
 from embow.embeddings.types import FailureKind
 from scripted import scripted, vectors_of

@@ -18,7 +18,7 @@ _CHILD = """
 import sys, zlib
 from urllib.request import urlopen
 import numpy as np, pyarrow as pa
-from embow.embeddings.base import TextEmbeddingFunction
+from embow.embeddings import TextEmbeddingFunction
 from embow.embeddings.types import Limits
 from embow.pipeline import AddReport, EmbedJob, Pipeline, PipelineOptions, SourceRows
 

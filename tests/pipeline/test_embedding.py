@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from embow.errors import EmbowError
 from embow.pipeline import AddReport, EmbedJob, Pipeline, PipelineOptions, content_hashes
-from embow.pipeline.requests import Caps, Queue, Request
+from embow.pipeline._requests import Caps, Queue, Request
 from scripted import (
     NDIMS,
     column,

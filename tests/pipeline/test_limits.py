@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from embow.embeddings.types import Failure, FailureKind, RateStatus, record_rate
 from embow.errors import RateLimitError
 from embow.pipeline import AddReport, Pipeline, PipelineOptions
-from embow.pipeline.cachefile import CacheFile
-from embow.pipeline.cancel import Cancellation
-from embow.pipeline.clock import StopWork
-from embow.pipeline.limiter import AccountLimiter, Bucket
-from embow.pipeline.settle import REQUEST_ITEMS
-from embow.pipeline.sharedlimits import SharedLimits
+from embow.pipeline._cachefile import CacheFile
+from embow.pipeline._cancel import Cancellation
+from embow.pipeline._clock import StopWork
+from embow.pipeline._limiter import AccountLimiter, Bucket
+from embow.pipeline._settle import REQUEST_ITEMS
+from embow.pipeline._sharedlimits import SharedLimits
 from scripted import FakeClock, embed, job, rows_of, scripted, validity, vectors_of
 
 TEXTS = [f"text {at}" for at in range(3000)]
@@ -312,9 +312,9 @@ def test_a_block_from_a_clock_that_was_wrong_is_ignored(tmp_path):
 _TAKER = """
 import sys, time
 from embow.embeddings.types import Limits
-from embow.pipeline.cachefile import CacheFile
-from embow.pipeline.settle import REQUEST_ITEMS
-from embow.pipeline.sharedlimits import SharedLimits
+from embow.pipeline._cachefile import CacheFile
+from embow.pipeline._settle import REQUEST_ITEMS
+from embow.pipeline._sharedlimits import SharedLimits
 shared = SharedLimits(CacheFile(sys.argv[1]))
 taken = sum(shared.take("k", Limits(requests_per_minute=600), 1, 1000.0) <= 0 for _ in range(200))
 print(taken)

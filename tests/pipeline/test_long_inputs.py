@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from embow.errors import InputTooLongError
 from embow.pipeline import InputTruncatedWarning, Pipeline
-from embow.pipeline.longer import mean_of_pieces, split
+from embow.pipeline._longer import mean_of_pieces, split
 from scripted import Scripted, column, embed, scripted, vector_of, vectors_of
 
 LONG = "word " * 100

@@ -22,7 +22,7 @@ def telemetry():
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    from embow.pipeline.otel import OpenTelemetryObserver
+    from embow.pipeline._otel import OpenTelemetryObserver
 
     spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
     tracers = TracerProvider()

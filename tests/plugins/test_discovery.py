@@ -201,7 +201,7 @@ def test_disabled_plugin_is_not_imported(site: Path) -> None:
 def test_local_engine_cannot_be_disabled(site: Path) -> None:
     """Switching all plugins off leaves the core's own engine."""
     code = """
-        from embow.plugins import EngineSpec, discovery
+        from embow.plugins import EngineSpec, _discovery as discovery
         engines = discovery.catalog().of(EngineSpec)
         answer = [[e.id, e.state] for e in engines if e.id == "local"]
     """
@@ -266,7 +266,7 @@ def test_sdk_inside_a_namespace_is_found(tmp_path: Path) -> None:
     (tmp_path / "space" / "real").mkdir(parents=True)
     (tmp_path / "space" / "real" / "__init__.py").write_text(RAISES)
     code = """
-        from embow.plugins.loader import is_importable
+        from embow.plugins._loader import is_importable
         answer = [is_importable("space.real"), is_importable("space.unreal")]
     """
     assert evaluate(tmp_path, code) == [True, False]
@@ -310,7 +310,7 @@ def test_a_plugin_offers_things_of_every_kind(tmp_path: Path) -> None:
     """
     install(tmp_path, "embow-many", {"many_plugin": module}, {"many": "many_plugin"})
     code = """
-        from embow.plugins import LoaderSpec, RerankerSpec, discovery
+        from embow.plugins import LoaderSpec, RerankerSpec, _discovery as discovery
         catalog = discovery.catalog()
         answer = [
             catalog.of(LoaderSpec)[0].spec.suffixes,
@@ -346,7 +346,7 @@ def test_plugin_may_ask_the_registry_while_it_is_imported(site: Path) -> None:
     """A plugin that registers a class while it is imported sees no half of the catalog."""
     module = """
         from embow.embeddings import TextEmbeddingFunction, register
-        from embow.plugins import discovery, hookimpl
+        from embow.plugins import _discovery as discovery, hookimpl
 
         SEEN = len(discovery.catalog().plugins)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distributions import evaluate, install
-from embow.plugins.engines import engine_for, scheme_of
+from embow.plugins._engines import engine_for, scheme_of
 
 ENGINE = """
     from embow.plugins import EngineSpec, hookimpl
@@ -18,7 +18,7 @@ ENGINE = """
 """
 
 ASK = """
-    from embow.plugins.engines import engine_for
+    from embow.plugins._engines import engine_for
     try:
         answer = engine_for("some://host/db").__name__
     except Exception as exc:

@@ -6,8 +6,8 @@ import pytest
 
 from embow.embeddings import get_registry
 from embow.errors import ProviderNotFoundError
-from embow.plugins import hints
-from embow.plugins.known import ELSEWHERE, KNOWN, Elsewhere, Known, provider_of_class
+from embow.plugins import _hints as hints
+from embow.plugins._known import ELSEWHERE, KNOWN, Elsewhere, Known, provider_of_class
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.id)

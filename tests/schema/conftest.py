@@ -29,12 +29,12 @@ class FakeFunction:
         }
 
     def SourceField(self, **kwargs: Any) -> Any:  # noqa: N802 - the name users type
-        from embow.schema.fields import source_field
+        from embow.schema._fields import source_field
 
         return source_field(self, **kwargs)
 
     def VectorField(self, **kwargs: Any) -> Any:  # noqa: N802 - the name users type
-        from embow.schema.fields import vector_field
+        from embow.schema._fields import vector_field
 
         return vector_field(self, **kwargs)
 

@@ -42,7 +42,7 @@ class Module:
 
 
 def _fields() -> tuple[Any, Any]:
-    from embow.schema.fields import source_field, vector_field
+    from embow.schema._fields import source_field, vector_field
 
     function: Any = Module()
     return source_field(function), vector_field(function)

@@ -290,7 +290,7 @@ def test_annotations_that_cannot_be_read() -> None:
     """A dataclass with annotations that name nothing is refused with the way to mend it."""
     hidden = dataclasses.make_dataclass("Hidden", [("x", "Nowhere")])
     model = create_model("Row", __base__=Model)
-    from embow.schema.resolve import Site, resolve
+    from embow.schema._resolve import Site, resolve
 
     with pytest.raises(UnsupportedTypeError, match=r"'Nowhere' is not defined.*module level"):
         resolve(hidden, Site(model.__name__, "value"))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from embow.embeddings.functions import FUNCTIONS
-from embow.embeddings.lookup import SHARED
+from embow.embeddings._functions import FUNCTIONS
+from embow.embeddings._lookup import SHARED
 from hostile import CLASSES
 
 

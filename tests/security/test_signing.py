@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from embow.embeddings import Binding, is_signed, sign
-from embow.embeddings.functions import forget_functions
-from embow.embeddings.signing import code, config_folder, is_one_of
-from embow.embeddings.trust import Trust
+from embow.embeddings._functions import forget_functions
+from embow.embeddings._signing import code, config_folder, is_one_of
+from embow.embeddings._trust import Trust
 from hostile import CLASSES
 
 
@@ -125,7 +125,7 @@ def test_key_is_the_users_alone(folder: Path) -> None:
 
 def test_processes_that_race_get_one_key(folder: Path) -> None:
     """However many make the key at once, what one signs every other believes."""
-    program = "from embow.embeddings.signing import code; print(code(b'x', create=True))"
+    program = "from embow.embeddings._signing import code; print(code(b'x', create=True))"
     run = [sys.executable, "-c", program]
     with ThreadPoolExecutor(6) as pool:
         made_there = pool.map(lambda _: subprocess.check_output(run, text=True).strip(), range(6))

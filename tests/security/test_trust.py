@@ -12,11 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from embow.embeddings import Binding, EmbeddingFunction, Trust, get_registry, read_bindings
-from embow.embeddings.config import accepted_names
-from embow.embeddings.describe import describe_settings
-from embow.embeddings.secrets import secret_fields
-from embow.embeddings.trust import credentials_of, requests_of
+from embow.embeddings import (
+    Binding,
+    EmbeddingFunction,
+    Trust,
+    describe_settings,
+    get_registry,
+    read_bindings,
+    secret_fields,
+)
+from embow.embeddings._config import accepted_names
+from embow.embeddings._trust import credentials_of, requests_of
 from embow.errors import ConfigurationError, SchemaError, UntrustedError
 from hostile import CLASSES, watching
 

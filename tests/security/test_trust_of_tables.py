@@ -12,7 +12,7 @@ import pytest
 
 import embow
 from embow.errors import UntrustedError
-from embow.testing.server import EmbeddingServer
+from embow_testing.server import EmbeddingServer
 from hostile import watching
 from openai_protocol import OpenAIProtocol
 

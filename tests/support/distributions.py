@@ -106,7 +106,7 @@ def evaluate(site: Path, code: str, env: Mapping[str, str] | None = None) -> Any
 
 def listed(site: Path, env: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
     """Return what ``embow providers --json`` says, by provider."""
-    done = run(site, "-m", "embow.cli", "providers", "--json", env=env)
+    done = run(site, "-m", "embow", "providers", "--json", env=env)
     assert done.returncode == 0, done.stderr
     items: list[dict[str, Any]] = json.loads(done.stdout)
     return {item["id"]: item for item in items}

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from embow.embeddings.lookup import SHARED
-from embow.embeddings.provider import Provider
+from embow.embeddings import Provider
+from embow.embeddings._lookup import SHARED
 from embow.errors import ProviderNotInstalledError
 
 MODULES = {

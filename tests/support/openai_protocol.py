@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from embow.testing.faults import Refusal, RefusalKind
-from embow.testing.protocols import HttpRequest, Protocol, Reply, count_tokens, retry_after_header
-from embow.testing.vectors import Vectors
+from embow_testing.faults import Refusal, RefusalKind
+from embow_testing.protocols import HttpRequest, Protocol, Reply, count_tokens, retry_after_header
+from embow_testing.vectors import Vectors
 
 
 class OpenAIProtocol(Protocol):

@@ -12,11 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr
 
-from embow.embeddings.base import TextEmbeddingFunction
+from embow.embeddings import TextEmbeddingFunction
 from embow.embeddings.types import Limits
 from embow.errors import BadInputError
 from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob, Pipeline, PipelineOptions, SourceRows
-from embow.pipeline.clock import Clock, StopWork
+from embow.pipeline._clock import Clock, StopWork
 
 NDIMS = 8
 _number = itertools.count()

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import embow
+from embow._table import aio
+from embow._table.reading.query import Query, VectorSearch
+from embow._table.versions import Tags
+from embow._table.writing.merge import MergeInsert
 from embow.engines.contract import EngineTable
-from embow.table import aio
-from embow.table.reading.query import Query, VectorSearch
-from embow.table.versions import Tags
-from embow.table.writing.merge import MergeInsert
 
 
 class _Held:

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 import embow
+from embow._table.columns import QUARANTINE, Columns
+from embow._table.names import physical_name
 from embow.embeddings import EmbeddingFunctionConfig
 from embow.engines.contract import NAME_BYTES, is_physical
 from embow.errors import SchemaError
-from embow.table.columns import QUARANTINE, Columns
-from embow.table.names import physical_name
 
 ODD = ["größe", "x" * 64, 'a "quoted" one', "it's", "two words", "1st", "ORDER", "a.b", "数据", "%"]
 

@@ -351,7 +351,7 @@ def test_a_database_without_a_folder_uses_the_cache_of_its_user(
         asked.append(tmp_path / "user.sqlite")
         return asked[-1]
 
-    monkeypatch.setattr("embow.table.database.default_cache_path", of_user)
+    monkeypatch.setattr("embow._table.database.default_cache_path", of_user)
     embow.connect(tmp_path / "db").close()
     assert asked == []
     embow.connect("memory://").close()

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 import embow
+from embow._table.truth.backfill import Backfill
+from embow._table.writing import merge
+from embow._table.writing.staging import Writer
 from embow.embeddings import EmbeddingFunctionConfig
 from embow.errors import CommitConflictError, DataError, StorageError, TableNotFoundError
-from embow.table.truth.backfill import Backfill
-from embow.table.writing import merge
-from embow.table.writing.staging import Writer
 
 
 def test_a_failed_add_leaves_nothing_in_quarantine(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import embow
-from embow.embeddings.functions import forget_functions
+from embow.embeddings._functions import forget_functions
 from embow.embeddings.types import external
 from embow.errors import UntrustedError
 

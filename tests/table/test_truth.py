@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import embow
+from embow._table.writing.staging import Writer
 from embow.errors import (
     CommitConflictError,
     ConfigurationError,
@@ -16,7 +17,6 @@ from embow.errors import (
     IdentityMismatchError,
     SchemaError,
 )
-from embow.table.writing.staging import Writer
 
 WORDS = ["apple", "pear", "plum"]
 
@@ -255,7 +255,7 @@ def test_rows_added_during_a_migration_are_migrated_too(
     db: embow.Database, stocked: embow.Table, letters: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second writer in the middle of it loses nothing and leaves nothing behind."""
-    from embow.table.truth.backfill import Backfill
+    from embow._table.truth.backfill import Backfill
 
     other = db.open_table("words")
     check = Backfill.check
@@ -295,7 +295,7 @@ def test_rows_embedded_by_the_old_model_are_refused_after_the_switch(
 @pytest.fixture
 def cut_off(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A call of ``migrate`` that ends before the switch."""
-    from embow.table.truth.backfill import Backfill
+    from embow._table.truth.backfill import Backfill
 
     def broken(*_: Any) -> None:
         raise KeyboardInterrupt

@@ -10,32 +10,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embow.embeddings.base import EmbeddingFunction as EmbeddingFunction
-    from embow.embeddings.base import TextEmbeddingFunction as TextEmbeddingFunction
-    from embow.embeddings.registry import get_registry as get_registry
-    from embow.embeddings.registry import register as register
-    from embow.schema.model import Model as Model
-    from embow.schema.vector import Vector as Vector
-    from embow.table.aio import AsyncDatabase as AsyncDatabase
-    from embow.table.aio import connect_async as connect_async
-    from embow.table.connect import connect as connect
-    from embow.table.database import Database as Database
-    from embow.table.table import Table as Table
+    from embow._table.aio import AsyncDatabase as AsyncDatabase
+    from embow._table.aio import connect_async as connect_async
+    from embow._table.connect import connect as connect
+    from embow._table.database import Database as Database
+    from embow._table.table import Table as Table
+    from embow.embeddings._base import EmbeddingFunction as EmbeddingFunction
+    from embow.embeddings._base import TextEmbeddingFunction as TextEmbeddingFunction
+    from embow.embeddings._registry import get_registry as get_registry
+    from embow.embeddings._registry import register as register
+    from embow.schema._model import Model as Model
+    from embow.schema._vector import Vector as Vector
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "AsyncDatabase": "embow.table.aio",
-    "Database": "embow.table.database",
-    "EmbeddingFunction": "embow.embeddings.base",
-    "Model": "embow.schema.model",
-    "Table": "embow.table.table",
-    "TextEmbeddingFunction": "embow.embeddings.base",
-    "Vector": "embow.schema.vector",
-    "connect": "embow.table.connect",
-    "connect_async": "embow.table.aio",
-    "get_registry": "embow.embeddings.registry",
-    "register": "embow.embeddings.registry",
+    "AsyncDatabase": "embow._table.aio",
+    "Database": "embow._table.database",
+    "EmbeddingFunction": "embow.embeddings._base",
+    "Model": "embow.schema._model",
+    "Table": "embow._table.table",
+    "TextEmbeddingFunction": "embow.embeddings._base",
+    "Vector": "embow.schema._vector",
+    "connect": "embow._table.connect",
+    "connect_async": "embow._table.aio",
+    "get_registry": "embow.embeddings._registry",
+    "register": "embow.embeddings._registry",
 }
 
 __all__ = sorted([*_HOME, "__version__"])

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from embow.schema.model import Model, pydantic_to_schema
-from embow.schema.vector import MultiVector, Vector
+from embow.schema._model import Model, pydantic_to_schema
+from embow.schema._vector import MultiVector, Vector
 
 LanceModel = Model
 FixedSizeListMixin = Vector

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from embow.testing.faults import Refusal, RefusalKind
-from embow.testing.protocols import HttpRequest, Protocol, Reply, count_tokens, retry_after_header
-from embow.testing.server import EmbeddingServer
-from embow.testing.vectors import Vectors
 from embow_bedrock import BedRockText
+from embow_testing.faults import Refusal, RefusalKind
+from embow_testing.protocols import HttpRequest, Protocol, Reply, count_tokens, retry_after_header
+from embow_testing.server import EmbeddingServer
+from embow_testing.vectors import Vectors
 
 VARIABLES = (
     "AWS_BEARER_TOKEN_BEDROCK",

@@ -4,9 +4,9 @@ from typing import ClassVar
 
 import pytest
 
-from embow.testing.conformance import ProviderConformance
-from embow.testing.server import EmbeddingServer
 from embow_bedrock import BedRockText
+from embow_testing.conformance import ProviderConformance
+from embow_testing.server import EmbeddingServer
 
 
 class _Bedrock(ProviderConformance):

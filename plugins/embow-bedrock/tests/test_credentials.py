@@ -13,9 +13,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from embow.errors import AuthenticationError, EmbeddingError
-from embow.testing import faults
 from embow_bedrock import BedRockText
 from embow_bedrock.client import client_for
+from embow_testing import faults
 
 SENTINEL = "sentinel/0123456789+abcdef"
 ROLE = "arn:aws:iam::123456789012:role/embedder"

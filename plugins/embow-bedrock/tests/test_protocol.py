@@ -7,9 +7,9 @@ import pytest
 
 from embow.embeddings.types import CallRecord, set_current_call
 from embow.errors import BadOutputError, ConfigurationError
-from embow.testing import faults
-from embow.testing.vectors import embed_values
 from embow_bedrock import BedRockText
+from embow_testing import faults
+from embow_testing.vectors import embed_values
 
 TITAN_1, TITAN_2 = "amazon.titan-embed-text-v1", "amazon.titan-embed-text-v2:0"
 ENGLISH, MULTILINGUAL = "cohere.embed-english-v3", "cohere.embed-multilingual-v3"

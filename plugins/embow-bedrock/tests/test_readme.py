@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from embow.embeddings import get_registry
-from embow.testing.pages import documented_settings, run_page, settings_of
+from embow_testing.pages import documented_settings, run_page, settings_of
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -11,8 +11,8 @@ import pytest
 
 from embow.embeddings import get_registry
 from embow.errors import EmbeddingError, MissingCredentialError
-from embow.testing import faults
 from embow_cohere import CohereEmbeddingFunction
+from embow_testing import faults
 
 SENTINEL = "co-sentinel-0123456789"
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from embow.testing.conformance import ProviderConformance
-from embow.testing.server import EmbeddingServer
 from embow_cohere import CohereEmbeddingFunction
+from embow_testing.conformance import ProviderConformance
+from embow_testing.server import EmbeddingServer
 
 
 class TestCohere(ProviderConformance):

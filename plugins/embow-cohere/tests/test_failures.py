@@ -4,10 +4,10 @@ import pytest
 from cohere.core.api_error import ApiError
 
 from embow.embeddings import FailureKind
-from embow.embeddings.retry import RetryPolicy, attempt_call
+from embow.embeddings._retry import RetryPolicy, attempt_call
 from embow.errors import AuthenticationError
-from embow.testing import faults
-from embow.testing.faults import Refusal, refuse
+from embow_testing import faults
+from embow_testing.faults import Refusal, refuse
 
 AUTH, QUOTA, RATE = FailureKind.AUTH, FailureKind.QUOTA, FailureKind.RATE_LIMITED
 TRANSIENT, PERMANENT = FailureKind.TRANSIENT, FailureKind.PERMANENT

@@ -10,9 +10,9 @@ from PIL import Image
 
 from embow.errors import BadInputError
 from embow.media import MediaSettings
-from embow.testing.vectors import embed_values
 from embow_cohere import images
 from embow_cohere.images import is_image
+from embow_testing.vectors import embed_values
 
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
 

@@ -5,8 +5,8 @@ import pytest
 
 from embow.embeddings.types import CallRecord, set_current_call
 from embow.errors import BadOutputError, ConfigurationError
-from embow.testing import faults
-from embow.testing.vectors import embed_values
+from embow_testing import faults
+from embow_testing.vectors import embed_values
 
 
 def test_vectors_come_back_in_order_as_float32(make):

@@ -15,9 +15,9 @@ import pytest
 from embow.embeddings import get_registry
 from embow.embeddings.types import CallRecord, set_current_call
 from embow.errors import EmbeddingError, MissingCredentialError
-from embow.testing import faults
-from embow.testing.vectors import embed_values
 from embow_gemini import GeminiText
+from embow_testing import faults
+from embow_testing.vectors import embed_values
 
 SENTINEL = "AIza-sentinel-0123456789"
 

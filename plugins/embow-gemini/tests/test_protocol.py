@@ -5,9 +5,9 @@ import pytest
 
 from embow.embeddings.types import CallRecord, set_current_call
 from embow.errors import BadOutputError, ConfigurationError
-from embow.testing import faults
-from embow.testing.vectors import embed_values
 from embow_gemini import GeminiText
+from embow_testing import faults
+from embow_testing.vectors import embed_values
 
 
 def sent(server, number=0):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from embow.testing.conformance import ProviderConformance
 from embow_huggingface import TransformersEmbeddingFunction
+from embow_testing.conformance import ProviderConformance
 
 
 class TestConformance(ProviderConformance):

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from embow.testing.conformance import ProviderConformance
 from embow_imagebind import ImageBindEmbeddings
+from embow_testing.conformance import ProviderConformance
 
 
 class TestConformance(ProviderConformance):

@@ -12,7 +12,8 @@ import pytest
 import embow
 from embow import media
 from embow.errors import BadInputError, ConfigurationError
-from embow.plugins import ProviderSpec, discovery
+from embow.plugins import ProviderSpec
+from embow.plugins import _discovery as discovery
 from embow_imagebind import ImageBindEmbeddings
 
 Make = dict[str, Callable[..., bytes]]

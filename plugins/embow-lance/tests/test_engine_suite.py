@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from embow.engines.contract import Capability, Engine, EngineOptions
-from embow.testing.engine_suite import EngineSuite
 from embow_lance import LanceEngine
+from embow_testing.engine_suite import EngineSuite
 
 
 class TestFolder(EngineSuite):

@@ -15,7 +15,7 @@ from lance.fragment import write_fragments
 from embow.engines.contract import ROW_ID, Capability, Change, EngineOptions, EngineTable, ScanQuery
 from embow.engines.predicate import parse_predicate
 from embow.errors import CommitConflictError, ConfigurationError, SchemaError
-from embow.plugins.engines import engine_for
+from embow.plugins._engines import engine_for
 from embow_lance import LanceEngine
 from embow_lance.fields import Shape
 

@@ -13,8 +13,8 @@ import pytest
 
 from embow.engines.contract import Capability, Engine, EngineOptions, ScanQuery
 from embow.errors import ConfigurationError
-from embow.testing.engine_suite import EngineSuite
 from embow_lance import LanceEngine
+from embow_testing.engine_suite import EngineSuite
 
 SCHEMA = pa.schema([pa.field("writer", pa.int64()), pa.field("number", pa.int64())])
 PROCESSES, COMMITS, ROWS = 4, 5, 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from embow.embeddings import EmbeddingFunction, FailureKind, get_registry
-from embow.testing.conformance import ProviderConformance
+from embow_testing.conformance import ProviderConformance
 
 
 class OnnxRuntimeError(Exception):

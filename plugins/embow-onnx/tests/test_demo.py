@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import embow
-from embow.cli import main
+from embow._cli import main
 from embow_onnx import demo
 from embow_onnx.stdlib_docs import Docstring, collect
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from embow.testing.server import EmbeddingServer
 from embow_openai import OpenAIEmbeddings
+from embow_testing.server import EmbeddingServer
 from openai_protocol import OpenAIProtocol
 
 VARIABLES = (

@@ -12,9 +12,9 @@ import pytest
 from embow.embeddings import get_registry
 from embow.embeddings.remote import client_once
 from embow.errors import ConfigurationError, EmbeddingError, MissingCredentialError
-from embow.testing import faults
 from embow_openai import OpenAIEmbeddings
 from embow_openai.client import client_for
+from embow_testing import faults
 
 SENTINEL = "sk-sentinel-0123456789"
 

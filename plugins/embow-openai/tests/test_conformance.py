@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from embow.errors import MissingCredentialError
-from embow.testing.conformance import ProviderConformance
-from embow.testing.server import EmbeddingServer
 from embow_openai import OpenAIEmbeddings
+from embow_testing.conformance import ProviderConformance
+from embow_testing.server import EmbeddingServer
 
 
 class TestOpenAI(ProviderConformance):

@@ -9,7 +9,7 @@ import embow
 from embow.embeddings import EmbeddingFunctionRegistry, get_registry
 from embow.errors import AuthenticationError
 from embow.pydantic import LanceModel, Vector
-from embow.testing import faults
+from embow_testing import faults
 
 
 @pytest.fixture

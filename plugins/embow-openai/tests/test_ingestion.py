@@ -17,9 +17,9 @@ import pytest
 
 import embow
 from embow.errors import AuthenticationError
-from embow.testing import faults
-from embow.testing.server import EmbeddingServer
 from embow_openai import OpenAIEmbeddings
+from embow_testing import faults
+from embow_testing.server import EmbeddingServer
 
 
 def _table(folder: Path, function: OpenAIEmbeddings) -> embow.Table:
@@ -87,7 +87,7 @@ CHILD = """
 import os, sys
 import embow
 import openai.resources.embeddings
-import embow.table.connect, embow.engines.local, embow.pipeline.pipeline
+import embow._table.connect, embow.engines._local, embow.pipeline._pipeline
 from embow_openai import OpenAIEmbeddings
 
 folder, url, rows = sys.argv[1], sys.argv[2], int(sys.argv[3])

@@ -8,10 +8,10 @@ import pytest
 
 from embow.embeddings.types import CallRecord, RateStatus, set_current_call
 from embow.errors import BadOutputError, ConfigurationError
-from embow.testing import faults
-from embow.testing.server import EmbeddingServer
-from embow.testing.vectors import embed_values
 from embow_openai import OpenAIEmbeddings, wire
+from embow_testing import faults
+from embow_testing.server import EmbeddingServer
+from embow_testing.vectors import embed_values
 from openai_protocol import OpenAIProtocol
 
 

@@ -15,7 +15,7 @@ import embow
 from embow.embeddings import get_registry
 from embow.errors import ProviderNotInstalledError
 from embow.pydantic import LanceModel, Vector
-from embow.testing.server import EmbeddingServer
+from embow_testing.server import EmbeddingServer
 from openai_protocol import OpenAIProtocol
 
 FACTS = [

@@ -13,7 +13,7 @@ import pytest
 import embow
 from embow.embeddings import EmbeddingFunctionRegistry, get_registry
 from embow.errors import EmbeddingError, IdentityMismatchError
-from embow.pipeline.longer import InputTruncatedWarning
+from embow.pipeline._longer import InputTruncatedWarning
 from embow.pydantic import LanceModel, Vector
 
 

@@ -9,36 +9,38 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embow.embeddings.base import EmbeddingFunction as EmbeddingFunction
-    from embow.embeddings.base import TextEmbeddingFunction as TextEmbeddingFunction
-    from embow.embeddings.base import Vectors as Vectors
-    from embow.embeddings.base import as_vectors as as_vectors
-    from embow.embeddings.base import require_texts as require_texts
-    from embow.embeddings.base import sanitize as sanitize
-    from embow.embeddings.bindings import Binding as Binding
-    from embow.embeddings.bindings import EmbeddingFunctionConfig as EmbeddingFunctionConfig
-    from embow.embeddings.bindings import read_bindings as read_bindings
-    from embow.embeddings.loading import load_once as load_once
-    from embow.embeddings.loading import load_sdk as load_sdk
-    from embow.embeddings.loading import resolve_device as resolve_device
-    from embow.embeddings.loading import unload as unload
+    from embow.embeddings._base import EmbeddingFunction as EmbeddingFunction
+    from embow.embeddings._base import TextEmbeddingFunction as TextEmbeddingFunction
+    from embow.embeddings._base import Vectors as Vectors
+    from embow.embeddings._base import as_vectors as as_vectors
+    from embow.embeddings._base import require_texts as require_texts
+    from embow.embeddings._base import sanitize as sanitize
+    from embow.embeddings._bindings import Binding as Binding
+    from embow.embeddings._bindings import EmbeddingFunctionConfig as EmbeddingFunctionConfig
+    from embow.embeddings._bindings import read_bindings as read_bindings
+    from embow.embeddings._describe import describe_settings as describe_settings
+    from embow.embeddings._loading import load_once as load_once
+    from embow.embeddings._loading import load_sdk as load_sdk
+    from embow.embeddings._loading import resolve_device as resolve_device
+    from embow.embeddings._loading import unload as unload
+    from embow.embeddings._provider import Provider as Provider
+    from embow.embeddings._registry import EmbeddingFunctionRegistry as EmbeddingFunctionRegistry
+    from embow.embeddings._registry import get_registry as get_registry
+    from embow.embeddings._registry import register as register
+    from embow.embeddings._rerank import Reranker as Reranker
+    from embow.embeddings._secrets import scrub as scrub
+    from embow.embeddings._secrets import secret_fields as secret_fields
+    from embow.embeddings._secrets import secret_mapping as secret_mapping
+    from embow.embeddings._secrets import secret_value as secret_value
+    from embow.embeddings._secrets import secrets_of as secrets_of
+    from embow.embeddings._tokens import TokenCounter as TokenCounter
+    from embow.embeddings._trust import Trust as Trust
+    from embow.embeddings._trust import is_signed as is_signed
+    from embow.embeddings._trust import sign as sign
     from embow.embeddings.local_models import explain_load_failure as explain_load_failure
     from embow.embeddings.local_models import local_folder as local_folder
     from embow.embeddings.local_models import model_reference as model_reference
     from embow.embeddings.local_models import usable_device as usable_device
-    from embow.embeddings.provider import Provider as Provider
-    from embow.embeddings.registry import EmbeddingFunctionRegistry as EmbeddingFunctionRegistry
-    from embow.embeddings.registry import get_registry as get_registry
-    from embow.embeddings.registry import register as register
-    from embow.embeddings.rerank import Reranker as Reranker
-    from embow.embeddings.secrets import scrub as scrub
-    from embow.embeddings.secrets import secret_mapping as secret_mapping
-    from embow.embeddings.secrets import secret_value as secret_value
-    from embow.embeddings.secrets import secrets_of as secrets_of
-    from embow.embeddings.tokens import TokenCounter as TokenCounter
-    from embow.embeddings.trust import Trust as Trust
-    from embow.embeddings.trust import is_signed as is_signed
-    from embow.embeddings.trust import sign as sign
     from embow.embeddings.types import External as External
     from embow.embeddings.types import Failure as Failure
     from embow.embeddings.types import FailureKind as FailureKind
@@ -54,48 +56,50 @@ if TYPE_CHECKING:
     from embow.embeddings.types import record_usage as record_usage
 
 _HOME = {
-    "Binding": "bindings",
-    "EmbeddingFunction": "base",
-    "EmbeddingFunctionConfig": "bindings",
-    "EmbeddingFunctionRegistry": "registry",
+    "Binding": "_bindings",
+    "EmbeddingFunction": "_base",
+    "EmbeddingFunctionConfig": "_bindings",
+    "EmbeddingFunctionRegistry": "_registry",
     "External": "types",
     "Failure": "types",
     "FailureKind": "types",
     "Limits": "types",
-    "Provider": "provider",
+    "Provider": "_provider",
     "RateStatus": "types",
-    "Reranker": "rerank",
+    "Reranker": "_rerank",
     "Role": "types",
-    "TextEmbeddingFunction": "base",
-    "TokenCounter": "tokens",
-    "Trust": "trust",
+    "TextEmbeddingFunction": "_base",
+    "TokenCounter": "_tokens",
+    "Trust": "_trust",
     "Usage": "types",
-    "Vectors": "base",
-    "as_vectors": "base",
+    "Vectors": "_base",
+    "as_vectors": "_base",
+    "describe_settings": "_describe",
     "explain_load_failure": "local_models",
     "external": "types",
-    "get_registry": "registry",
-    "is_signed": "trust",
-    "load_once": "loading",
-    "load_sdk": "loading",
+    "get_registry": "_registry",
+    "is_signed": "_trust",
+    "load_once": "_loading",
+    "load_sdk": "_loading",
     "local_folder": "local_models",
     "local_path": "types",
     "model_reference": "local_models",
     "operational": "types",
-    "read_bindings": "bindings",
+    "read_bindings": "_bindings",
     "record_rate": "types",
     "record_request": "types",
     "record_usage": "types",
-    "register": "registry",
-    "require_texts": "base",
-    "resolve_device": "loading",
-    "sanitize": "base",
-    "scrub": "secrets",
-    "secret_mapping": "secrets",
-    "secret_value": "secrets",
-    "secrets_of": "secrets",
-    "sign": "trust",
-    "unload": "loading",
+    "register": "_registry",
+    "require_texts": "_base",
+    "resolve_device": "_loading",
+    "sanitize": "_base",
+    "scrub": "_secrets",
+    "secret_fields": "_secrets",
+    "secret_mapping": "_secrets",
+    "secret_value": "_secrets",
+    "secrets_of": "_secrets",
+    "sign": "_trust",
+    "unload": "_loading",
     "usable_device": "local_models",
 }
 
@@ -108,12 +112,12 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"embow.embeddings.{home}"), name)
         globals()[name] = value
         return value
-    from embow.plugins import known
+    from embow.plugins import _known as known
 
     provider = known.provider_of_class(name)
     if provider is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from embow.embeddings.registry import get_registry
+    from embow.embeddings._registry import get_registry
 
     return get_registry().get(provider)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from embow.embeddings.loading import resolve_device
+from embow.embeddings._loading import resolve_device
 from embow.embeddings.types import external, local_path, operational
 from embow.errors import ConfigurationError
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from embow.embeddings.loading import load_once
+from embow.embeddings._loading import load_once
 from embow.embeddings.types import Limits, external, operational
 
 T = TypeVar("T")

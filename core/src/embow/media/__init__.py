@@ -13,12 +13,12 @@ For those who write providers::
 
 from __future__ import annotations
 
-from embow.media.detect import is_reference, kind_of, kind_of_bytes, kind_of_name
-from embow.media.images import open_image
-from embow.media.inputs import map_inputs, split_inputs
-from embow.media.reading import read_bytes, resolve
-from embow.media.settings import MediaField, MediaSettings
-from embow.media.types import Media, Modality, audio, depth, image, imu, text, thermal, video
+from embow.media._detect import is_reference, kind_of, kind_of_bytes, kind_of_name
+from embow.media._images import open_image
+from embow.media._inputs import map_inputs, split_inputs
+from embow.media._reading import read_bytes, resolve
+from embow.media._settings import MediaField, MediaSettings
+from embow.media._types import Media, Modality, audio, depth, image, imu, text, thermal, video
 
 __all__ = [
     "Media",

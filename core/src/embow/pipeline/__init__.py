@@ -10,32 +10,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embow.pipeline.longer import InputTruncatedWarning as InputTruncatedWarning
-    from embow.pipeline.pipeline import Pipeline as Pipeline
-    from embow.pipeline.sources import content_hashes as content_hashes
-    from embow.pipeline.types import AddReport as AddReport
-    from embow.pipeline.types import EmbeddedBatch as EmbeddedBatch
-    from embow.pipeline.types import EmbedJob as EmbedJob
-    from embow.pipeline.types import Estimate as Estimate
-    from embow.pipeline.types import FailedRow as FailedRow
-    from embow.pipeline.types import PipelineOptions as PipelineOptions
-    from embow.pipeline.types import ProgressUpdate as ProgressUpdate
-    from embow.pipeline.types import RequestEvent as RequestEvent
-    from embow.pipeline.types import SourceRows as SourceRows
+    from embow.pipeline._longer import InputTruncatedWarning as InputTruncatedWarning
+    from embow.pipeline._pipeline import Pipeline as Pipeline
+    from embow.pipeline._sources import content_hashes as content_hashes
+    from embow.pipeline._types import AddReport as AddReport
+    from embow.pipeline._types import EmbeddedBatch as EmbeddedBatch
+    from embow.pipeline._types import EmbedJob as EmbedJob
+    from embow.pipeline._types import Estimate as Estimate
+    from embow.pipeline._types import FailedRow as FailedRow
+    from embow.pipeline._types import PipelineOptions as PipelineOptions
+    from embow.pipeline._types import ProgressUpdate as ProgressUpdate
+    from embow.pipeline._types import RequestEvent as RequestEvent
+    from embow.pipeline._types import SourceRows as SourceRows
 
 _HOME = {
-    "AddReport": "types",
-    "EmbedJob": "types",
-    "EmbeddedBatch": "types",
-    "Estimate": "types",
-    "FailedRow": "types",
-    "InputTruncatedWarning": "longer",
-    "Pipeline": "pipeline",
-    "PipelineOptions": "types",
-    "ProgressUpdate": "types",
-    "RequestEvent": "types",
-    "SourceRows": "types",
-    "content_hashes": "sources",
+    "AddReport": "_types",
+    "EmbedJob": "_types",
+    "EmbeddedBatch": "_types",
+    "Estimate": "_types",
+    "FailedRow": "_types",
+    "InputTruncatedWarning": "_longer",
+    "Pipeline": "_pipeline",
+    "PipelineOptions": "_types",
+    "ProgressUpdate": "_types",
+    "RequestEvent": "_types",
+    "SourceRows": "_types",
+    "content_hashes": "_sources",
 }
 
 __all__ = sorted(_HOME)

@@ -6,30 +6,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embow.schema.bindings import ColumnBinding, bindings_of, metadata_of
-    from embow.schema.columns import check_column_names
-    from embow.schema.fields import source_field, vector_field
-    from embow.schema.from_arrow import model_from_arrow
-    from embow.schema.model import Model, pydantic_to_schema
-    from embow.schema.protocol import (
+    from embow.schema._bindings import ColumnBinding, bindings_of, metadata_of
+    from embow.schema._columns import check_column_names
+    from embow.schema._fields import source_field, vector_field
+    from embow.schema._from_arrow import model_from_arrow
+    from embow.schema._model import Model, pydantic_to_schema
+    from embow.schema._protocol import (
         METADATA_KEY,
         ColumnFunction,
         SourceMarker,
         VectorMarker,
     )
-    from embow.schema.rows import models_to_batch, row_to_model, rows_to_batch
-    from embow.schema.vector import MultiVector, Vector
+    from embow.schema._rows import models_to_batch, row_to_model, rows_to_batch
+    from embow.schema._vector import MultiVector, Vector
 
 # A module is loaded when one of its names is asked for: Vector alone needs no pyarrow.
 _HOMES = {
-    "bindings": ("ColumnBinding", "bindings_of", "metadata_of"),
-    "columns": ("check_column_names",),
-    "fields": ("source_field", "vector_field"),
-    "from_arrow": ("model_from_arrow",),
-    "model": ("Model", "pydantic_to_schema"),
-    "protocol": ("METADATA_KEY", "ColumnFunction", "SourceMarker", "VectorMarker"),
-    "rows": ("models_to_batch", "row_to_model", "rows_to_batch"),
-    "vector": ("MultiVector", "Vector"),
+    "_bindings": ("ColumnBinding", "bindings_of", "metadata_of"),
+    "_columns": ("check_column_names",),
+    "_fields": ("source_field", "vector_field"),
+    "_from_arrow": ("model_from_arrow",),
+    "_model": ("Model", "pydantic_to_schema"),
+    "_protocol": ("METADATA_KEY", "ColumnFunction", "SourceMarker", "VectorMarker"),
+    "_rows": ("models_to_batch", "row_to_model", "rows_to_batch"),
+    "_vector": ("MultiVector", "Vector"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import sys
 import textwrap
 import time
@@ -18,7 +19,6 @@ from typing import Any
 from platformdirs import user_data_path
 
 import embow
-from embow.cli.text import terminal_width
 from embow_onnx import stdlib_docs
 
 SAMPLE_QUESTIONS = (
@@ -112,7 +112,7 @@ def table_name() -> str:
 
 def render(rows: Sequence[dict[str, Any]], width: int | None = None) -> str:
     """Lay answers out as a table at most ``width`` columns wide (default: the terminal's)."""
-    width = width or min(terminal_width(), _MAX_WIDTH)
+    width = width or min(shutil.get_terminal_size((80, 24)).columns, _MAX_WIDTH)
     names = [_shorten_name(row["name"], width * 2 // 5) for row in rows]
     name_width = max(map(len, ["name", *names]))
     text_width = max(10, width - name_width - 18)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from embow.plugins.hookspecs import hookimpl
-from embow.plugins.specs import ProviderSpec, Sdk
+from embow.plugins import ProviderSpec, Sdk, hookimpl
 
 
 @hookimpl

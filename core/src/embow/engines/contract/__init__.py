@@ -16,9 +16,9 @@ an underscore.
 
 from __future__ import annotations
 
-from embow.engines.contract.distances import exact_distances, wanted_distances
-from embow.engines.contract.engine import Engine, EngineOptions
-from embow.engines.contract.queries import (
+from embow.engines.contract._distances import exact_distances, wanted_distances
+from embow.engines.contract._engine import Engine, EngineOptions
+from embow.engines.contract._queries import (
     Metric,
     ScanQuery,
     TextQuery,
@@ -29,7 +29,7 @@ from embow.engines.contract.queries import (
     is_physical,
     is_vector,
 )
-from embow.engines.contract.records import (
+from embow.engines.contract._records import (
     DISTANCE,
     LEASE,
     NAME_BYTES,
@@ -49,9 +49,9 @@ from embow.engines.contract.records import (
     Version,
     require,
 )
-from embow.engines.contract.rows import conform, ending, row_ids_of
-from embow.engines.contract.snapshot import Snapshot
-from embow.engines.contract.table import EngineTable
+from embow.engines.contract._rows import conform, ending, row_ids_of
+from embow.engines.contract._snapshot import Snapshot
+from embow.engines.contract._table import EngineTable
 
 __all__ = [
     "DISTANCE",

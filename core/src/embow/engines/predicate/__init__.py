@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from embow.engines.predicate.evaluate import evaluate
-from embow.engines.predicate.expression import evaluate_expression
-from embow.engines.predicate.parse import parse_predicate
-from embow.engines.predicate.tree import Call, Column, Literal, Node, Op, Predicate
+from embow.engines.predicate._evaluate import evaluate
+from embow.engines.predicate._expression import evaluate_expression
+from embow.engines.predicate._parse import parse_predicate
+from embow.engines.predicate._tree import Call, Column, Literal, Node, Op, Predicate
 
 __all__ = [
     "Call",

@@ -1,0 +1,109 @@
+"""The ``embow`` command. What a subcommand does is imported when it is used.
+
+Plugins add commands of their own; none of them can take the place of one of these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+import embow
+from embow._cli.text import columns
+from embow.errors import EmbowError
+from embow.plugins import CommandSpec
+from embow.plugins import _discovery as discovery
+
+COMMANDS = (
+    CommandSpec(
+        id="providers",
+        target="embow._cli.providers:add_arguments",
+        summary="list embedding providers and their state",
+    ),
+    CommandSpec(
+        id="provider",
+        target="embow._cli.provider:add_arguments",
+        summary="show the settings of one provider",
+    ),
+)
+_OWN = {command.id: command for command in COMMANDS}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status.
+
+    Args:
+        argv: Arguments without the program's name; those of the process where left out.
+
+    Returns:
+        0 on success, 1 where something failed, 130 where the user interrupted.
+
+    Raises:
+        SystemExit: With 2 where the arguments are wrong, with 0 after help or the version.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        parser = build_parser("".join(arguments[:1]))
+        parsed = parser.parse_args(arguments)
+        if parsed.command is None:
+            parser.print_help()
+            return 0
+        status: int = parsed.run(parsed)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        _discard_output()
+        return 0
+    except (EmbowError, OSError) as exc:
+        print(f"embow {arguments[0]}: {exc}", file=sys.stderr)
+        return 1
+    return status
+
+
+def build_parser(wanted: str = "") -> argparse.ArgumentParser:
+    """Return the parser, complete for the subcommand ``wanted`` only.
+
+    Raises:
+        PluginError: The command is a plugin's that cannot be used.
+    """
+    summaries = _summaries(wanted)
+    parser = argparse.ArgumentParser(
+        prog="embow",
+        description="Embeddings as part of a table's schema.",
+        epilog="\n".join(["commands:", *columns([(f"  {n}", s) for n, s in summaries.items()])]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"embow {embow.__version__}")
+    subparsers = parser.add_subparsers(
+        dest="command", metavar="COMMAND", help="what to do; embow COMMAND -h says more"
+    )
+    for name in summaries:
+        subparser = subparsers.add_parser(name)
+        if name == wanted:
+            discovery.load_target(_spec(name))(subparser)
+    return parser
+
+
+def _summaries(wanted: str) -> Mapping[str, str]:
+    """Return a line on each command; plugins are asked only where ``wanted`` is none of ours."""
+    own = {command.id: command.summary for command in COMMANDS}
+    if wanted in own:
+        return own
+    added = {item.id: item.summary for item in discovery.catalog().of(CommandSpec)}
+    return added | own
+
+
+def _spec(name: str) -> CommandSpec:
+    if name in _OWN:
+        return _OWN[name]
+    spec = discovery.find(CommandSpec, name).spec
+    assert spec is not None, "what can be imported has a spec"
+    return spec
+
+
+def _discard_output() -> None:
+    """Point standard output nowhere: its reader went away, and exit will flush what is left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

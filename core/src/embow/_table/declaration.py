@@ -1,0 +1,212 @@
+"""The columns of a new table, as its schema, its functions or its first rows declare them.
+
+Called by ``Database``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from embow._table.columns import Columns
+from embow._table.identity import describe, require_same_identity
+from embow._table.incoming.inference import inferred_schema
+from embow._table.incoming.inputs import iter_batches
+from embow._table.names import HIDDEN_PREFIX, is_hidden
+from embow._table.settings import TableSettings
+from embow.embeddings import (
+    Binding,
+    EmbeddingFunctionConfig,
+    TextEmbeddingFunction,
+    get_registry,
+    read_bindings,
+)
+from embow.engines.contract import RESERVED, is_vector
+from embow.errors import ConfigurationError, PluginError, SchemaError
+
+
+def declared(
+    name: str,
+    schema: Any,
+    functions: Sequence[EmbeddingFunctionConfig] | None,
+    data: Any = None,
+    settings: TableSettings | None = None,
+) -> tuple[Columns, Any]:
+    """Return the columns of a new table, and its data.
+
+    Where no schema is given it is read off the first batch, and the data returned is the stream of
+    all batches.
+
+    Raises:
+        SchemaError: A name cannot be used, or a column does not fit its function.
+    """
+    functions = _checked_functions(functions)
+    if schema is None:
+        visible, data = _inferred(name, data, functions)
+    else:
+        visible = _as_arrow_schema(schema)
+    if functions:
+        visible = _bind_schema(visible, functions)
+    _refuse_names(visible)
+    for binding in read_bindings(visible).values():
+        _require_columns(visible, binding)
+        _require_vector(visible.field(binding.vector_column), binding)
+        _require_readable(visible.field(binding.source_column), binding)
+    kept = settings.entries() if settings and settings != TableSettings() else {}
+    return Columns.create(visible, {k: v for k, v in kept.items() if v is not None}), data
+
+
+def require_same(stored: Columns, given: Columns, name: str) -> None:
+    """Refuse a schema whose columns or functions are not a table's.
+
+    Raises:
+        IdentityMismatchError: A column is embedded by another model; both are named.
+        SchemaError: Columns differ; the first difference is named.
+    """
+    for binding in given.bindings:
+        bound = stored.binding(binding.vector_column)
+        if bound is not None:
+            require_same_identity(bound, binding)
+    difference = _difference(stored.visible, given.visible)
+    if difference is not None:
+        raise SchemaError(f"Table {name!r} has another schema: {difference}.")
+
+
+def _bind_schema(schema: pa.Schema, functions: Sequence[EmbeddingFunctionConfig]) -> pa.Schema:
+    """Return an Arrow schema with functions bound to its columns.
+
+    A vector column the schema does not have is added, float32 and nullable.
+    """
+    for config in functions:
+        if config.vector_column not in schema.names:
+            vector_type = pa.list_(pa.float32(), config.function.ndims())
+            schema = schema.append(pa.field(config.vector_column, vector_type))
+    metadata = dict(schema.metadata or {})
+    metadata.update(
+        {
+            key.encode() if isinstance(key, str) else key: value
+            for key, value in (get_registry().get_table_metadata(functions) or {}).items()
+        }
+    )
+    return schema.with_metadata(metadata or None)
+
+
+def _as_arrow_schema(schema: Any) -> pa.Schema:
+    """Return a model class or Arrow schema as an Arrow schema."""
+    if isinstance(schema, pa.Schema):
+        return schema
+    if hasattr(schema, "to_arrow_schema"):
+        return schema.to_arrow_schema()
+    raise ConfigurationError(
+        f"schema must be a class derived from embow.Model or a pyarrow.Schema, not {schema!r:.80}."
+    )
+
+
+def _inferred(
+    name: str, data: Any, functions: Sequence[EmbeddingFunctionConfig]
+) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
+    iterator = iter_batches(data, None)
+    first = next(iterator, None)
+    if first is None:
+        raise SchemaError(
+            f"Table {name!r} needs a schema or at least one row: create_table({name!r}, "
+            "schema=MyModel)."
+        )
+
+    def replay() -> Iterable[pa.RecordBatch]:
+        yield first
+        yield from iterator
+
+    filled = [config.vector_column for config in functions]
+    return inferred_schema(first, filled), replay()
+
+
+def _checked_functions(functions: Any) -> Sequence[EmbeddingFunctionConfig]:
+    """Return the functions to bind, sure that each is one and fills a column of its own."""
+    if isinstance(functions, EmbeddingFunctionConfig):
+        functions = [functions]
+    given = list(functions or ())
+    for config in given:
+        if not isinstance(config, EmbeddingFunctionConfig):
+            raise ConfigurationError(
+                f"embedding_functions takes EmbeddingFunctionConfig(vector_column, source_column, "
+                f"function), not {type(config).__name__}."
+            )
+    names = [config.vector_column for config in given]
+    for name in names:
+        if names.count(name) > 1:
+            raise SchemaError(f"Two embedding functions are given for column {name!r}.")
+    return given
+
+
+def _refuse_names(schema: pa.Schema) -> None:
+    """Refuse names that are given twice, or kept for what embow or a result adds."""
+    for name in schema.names:
+        if name in RESERVED:
+            raise SchemaError(f"Column name {name!r} is reserved: results bring it. Rename it.")
+        if schema.names.count(name) > 1:
+            raise SchemaError(f"Column {name!r} appears twice in the schema.")
+    hidden = next((name for name in schema.names if is_hidden(name)), None)
+    if hidden is not None:
+        raise SchemaError(
+            f"Column {hidden!r}: names that begin with {HIDDEN_PREFIX!r} are kept for the columns "
+            "that embow adds itself. Rename the column."
+        )
+
+
+def _require_vector(field: pa.Field, binding: Binding) -> None:
+    """Refuse a column that cannot hold the function's vectors."""
+    size = field.type.list_size if is_vector(field.type) else None
+    if size is not None and pa.types.is_integer(field.type.value_type):
+        raise SchemaError(
+            f"Column {field.name!r} holds whole numbers, which would cut the vectors of its "
+            "embedding function. Declare it with float32, float16 or float64."
+        )
+    if size is None or binding.ndims not in (None, size):
+        ndims = binding.ndims or "N"
+        raise SchemaError(
+            f"Column {field.name!r} is {field.type}, and its embedding function makes vectors of "
+            f"{ndims} numbers. Declare it as Vector({ndims}), or in Arrow as "
+            f"pa.list_(pa.float32(), {ndims})."
+        )
+
+
+def _require_readable(field: pa.Field, binding: Binding) -> None:
+    """Refuse numbers, dates and the like as the source of a function that reads text."""
+    try:
+        function = binding.function()
+    except (ConfigurationError, PluginError):
+        return  # Without the provider nothing is embedded, and nothing is known of it.
+    unreadable = pa.types.is_primitive(field.type) or pa.types.is_decimal(field.type)
+    if unreadable and isinstance(function, TextEmbeddingFunction):
+        raise SchemaError(
+            f"Column {field.name!r} is {field.type}, and {describe(function.identity())} embeds "
+            "text. Declare the column as str, or embed another one."
+        )
+
+
+def _require_columns(schema: pa.Schema, binding: Binding) -> None:
+    for column in (binding.source_column, binding.vector_column):
+        if column not in schema.names:
+            raise SchemaError(
+                f"The embedding function of {binding.vector_column!r} names column {column!r}, "
+                f"which the schema does not have. Its columns: {', '.join(schema.names)}."
+            )
+
+
+def _difference(mine: pa.Schema, other: pa.Schema) -> str | None:
+    """Return the first difference in columns; their order is none."""
+    for field in other:
+        if field.name not in mine.names:
+            return f"it has no column {field.name!r}"
+        if mine.field(field.name) != field:
+            stored = mine.field(field.name)
+            return f"column {field.name!r} is {_shown(stored)}, and {_shown(field)} was given"
+    missing = [name for name in mine.names if name not in other.names]
+    return f"it also has column {missing[0]!r}" if missing else None
+
+
+def _shown(field: pa.Field) -> str:
+    return f"{field.type}{'' if field.nullable else ' not null'}"

@@ -1,0 +1,143 @@
+"""Fit a batch of the user's rows to the table's schema, or say which row and column do not fit.
+
+Called by the modules that write. Reads no function and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from embow._table.incoming.vectors import BadVectorPolicy, as_mask, fit_vectors
+from embow._table.names import unknown_column
+from embow.engines.contract import is_vector
+from embow.errors import DataError, MissingColumnError
+
+
+@dataclass(frozen=True, slots=True)
+class Conformer:
+    """Fits batches to one schema.
+
+    Attributes:
+        schema: Columns the user sees, in order.
+        filled: Vector columns the pipeline will fill; they may be absent.
+        policy: What to do with bad vectors the user brought.
+    """
+
+    schema: pa.Schema
+    filled: Collection[str] = ()
+    policy: BadVectorPolicy = field(default_factory=BadVectorPolicy)
+
+    def fit(self, batch: pa.RecordBatch, first_row: int = 0) -> pa.RecordBatch:
+        """Return the batch with exactly the columns of the schema, in its types.
+
+        Args:
+            batch: Rows as read from the user's data.
+            first_row: Position of its first row in that data, for messages.
+
+        Raises:
+            UnknownColumnError: The batch has a column the table does not.
+            MissingColumnError: A column that may not be null is absent.
+            BadVectorError: A vector is bad and the policy is ``error``.
+            DataError: A value does not fit its column.
+        """
+        check_columns(batch.schema.names, self.schema.names)
+        keep = np.ones(batch.num_rows, dtype=np.bool_)
+        columns = []
+        for target in self.schema:
+            column, kept = self._fit_column(batch, target, first_row)
+            keep &= kept
+            columns.append(column)
+        fitted = pa.RecordBatch.from_arrays(columns, schema=self._nullable_schema())
+        fitted = fitted if keep.all() else fitted.filter(as_mask(keep))
+        self._refuse_nulls(fitted, first_row)
+        return fitted
+
+    def _fit_column(
+        self, batch: pa.RecordBatch, target: pa.Field, first_row: int
+    ) -> tuple[pa.Array, NDArray[np.bool_]]:
+        keep = np.ones(batch.num_rows, dtype=np.bool_)
+        position = batch.schema.get_field_index(target.name)
+        if position < 0:
+            if not target.nullable and target.name not in self.filled:
+                raise MissingColumnError(
+                    f"Column {target.name!r} is missing from the rows and may not be null. "
+                    f"The rows have: {', '.join(batch.schema.names) or 'no columns'}."
+                )
+            return pa.nulls(batch.num_rows, target.type), keep
+        column = batch.column(position)
+        if is_vector(target.type):
+            if column.null_count == len(column):
+                return pa.nulls(batch.num_rows, target.type), keep
+            return fit_vectors(column, target, first_row, self.policy)
+        return _cast(column, target, first_row), keep
+
+    def _nullable_schema(self) -> pa.Schema:
+        return pa.schema([f.with_nullable(True) for f in self.schema])
+
+    def _refuse_nulls(self, batch: pa.RecordBatch, first_row: int) -> None:
+        for target, column in zip(self.schema, batch.columns, strict=True):
+            if column.null_count and not target.nullable and target.name not in self.filled:
+                row = first_row + first_null(column)
+                raise DataError(
+                    f"Row {row}, column {target.name!r}: the value is missing, and the column may "
+                    "not be null. Give it a value, or declare the field Optional."
+                )
+
+
+def first_null(column: pa.Array) -> int:
+    """Return the position of the first null."""
+    return int(pc.index(column.is_valid(), pa.scalar(False)).as_py())
+
+
+def check_columns(names: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse a column name the table does not have, and one given twice.
+
+    Raises:
+        UnknownColumnError: The message suggests the nearest name.
+    """
+    there = frozenset(known)
+    for name in names:
+        if name not in there:
+            raise unknown_column(name, known, known)
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"Column {twice!r} is given twice.")
+
+
+def _cast(column: pa.Array, target: pa.Field, first_row: int) -> pa.Array:
+    """Cast a column to its type in the table, naming the first row that does not fit."""
+    if column.type == target.type:
+        return column
+    try:
+        return _decoded(column, target.type).cast(target.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as exc:
+        row, value = _first_unfit(column, target)
+        where = f"Row {first_row + row}, column" if row is not None else "Column"
+        raise DataError(
+            f"{where} {target.name!r}: {value} does not fit type {target.type}."
+        ) from exc
+
+
+def _decoded(column: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Return dictionary values as plain ones where plain ones are wanted.
+
+    Arrow casts no dictionary of views, which is what categories of polars are.
+    """
+    if not pa.types.is_dictionary(column.type) or pa.types.is_dictionary(wanted):
+        return column
+    return column.dictionary.cast(wanted).take(column.indices)
+
+
+def _first_unfit(column: pa.Array, target: pa.Field) -> tuple[int | None, str]:
+    for row in range(len(column)):
+        try:
+            _decoded(column.slice(row, 1), target.type).cast(target.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+            return row, f"{column[row].as_py()!r:.60}"
+    return None, f"type {column.type}"

@@ -1,0 +1,196 @@
+"""Whatever a user hands to ``add``, as a stream of Arrow record batches.
+
+Called by ``ingest`` and ``Database.create_table``. Knows shapes of data, not the meaning of
+columns: fitting batches to a table's schema is ``conform``'s work.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from embow._table.incoming.rows import rows_to_batch
+from embow.errors import DataError
+
+BATCH_ROWS = 8192
+"""Rows of one batch: enough to fill provider requests, few enough to keep memory flat."""
+
+
+def iter_batches(data: Any, schema: pa.Schema | None) -> Iterator[pa.RecordBatch]:
+    """Yield the data as record batches of at most ``BATCH_ROWS`` rows.
+
+    Args:
+        data: A list or generator of dicts or pydantic objects, a dict of columns, one dict of
+            lists in a list, a pandas or polars frame, anything that speaks the Arrow C stream
+            protocol, an Arrow table, batch, reader or dataset, or an iterable of these.
+        schema: The table's schema where it is known; guides the reading of Python values.
+
+    Raises:
+        DataError: The data is of no kind that can be read; the message says what to pass.
+    """
+    if data is None:
+        return
+    batches = _known_batches(data)
+    if batches is not None:
+        yield from batches
+    elif isinstance(data, Mapping):
+        yield from _iter_rows(iter(_rows_of_columns(data)), schema)
+    elif isinstance(data, Iterable) and not isinstance(data, (str, bytes, bytearray)):
+        yield from _iter_items(data, schema)
+    else:
+        raise DataError(_unreadable(data))
+
+
+def _known_batches(data: Any) -> Iterable[pa.RecordBatch] | None:
+    """Return batches of objects that hold columns already, ``None`` for all else."""
+    if isinstance(data, pa.RecordBatch):
+        return _slices(data)
+    if isinstance(data, pa.Table):
+        return _table_batches(data)
+    if isinstance(data, pa.RecordBatchReader):
+        return _reader_batches(data)
+    library = type(data).__module__.partition(".")[0]
+    if library == "pandas":
+        return _pandas_batches(data)
+    if library == "polars" and hasattr(data, "collect"):
+        data = data.collect()
+    if hasattr(data, "__arrow_c_stream__"):
+        return _reader_batches(pa.RecordBatchReader.from_stream(data))
+    if hasattr(data, "to_batches"):
+        return itertools.chain.from_iterable(map(_slices, data.to_batches()))
+    return None
+
+
+def _pandas_batches(data: Any) -> Iterable[pa.RecordBatch]:
+    if not hasattr(data, "columns"):
+        raise DataError(
+            f"A pandas {type(data).__name__} has no named columns; pass a DataFrame, for example "
+            "series.to_frame('text')."
+        )
+    try:
+        return _table_batches(pa.Table.from_pandas(data, preserve_index=False))
+    except (pa.ArrowException, ValueError, TypeError) as exc:
+        cause = ". ".join(str(part).rstrip(".") for part in exc.args)
+        raise DataError(f"The DataFrame cannot be read as Arrow columns: {cause}.") from exc
+
+
+def one_batch(table: pa.Table) -> pa.RecordBatch:
+    """Return all rows as one batch, of no rows where there are none."""
+    batches = table.combine_chunks().to_batches()
+    none = [pa.nulls(0, f.type) for f in table.schema]
+    return batches[0] if batches else pa.RecordBatch.from_arrays(none, names=table.schema.names)
+
+
+def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    for start in range(0, batch.num_rows, BATCH_ROWS):
+        yield batch.slice(start, BATCH_ROWS)
+
+
+def _table_batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    return iter(table.to_batches(max_chunksize=BATCH_ROWS))
+
+
+def _reader_batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    for batch in reader:
+        yield from _slices(batch)
+
+
+def _iter_items(items: Iterable[Any], schema: pa.Schema | None) -> Iterator[pa.RecordBatch]:
+    """Yield batches of an iterable whose items are rows or hold columns themselves."""
+    iterator = iter(items)
+    first = next(iterator, None)
+    if first is None:
+        return
+    rest = itertools.chain([first], iterator)
+    if _is_row(first):
+        rows = _explode(items, schema) if isinstance(items, Sequence) else None
+        yield from _iter_rows(rest if rows is None else iter(rows), schema)
+        return
+    for item in rest:
+        if isinstance(item, (str, bytes, int, float)):
+            raise DataError(_unreadable(items))
+        yield from iter_batches(item, schema)
+
+
+def _iter_rows(rows: Iterator[Any], schema: pa.Schema | None) -> Iterator[pa.RecordBatch]:
+    """Yield batches of rows; without a schema the first batch fixes the types of the rest."""
+    first_row = 0
+    while chunk := list(itertools.islice(rows, BATCH_ROWS)):
+        batch = rows_to_batch(chunk, schema, first_row)
+        if schema is None:
+            schema = batch.schema
+        first_row += len(chunk)
+        yield batch
+
+
+def _is_row(item: Any) -> bool:
+    return isinstance(item, Mapping) or hasattr(item, "model_dump")
+
+
+def _explode(items: Sequence[Any], schema: pa.Schema | None) -> list[dict[str, Any]] | None:
+    """Return the rows of ``[{"a": [1, 2], "b": [3, 4]}]``, one dict whose values are columns.
+
+    Only where the schema says that these columns hold single values, so that one real row with
+    lists in it is never taken apart.
+    """
+    if schema is None or len(items) != 1 or not isinstance(items[0], Mapping) or not items[0]:
+        return None
+    columns = items[0]
+    if not all(isinstance(value, (list, tuple)) for value in columns.values()):
+        return None
+    scalar = [n for n in columns if n in schema.names and not _holds_lists(schema.field(n).type)]
+    if not scalar:
+        return None
+    return _columns_to_rows(columns)
+
+
+def _holds_lists(data_type: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(data_type)
+        or pa.types.is_large_list(data_type)
+        or pa.types.is_fixed_size_list(data_type)
+    )
+
+
+def _columns_to_rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"The columns have different lengths: {lengths}.")
+    names = list(columns)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _rows_of_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a dict of columns as rows."""
+    scalars = [n for n, v in columns.items() if isinstance(v, (str, bytes)) or not _has_length(v)]
+    if scalars or not columns:
+        raise DataError(
+            "A dict given to add is read as columns, and "
+            + (f"{scalars[0]!r} is a single value. " if scalars else "this one is empty. ")
+            + "For one row pass a list: add([{...}])."
+        )
+    return _columns_to_rows({name: _as_list(values) for name, values in columns.items()})
+
+
+def _has_length(value: Any) -> bool:
+    return hasattr(value, "__len__")
+
+
+def _as_list(values: Any) -> Any:
+    return values.to_pylist() if hasattr(values, "to_pylist") else values
+
+
+def _unreadable(data: Any) -> str:
+    kind = type(data).__name__
+    hint = (
+        "Use a list: add([row])."
+        if hasattr(data, "model_dump")
+        else (
+            "Pass a list of dicts or model objects, a dict of columns, a pandas or polars frame, "
+            "an Arrow table or reader, or a generator of these."
+        )
+    )
+    return f"Data of type {kind} cannot be added. {hint}"

@@ -1,0 +1,91 @@
+"""Rows of Python values as record batches, with or without a schema to follow.
+
+Called by ``inputs`` and ``changes``. Vectors come out as lists of any length; whether they fit
+their column is ``conform``'s to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from embow._table.incoming.conform import check_columns
+from embow.engines.contract import is_vector
+from embow.errors import DataError
+from embow.schema._rows import models_to_batch
+from embow.schema._rows import rows_to_batch as fitted_rows_to_batch
+
+
+def rows_to_batch(rows: Sequence[Any], schema: pa.Schema | None, first_row: int) -> pa.RecordBatch:
+    """Return dicts or model objects as a record batch of the columns they have.
+
+    Args:
+        rows: One mapping or pydantic object a row, all of one kind.
+        schema: The table's schema; types are read off the rows where it is ``None``.
+        first_row: Position of the first row in the user's data, for messages.
+
+    Raises:
+        DataError: A value fits no column or its column's type; row and column are named.
+    """
+    models = hasattr(rows[0], "model_dump")
+    for position, row in enumerate(rows):
+        if hasattr(row, "model_dump") != models or not (models or isinstance(row, Mapping)):
+            raise DataError(
+                f"Row {first_row + position} is {type(row).__name__}; the rows before it are "
+                f"{type(rows[0]).__name__}. Pass rows of one kind."
+            )
+    if schema is None and not models:
+        return _inferred(rows, first_row)
+    if schema is None:
+        schema = rows[0].to_arrow_schema() if hasattr(rows[0], "to_arrow_schema") else None
+        if schema is None:
+            return _inferred([row.model_dump() for row in rows], first_row)
+    lenient = pa.schema([_lenient(f) for f in schema])
+    if models:
+        return models_to_batch(rows, lenient, first_row=first_row)
+    names = _names(rows)
+    check_columns(names, schema.names)
+    present = pa.schema([f for f in lenient if f.name in names])
+    return fitted_rows_to_batch(rows, present, first_row=first_row)
+
+
+def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys of all rows, in order of appearance."""
+    names: dict[str, None] = {}
+    for row in rows:
+        names.update(dict.fromkeys(row))
+    odd = next((name for name in names if not isinstance(name, str)), None)
+    if odd is not None:
+        raise DataError(f"Column names are text; the rows have the key {odd!r}.")
+    return list(names)
+
+
+def _lenient(field: pa.Field) -> pa.Field:
+    """Return a field that takes nulls and vectors of any length."""
+    if is_vector(field.type):
+        return pa.field(field.name, pa.list_(field.type.value_type))
+    return field.with_nullable(True)
+
+
+def _inferred(rows: Sequence[Mapping[str, Any]], first_row: int) -> pa.RecordBatch:
+    names = _names(rows)
+    arrays = [_inferred_column(name, [row.get(name) for row in rows], first_row) for name in names]
+    return pa.RecordBatch.from_arrays(arrays, names=names)
+
+
+def _inferred_column(name: str, values: list[Any], first_row: int) -> pa.Array:
+    """Return a column typed by its values."""
+    try:
+        return pa.array([_plain(value) for value in values])
+    except (pa.ArrowException, OverflowError) as exc:
+        raise DataError(
+            f"Rows {first_row} to {first_row + len(values) - 1}, column {name!r}: the type cannot "
+            f"be read off the values: {str(exc).rstrip('.')}. Pass schema=..."
+        ) from exc
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value

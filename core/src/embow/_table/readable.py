@@ -1,0 +1,183 @@
+"""What can be asked of a table, at the latest version or at one that is checked out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal, overload
+
+import pyarrow as pa
+
+from embow._table.handle import Handle
+from embow._table.reading.query import Query, VectorSearch
+from embow._table.reading.results import Results
+from embow._table.versions import Tags, checked_out, list_versions, restored
+from embow.embeddings import EmbeddingFunctionConfig
+from embow.errors import ConfigurationError, TableNotFoundError
+
+
+class ReadableTable(Results):
+    """The part of a table that reads, and that chooses what is read."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    # -- what it is -------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Name of the table."""
+        return self._handle.name
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema, with the embedding functions in its metadata."""
+        return self._handle.look().visible
+
+    @property
+    def version(self) -> int:
+        """Version that is read: the latest, or the one that is checked out."""
+        with self._handle.snapshot() as snapshot:
+            return snapshot.base.version
+
+    @property
+    def embedding_functions(self) -> dict[str, EmbeddingFunctionConfig]:
+        """Functions by vector column.
+
+        Raises:
+            PluginError: A provider is not installed; the message says what to install.
+            UntrustedError: The table names what only this process may decide.
+        """
+        columns = self._handle.look()
+        return {
+            b.vector_column: EmbeddingFunctionConfig(
+                b.vector_column, b.source_column, self._handle.function(columns, b)
+            )
+            for b in columns.bindings
+        }
+
+    def __len__(self) -> int:
+        return self.count_rows()
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "A Table holds open files and cannot be sent to another process. Send the uri and the "
+            "name, and call embow.connect(uri).open_table(name) there."
+        )
+
+    def __repr__(self) -> str:
+        try:
+            with self._handle.snapshot() as snapshot:
+                version, rows = snapshot.base.version, snapshot.count_rows()
+        except TableNotFoundError:
+            return f"Table({self.name!r}, dropped)"
+        return f"Table({self.name!r}, version={version}, rows={rows})"
+
+    # -- reading ----------------------------------------------------------------------------
+
+    @overload
+    def search(
+        self,
+        query: None = None,
+        vector_column_name: str | None = None,
+        query_type: Literal["auto", "vector"] = "auto",
+    ) -> Query: ...
+
+    @overload
+    def search(
+        self,
+        query: Any,
+        vector_column_name: str | None = None,
+        query_type: Literal["auto", "vector"] = "auto",
+    ) -> VectorSearch: ...
+
+    def search(
+        self,
+        query: Any = None,
+        vector_column_name: str | None = None,
+        query_type: Literal["auto", "vector"] = "auto",
+    ) -> Query:
+        """Search for the nearest rows, or read rows where there is no query.
+
+        Args:
+            query: Text or any input of the embedding function, a vector, or a list of vectors
+                (the result then has ``query_index``). ``None`` reads rows without scoring.
+            vector_column_name: Vector column to search. Without it the first one that fits:
+                for an input the first with a function, for a vector the first of its length.
+            query_type: ``"vector"`` refuses ``None``.
+
+        Returns:
+            A query to refine with ``where``, ``select``, ``limit``, ``metric`` and to run with
+            ``to_list``, ``to_arrow``, ``to_pandas``, ``to_polars`` or ``to_pydantic``.
+
+        Raises:
+            BadVectorError: The query is a vector that holds NaN or infinity.
+            ConfigurationError: An argument is wrong. Whether a column fits the query is found out
+                when the query is run.
+        """
+        if query_type not in ("auto", "vector"):
+            raise ConfigurationError(
+                f"query_type={query_type!r} is not served here; use 'auto' or 'vector'."
+            )
+        if query is not None:
+            return VectorSearch(self._handle, query, vector_column_name)
+        if query_type == "vector" or vector_column_name is not None:
+            raise ConfigurationError("A vector search needs a query: search('text') or a vector.")
+        return Query(self._handle)
+
+    def to_arrow(self) -> pa.Table:
+        """Return all rows as an Arrow table."""
+        return Query(self._handle).to_arrow()
+
+    def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
+        """Return a reader of all rows, read as it is pulled."""
+        return Query(self._handle).to_batches(batch_size)
+
+    def head(self, n: int = 5) -> pa.Table:
+        """Return the first rows as an Arrow table."""
+        return Query(self._handle).limit(n).to_arrow()
+
+    def count_rows(self, filter: str | None = None) -> int:
+        """Count the rows, all or those that satisfy a condition."""
+        with self._handle.snapshot() as snapshot:
+            if filter is None:
+                return snapshot.count_rows()
+            return snapshot.count_rows(self._handle.columns(snapshot).predicate(filter))
+
+    # -- versions -----------------------------------------------------------------------------
+
+    def list_versions(self) -> list[dict[str, Any]]:
+        """Return the versions that can be read, the oldest first.
+
+        Each has ``version``, ``timestamp`` (UTC, without a zone) and ``metadata`` with
+        ``total_rows`` and ``operation``. Also while one is checked out, all of them come.
+        """
+        return list_versions(self._handle)
+
+    def checkout(self, version: int | str) -> None:
+        """Read an earlier version with this object, by number or tag; writing is refused meanwhile.
+
+        Raises:
+            VersionNotFoundError: There is none of that number or tag, or no longer.
+        """
+        self._handle = checked_out(self._handle, version)
+
+    def checkout_latest(self) -> None:
+        """Read and write the latest version again."""
+        self._handle = replace(self._handle, at=None)
+
+    def restore(self, version: int | str | None = None) -> None:
+        """Make a new version equal to an earlier one, and read the latest version again.
+
+        Args:
+            version: Number or tag; the one that is checked out where it is ``None``.
+
+        Raises:
+            VersionNotFoundError: There is none of that number or tag, or no longer.
+            ConfigurationError: No version is given, and none is checked out.
+        """
+        self._handle = restored(self._handle, version)
+
+    @property
+    def tags(self) -> Tags:
+        """Names of versions: ``tags.create("v1", 3)``, ``update``, ``delete``, ``list``."""
+        return Tags(self._handle.stored)

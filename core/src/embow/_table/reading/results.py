@@ -1,0 +1,97 @@
+"""Query results in the form asked for: dicts, Arrow, pandas, polars, model objects.
+
+Called by the query builders. pandas and polars are imported only when asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+
+from embow.engines.predicate import evaluate, parse_predicate
+from embow.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    M = TypeVar("M", bound=BaseModel)
+else:
+    M = TypeVar("M")
+
+
+class Results:
+    """Terminal methods over one Arrow result. Subclasses say how to get it."""
+
+    def to_arrow(self) -> pa.Table:
+        """Run the query and return an Arrow table."""
+        raise NotImplementedError
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Run the query and return one dict a row."""
+        return list(self.to_arrow().to_pylist())
+
+    def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
+        """Run the query and return a reader of record batches."""
+        table = self.to_arrow()
+        return pa.RecordBatchReader.from_batches(
+            table.schema, table.to_batches(max_chunksize=batch_size)
+        )
+
+    def to_pandas(self, /, **kwargs: Any) -> Any:
+        """Run the query and return a pandas DataFrame; vectors are numpy arrays.
+
+        Args:
+            **kwargs: Handed to ``pyarrow.Table.to_pandas``.
+
+        Raises:
+            ConfigurationError: pandas is not installed.
+        """
+        _require("pandas")
+        return self.to_arrow().to_pandas(**kwargs)
+
+    def to_polars(self) -> Any:
+        """Run the query and return a polars DataFrame.
+
+        Raises:
+            ConfigurationError: polars is not installed.
+        """
+        return _require("polars").from_arrow(self.to_arrow())
+
+    def to_pydantic(self, model: type[M]) -> list[M]:
+        """Run the query and return one object of the model a row.
+
+        Columns the model does not declare, such as ``_distance``, are left out.
+        """
+        return list(rows_to_models(self.to_arrow(), model))
+
+
+def rows_that_satisfy(result: pa.Table, where: str) -> pa.Table:
+    """Return the rows of a result that satisfy a condition, which may name ``_distance``."""
+    predicate = parse_predicate(where, result.schema)
+    batches = [
+        batch.filter(pa.array(evaluate(predicate, batch).tolist(), pa.bool_()))
+        for batch in result.to_batches()
+    ]
+    return pa.Table.from_batches(batches, schema=result.schema)
+
+
+def rows_to_models(table: pa.Table, model: type[M]) -> Iterator[M]:
+    """Yield one object of the model a row."""
+    from embow.schema._rows import row_to_model
+
+    for row in table.to_pylist():
+        yield row_to_model(model, row)
+
+
+def _require(library: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(library)
+    except ImportError as exc:
+        raise ConfigurationError(
+            f"{library} is not installed. Run: pip install {library}, or use to_arrow() or "
+            "to_list()."
+        ) from exc

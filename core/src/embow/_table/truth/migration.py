@@ -1,0 +1,295 @@
+"""Giving a table another model: a new vector column, a change of model, and the way back.
+
+New vectors are written to a hidden column beside the old ones; one commit of metadata then gives
+the column's name to them, so that no reader sees a half-changed table. A call that was interrupted
+is made again: rows that have a new vector are taken up, and the cache holds what was embedded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from embow._table.columns import Columns, Previous
+from embow._table.handle import Handle
+from embow._table.identity import describe
+from embow._table.incoming.conform import check_columns
+from embow._table.names import HIDDEN_PREFIX, hash_column, new_column
+from embow._table.truth.backfill import Backfill, has_null
+from embow._table.truth.sample import SAME_MODEL, Sample
+from embow._table.writing.staging import Writer, keeping_rows
+from embow.embeddings import Binding, EmbeddingFunction
+from embow.engines.contract import Change, Commit, ScanQuery, Snapshot
+from embow.errors import (
+    CommitConflictError,
+    ConfigurationError,
+    IdentityMismatchError,
+    SchemaError,
+)
+from embow.pipeline import AddReport, EmbedJob, Estimate
+from embow.pipeline._types import SourceRows
+
+_SAMPLE = 32
+_ROUNDS = 100
+_DROP_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _NewModel:
+    """One vector column on its way to a new function."""
+
+    vector: str
+    source: str
+    function: EmbeddingFunction
+    keep_old: bool = True
+
+    @property
+    def binding(self) -> Binding:
+        return Binding.from_record(self.function.to_binding(self.source, self.vector))
+
+    @property
+    def column(self) -> str:
+        """Physical column of the new vectors; named after the model, to be taken up again."""
+        return new_column(self.vector, self.function.fingerprint())
+
+    def field(self, columns: Columns) -> pa.Field:
+        """Return the column as it will be: of the former one's number type and nullability."""
+        if self.vector not in columns.visible.names:
+            return pa.field(self.vector, pa.list_(pa.float32(), self.function.ndims()))
+        former: pa.Field = columns.visible.field(self.vector)
+        return former.with_type(pa.list_(former.type.value_type, self.function.ndims()))
+
+    def switch(self, snapshot: Snapshot, columns: Columns) -> Change:
+        """Plan the commit that shows the new vectors; nothing else may have happened before it."""
+        previous = columns.previous
+        former = columns.binding(self.vector)
+        if former is not None and self.keep_old:
+            nullable = columns.visible.field(self.vector).nullable
+            previous[self.vector] = Previous(former, columns.physical(self.vector), nullable)
+        else:
+            previous.pop(self.vector, None)
+        return _change_of_model(
+            snapshot, columns, self.binding, self.column, self.field(columns).nullable, previous
+        )
+
+
+def add_embedding(
+    handle: Handle,
+    vector: str,
+    source: str,
+    function: EmbeddingFunction,
+    *,
+    dry_run: bool = False,
+    **options: Any,
+) -> AddReport | Estimate:
+    """Add a vector column and fill it. See ``Table.add_embedding``."""
+    columns = handle.look()
+    check_columns([source], columns.visible.names)
+    if vector in columns.visible.names or vector.startswith(HIDDEN_PREFIX):
+        raise SchemaError(
+            f"Table {handle.name!r} has a column {vector!r} already; to re-embed it use "
+            f"migrate({vector!r}, function)."
+        )
+    model = _NewModel(vector, source, _checked(function))
+    return _estimate(handle, model, options) if dry_run else _run(handle, model, options)
+
+
+def migrate(
+    handle: Handle,
+    vector: str,
+    function: EmbeddingFunction,
+    *,
+    dry_run: bool = False,
+    keep_old: bool = True,
+    **options: Any,
+) -> AddReport | Estimate:
+    """Re-embed a column with another function. See ``Table.migrate``."""
+    binding = _bound(handle.look(), vector)
+    if binding.fingerprint == _checked(function).fingerprint():
+        raise ConfigurationError(
+            f"Column {vector!r} is embedded by this function already: "
+            f"{describe(function.identity())}."
+        )
+    model = _NewModel(vector, binding.source_column, function, keep_old)
+    return _estimate(handle, model, options) if dry_run else _run(handle, model, options)
+
+
+def rollback(handle: Handle, vector: str) -> None:
+    """Go back to the function and vectors before the latest migration. See ``Table.rollback``."""
+    before = handle.look()
+
+    def plan(snapshot: Snapshot) -> Change:
+        columns = handle.columns(snapshot)
+        _bound(columns, vector)
+        previous = columns.previous
+        kept = previous.pop(vector, None)
+        if kept is None or kept.physical not in columns.stored.names:
+            raise SchemaError(f"Column {vector!r} keeps no earlier vectors to go back to.")
+        # Rows that came in since have no earlier vector.
+        nullable = kept.nullable or has_null(snapshot, kept.physical)
+        return _change_of_model(snapshot, columns, kept.binding, kept.physical, nullable, previous)
+
+    commit = Writer(handle).commit(plan)
+    _drop_unused(handle, vector, before, commit)
+
+
+def rebind(
+    handle: Handle, vector: str, function: EmbeddingFunction, *, sample: int = _SAMPLE
+) -> float:
+    """Give a column an equivalent function. See ``Table.rebind``."""
+    handle.require_latest()
+    _checked(function)
+    with handle.snapshot() as snapshot:
+        columns = handle.columns(snapshot)
+        binding = _bound(columns, vector)
+        source = columns.physical(binding.source_column)
+        compared = Sample(source, columns.physical(vector), sample, foreign=True)
+        options = handle.options(columns, {})
+        found = compared.least_similarity(snapshot, handle.pipeline, function, options)
+    least = 1.0 if found is None else found
+    if least < SAME_MODEL:
+        raise IdentityMismatchError(
+            f"{describe(function.identity())} does not make the vectors of column {vector!r}: the "
+            f"smallest cosine similarity over a sample is {least:.4f}, at least {SAME_MODEL} is "
+            f"needed. Re-embed with migrate({vector!r}, function)."
+        )
+    record = Binding.from_record(function.to_binding(binding.source_column, vector))
+
+    def plan(snapshot: Snapshot) -> Change:
+        now = handle.columns(snapshot)
+        if now.binding(vector) != binding or now.physical(vector) != compared.vector:
+            raise CommitConflictError(
+                f"The embedding function of column {vector!r} was changed by another writer while "
+                "a sample was compared. Nothing was changed; call again."
+            )
+        return Change(snapshot.base, metadata=now.binding_entries(record))
+
+    Writer(handle).commit(plan)
+    return least
+
+
+def _change_of_model(
+    snapshot: Snapshot,
+    columns: Columns,
+    binding: Binding,
+    physical: str,
+    nullable: bool,
+    previous: Mapping[str, Previous],
+) -> Change:
+    """Return the change that has a column's name stand for other vectors of another function."""
+    entries = columns.binding_entries(binding)
+    entries |= columns.column_entries(binding.vector_column, physical, nullable)
+    entries |= columns.previous_entries(previous)
+    return Change(snapshot.base, metadata=entries, alone=True)
+
+
+def _checked(function: Any) -> EmbeddingFunction:
+    if isinstance(function, EmbeddingFunction):
+        return function
+    raise ConfigurationError(
+        f"An embedding function is needed, made with get_registry().get('...').create(...), not "
+        f"{function!r:.60}."
+    )
+
+
+def _bound(columns: Columns, vector: str) -> Binding:
+    check_columns([vector], columns.visible.names)
+    binding = columns.binding(vector)
+    if binding is None:
+        raise SchemaError(f"Column {vector!r} has no embedding function.")
+    return binding
+
+
+def _job(columns: Columns, model: _NewModel) -> EmbedJob:
+    source = columns.physical(model.source)
+    return EmbedJob(model.function, source, model.column, model.function.ndims())
+
+
+def _estimate(handle: Handle, model: _NewModel, given: Mapping[str, Any]) -> Estimate:
+    with handle.snapshot() as snapshot:
+        columns = handle.columns(snapshot)
+        job = _job(columns, model)
+        options = handle.options(columns, {"cache": True, **given})
+        rows = map(SourceRows, snapshot.scan(ScanQuery(columns=[job.source_column])))
+        return handle.pipeline.estimate(rows, [job], options)
+
+
+def _run(handle: Handle, model: _NewModel, given: Mapping[str, Any]) -> AddReport:
+    """Fill the new column and switch to it."""
+    handle.require_latest()
+    writer = Writer(handle)
+    columns = handle.look()
+    # The cache is on, so that a backfill that is cut off can be taken up again.
+    options = keeping_rows(handle.options(columns, {"cache": True, **given}))
+    shown = model.field(columns)
+    backfill = Backfill(writer, _job(columns, model), options, shown)
+    try:
+        writer.commit(backfill.begin)
+    finally:
+        backfill.discard()
+    commit = _drop_unused(handle, model.vector, columns, _switched(writer, model, backfill))
+    writer.finish(commit)
+    report = writer.report
+    report.failed = [replace(each, column=model.source) for each in report.failed]
+    with handle.snapshot(at_least=commit.version) as snapshot:
+        report.rows = snapshot.count_rows()
+    return report
+
+
+def _switched(writer: Writer, model: _NewModel, backfill: Backfill) -> Commit:
+    """Embed what other writers add meanwhile, and switch when nothing is left."""
+    switched = False
+
+    def plan(snapshot: Snapshot) -> Change:
+        nonlocal switched
+        columns = writer.handle.columns(snapshot)
+        filling = backfill.catch_up(snapshot)
+        switched = filling is None
+        if filling is not None:
+            return filling
+        backfill.check(snapshot)
+        return model.switch(snapshot, columns)
+
+    for _ in range(_ROUNDS):
+        commit = writer.commit(plan)
+        if switched:
+            return commit
+        writer.staged = None
+    raise CommitConflictError(
+        f"Other writers kept changing rows of table {writer.handle.name!r}. The new vectors are "
+        "kept; call again when fewer changes come in."
+    )
+
+
+def _drop_unused(handle: Handle, vector: str, before: Columns, commit: Commit) -> Commit:
+    """Drop the vectors of a column that nothing names any more, and return the last commit.
+
+    Where others keep changing the schema they are left, for the next change of model to drop.
+    """
+    for _ in range(_DROP_TRIES):
+        with handle.snapshot(at_least=commit.version) as snapshot:
+            names = _unused(handle.columns(snapshot), vector, before)
+        if not names:
+            break
+        try:
+            return handle.stored.drop_columns(names, base=snapshot.base)
+        except CommitConflictError:
+            continue
+    return commit
+
+
+def _unused(columns: Columns, vector: str, before: Columns) -> list[str]:
+    """Return the hidden columns of earlier models, and of migrations that were given up."""
+    kept = {*columns.names.values(), *(each.physical for each in columns.previous.values())}
+    former = {before.names.get(vector)}
+    if vector in before.previous:
+        former.add(before.previous[vector].physical)
+    name = re.escape(vector)
+    begun = re.compile(rf"(?:{name}__[0-9a-f]{{12}}|{HIDDEN_PREFIX}_new_{name}_[0-9a-f]{{16}})\Z")
+    stored = columns.stored.names
+    gone = {each for each in stored if begun.match(each) or each in former} - kept
+    return [each for each in stored if each in gone | {hash_column(name) for name in gone}]

@@ -1,0 +1,188 @@
+"""Writes to a table that has rows: add, update and delete, each in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+
+from embow._table.columns import QUARANTINE, Columns
+from embow._table.handle import Handle
+from embow._table.incoming.conform import Conformer, check_columns
+from embow._table.incoming.rows import rows_to_batch
+from embow._table.incoming.vectors import BadVectorPolicy
+from embow._table.writing.ingest import Ingest, rewritten, take_rows
+from embow._table.writing.quarantine import Quarantine
+from embow._table.writing.staging import (
+    Writer,
+    keeping_rows,
+    require_same_functions,
+    stored_rows,
+)
+from embow.engines.contract import Change, RowIds, Snapshot
+from embow.engines.predicate import evaluate_expression
+from embow.errors import ConfigurationError
+from embow.pipeline import AddReport
+
+Values = Callable[[pa.RecordBatch], dict[str, pa.Array]]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateResult:
+    """What an update did: rows changed, table version, and what was embedded for it."""
+
+    rows_updated: int
+    version: int
+    report: AddReport
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResult:
+    """What a delete did."""
+
+    num_deleted_rows: int
+    version: int
+
+
+def add(
+    handle: Handle, data: Any, mode: str, policy: BadVectorPolicy, given: Mapping[str, Any]
+) -> AddReport:
+    """Add rows in one commit. See ``Table.add``.
+
+    Rows for the quarantine are stored before that commit, each content once. If the process dies
+    in between they wait there although the others are not in the table; adding all of them again
+    sets none aside twice.
+    """
+    handle.require_latest()
+    writer = Writer(handle)
+    if mode == "overwrite":
+        columns = handle.look()
+        fresh = replace(columns, metadata={**columns.metadata, QUARANTINE: uuid4().hex})
+        overwrite(writer, Ingest(handle, fresh, handle.options(fresh, given), policy), data)
+        return writer.report
+    begun: Ingest | None = None
+
+    def plan(snapshot: Snapshot) -> Change:
+        nonlocal begun
+        columns = handle.columns(snapshot)
+        if begun is None:
+            begun = Ingest(handle, columns, handle.options(columns, given), policy)
+            batches = begun.batches(data, writer.report)
+            writer.staged = handle.stored.write(batches, base=snapshot.base)
+        require_same_functions(begun.columns, columns, handle)
+        Quarantine.of(handle.engine, columns, handle.stored).store(begun.rejected)
+        return Change(snapshot.base, add=[writer.staged] if writer.staged else [])
+
+    writer.commit(plan)
+    return writer.report
+
+
+def overwrite(writer: Writer, writing: Ingest, data: Any) -> None:
+    """Put rows in the place of all there are, with the columns of ``writing``.
+
+    Rows that are in quarantine go with the contents they were meant for: it has a new name.
+    """
+    handle, columns = writer.handle, writing.columns
+    with handle.snapshot() as snapshot:
+        base = snapshot.base
+        former = Quarantine.of(handle.engine, handle.columns(snapshot), handle.stored)
+    batches = writing.batches(data, writer.report)
+    writer.staged = handle.stored.write(batches, base=base, schema=columns.stored)
+    quarantine = Quarantine.of(handle.engine, columns)
+    try:
+        quarantine.store(writing.rejected)
+        commit = handle.overwrite(columns, [writer.staged], base)
+    except BaseException:
+        writer.discard()
+        quarantine.drop()
+        raise
+    former.drop()
+    writer.finish(commit)
+
+
+def delete(handle: Handle, where: str) -> DeleteResult:
+    """Remove rows. See ``Table.delete``."""
+    if where is None:
+        raise ConfigurationError('delete needs a condition; delete("true") removes every row.')
+    removed = 0
+
+    def plan(snapshot: Snapshot) -> Change:
+        nonlocal removed
+        ids = snapshot.row_ids(handle.columns(snapshot).predicate(where))
+        removed = len(ids)
+        return Change(snapshot.base, remove=ids)
+
+    commit = Writer(handle).commit(plan)
+    return DeleteResult(removed, commit.version)
+
+
+def update(
+    handle: Handle,
+    where: str | None,
+    values: Mapping[str, Any] | None,
+    values_sql: Mapping[str, str] | None,
+    given: Mapping[str, Any],
+) -> UpdateResult:
+    """Change columns of some rows. See ``Table.update``."""
+    if bool(values) == bool(values_sql):
+        raise ConfigurationError(
+            "update takes either values={...} or values_sql={...}, and at least one column."
+        )
+    handle.require_latest()
+    writer = Writer(handle)
+    changed = 0
+
+    def plan(snapshot: Snapshot) -> Change | None:
+        nonlocal changed
+        columns = handle.columns(snapshot)
+        check_columns(list(values or values_sql or ()), columns.visible.names)
+        ids = snapshot.row_ids(columns.predicate(where))
+        changed = len(ids)
+        if not changed:
+            return None
+        new = _new_values(columns, values, values_sql)
+        staged = writer.stage(snapshot, (ids,), lambda: _updated(writer, snapshot, ids, new, given))
+        return Change(snapshot.base, add=[staged], remove=ids)
+
+    commit = writer.commit(plan)
+    return UpdateResult(changed, commit.version, writer.report)
+
+
+def _updated(
+    writer: Writer, snapshot: Snapshot, ids: RowIds, new: Values, given: Mapping[str, Any]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows with their new values, embedded where that is needed."""
+    handle = writer.handle
+    columns = handle.columns(snapshot)
+    writing = Ingest(handle, columns, keeping_rows(handle.options(columns, given)))
+    rows = (rewritten(old, new(old), columns) for old in stored_rows(snapshot, ids))
+    return writing.embedded(rows, writer.report)
+
+
+def _new_values(
+    columns: Columns, values: Mapping[str, Any] | None, values_sql: Mapping[str, str] | None
+) -> Values:
+    """Return what makes the new columns of stored rows, fitted to the schema."""
+    schema = columns.visible
+    names = set(values or values_sql or ())
+    partial = pa.schema([f for f in schema if f.name in names])
+    conformer = Conformer(partial, [binding.vector_column for binding in columns.bindings])
+    row = rows_to_batch([dict(values)], schema, 0) if values else None
+
+    def made(old: pa.RecordBatch) -> dict[str, pa.Array]:
+        if row is not None:
+            new = take_rows(row, np.zeros(old.num_rows, np.int64))
+        else:
+            seen = columns.to_visible(old)
+            arrays = [
+                evaluate_expression((values_sql or {})[n], schema, seen) for n in partial.names
+            ]
+            new = pa.RecordBatch.from_arrays(arrays, names=partial.names)
+        fitted = conformer.fit(new)
+        return dict(zip(partial.names, fitted.columns, strict=True))
+
+    return made

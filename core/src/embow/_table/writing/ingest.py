@@ -1,0 +1,251 @@
+"""The write path: the user's data in, batches ready for the engine out.
+
+One generator, pulled by the engine while it writes: read, conform, embed, assemble. Nothing here
+commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from embow._table.columns import Columns
+from embow._table.handle import Context
+from embow._table.incoming.conform import Conformer
+from embow._table.incoming.inputs import iter_batches
+from embow._table.incoming.vectors import (
+    BadVectorPolicy,
+    flags,
+    validity,
+    vector_array,
+    vector_values,
+)
+from embow._table.names import HASH_TYPE, HIDDEN_PREFIX
+from embow._table.writing.hashes import chosen_hashes
+from embow.embeddings import Binding
+from embow.errors import DataError, EmbowError, PluginError, UntrustedError
+from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob, FailedRow, PipelineOptions
+from embow.pipeline._types import SourceRows
+
+CARRIED = f"{HIDDEN_PREFIX}_carried"
+"""Struct of the hidden columns of stored rows that are written again."""
+
+Rejected = tuple[pa.RecordBatch, list[FailedRow]]
+"""Rows as the user gave them, and why each could not be embedded."""
+
+
+@dataclass(slots=True)
+class Ingest:
+    """How one call's rows become stored rows.
+
+    Attributes:
+        context: What embeds.
+        columns: The table's columns and the functions bound to them.
+        options: Error, limit, cache and progress settings of the call.
+        policy: What to do with bad vectors the user brought.
+        rejected: Rows that could not be embedded, where they are to be quarantined; complete when
+            the last batch was pulled.
+    """
+
+    context: Context
+    columns: Columns
+    options: PipelineOptions
+    policy: BadVectorPolicy = field(default_factory=BadVectorPolicy)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def batches(self, data: Any, report: AddReport) -> Iterator[pa.RecordBatch]:
+        """Yield physical batches of the user's data, filling in the report as they pass."""
+        filled = [binding.vector_column for binding in self.columns.bindings]
+        conformer = Conformer(self.columns.visible, filled, self.policy)
+        fitted = _fit(iter_batches(data, self.columns.visible), conformer)
+        return self.embedded((new_rows(batch, self.columns) for batch in fitted), report)
+
+    def embedded(self, rows: Iterable[SourceRows], report: AddReport) -> Iterator[pa.RecordBatch]:
+        """Yield physical batches of rows that fit the visible schema already."""
+        jobs, missing = self._jobs()
+        rows = _with_functions(rows, missing)
+        if not jobs:
+            for given in rows:
+                yield assemble(self.columns, given.batch, {})
+            return
+        with closing(
+            self.context.pipeline.embed_batches(rows, jobs, self.options, report)
+        ) as results:
+            for out in results:
+                batch = self._keep(out, jobs)
+                if batch.num_rows:
+                    yield batch
+
+    def _jobs(self) -> tuple[list[EmbedJob], list[tuple[Binding, EmbowError]]]:
+        """Return the jobs of the bindings whose function can be had, and the other bindings."""
+        jobs: list[EmbedJob] = []
+        missing: list[tuple[Binding, EmbowError]] = []
+        for binding in self.columns.bindings:
+            try:
+                jobs.append(self.context.job(self.columns, binding))
+            except (PluginError, UntrustedError) as exc:
+                missing.append((binding, exc))
+        return jobs, missing
+
+    def _keep(self, out: EmbeddedBatch, jobs: Sequence[EmbedJob]) -> pa.RecordBatch:
+        """Return the rows of a batch to store, setting the rejected ones aside."""
+        made = {job.vector_column: self._filled(out, job) for job in jobs}
+        stored = assemble(self.columns, out.batch, made)
+        self._refuse_missing_vectors(out, stored)
+        failed = sorted({offset for rows in out.failed.values() for offset in rows})
+        if not failed or self.options.on_error == "null":
+            return stored
+        if self.options.on_error == "quarantine":
+            reasons = [_first_failure(out, offset) for offset in failed]
+            self.rejected.append((take_rows(out.batch, failed), reasons))
+        kept = sorted(set(range(stored.num_rows)).difference(failed))
+        return take_rows(stored, kept)
+
+    def _filled(self, out: EmbeddedBatch, job: EmbedJob) -> tuple[pa.Array, pa.Array]:
+        """Return a vector column and its hashes: made where made, carried over where not asked for.
+
+        A vector the user brought stays, and its hash is null: it was not made from the source here.
+        """
+        name = job.vector_column
+        made, valid, hashes = out.vectors[name], out.valid[name], out.hashes[name]
+        data_type = self.columns.visible.field(name).type
+        given = out.batch.column(name)
+        if given.null_count == len(given):
+            return vector_array(made, valid, data_type), chosen_hashes(hashes, valid)
+        carried = carried_columns(out.batch).get(self.columns.hashes(name))
+        kept = validity(given) & ~out.needs[name]
+        merged = np.array(vector_values(given))
+        merged[valid] = made[valid]
+        vectors = vector_array(merged, valid | kept, data_type)
+        return vectors, chosen_hashes(hashes, valid, carried, kept)
+
+    def _refuse_missing_vectors(self, out: EmbeddedBatch, stored: pa.RecordBatch) -> None:
+        """Refuse a row without a vector where the vector column may not be null."""
+        for binding in self.columns.bindings:
+            vector = binding.vector_column
+            column = stored.column(self.columns.physical(vector))
+            if self.columns.visible.field(vector).nullable or not column.null_count:
+                continue
+            left_out = {} if self.options.on_error == "null" else out.failed.get(vector, {})
+            empty = set(np.flatnonzero(~validity(column)).tolist()).difference(left_out)
+            if empty:
+                raise DataError(
+                    f"Row {out.first_row + min(empty)}, column {binding.source_column!r}: there is "
+                    f"nothing to embed, and {vector!r} may not be null. Leave the row out, or "
+                    "declare the vector nullable."
+                )
+
+
+def new_rows(batch: pa.RecordBatch, columns: Columns) -> SourceRows:
+    """Return rows that come in: what has no vector is embedded."""
+    vectors = [binding.vector_column for binding in columns.bindings]
+    return SourceRows(batch, {name: ~validity(batch.column(name)) for name in vectors})
+
+
+def rewritten(
+    old: pa.RecordBatch,
+    new: Mapping[str, pa.Array],
+    columns: Columns,
+    broken: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> SourceRows:
+    """Return stored rows with new values, and where a vector must be made again.
+
+    That is where its source changed and no new vector is given.
+
+    Args:
+        old: Rows as stored, hidden columns included.
+        new: New values by visible column, fitted to the schema.
+        columns: The table's columns and bindings.
+        broken: Rows whose vector must be made again in any case, by vector column.
+    """
+    seen = columns.to_visible(old)
+    values = {name: new.get(name, seen.column(name)) for name in columns.names}
+    shown = set(columns.names.values())
+    # Also vectors kept for a rollback; their own hashes tell whether the source changed since.
+    hidden = {name: old.column(name) for name in old.schema.names if name not in shown}
+    needs = dict(broken or {})
+    for binding in columns.bindings:
+        vector, source = binding.vector_column, binding.source_column
+        if vector in new:
+            hidden[columns.hashes(vector)] = pa.nulls(old.num_rows, HASH_TYPE)
+        elif source in new and vector not in needs:
+            needs[vector] = _differs(seen.column(source), new[source])
+        needs.setdefault(vector, np.zeros(old.num_rows, np.bool_))
+    if hidden:
+        values[CARRIED] = pa.StructArray.from_arrays(list(hidden.values()), names=list(hidden))
+    return SourceRows(pa.RecordBatch.from_arrays(list(values.values()), list(values)), needs)
+
+
+def carried_columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    """Return the hidden columns that rows carry, by physical name."""
+    if CARRIED not in batch.schema.names:
+        return {}
+    carried = batch.column(CARRIED)
+    return dict(zip([f.name for f in carried.type], carried.flatten(), strict=True))
+
+
+def assemble(
+    columns: Columns, batch: pa.RecordBatch, made: Mapping[str, tuple[pa.Array, pa.Array]]
+) -> pa.RecordBatch:
+    """Return rows with the columns the engine stores.
+
+    Args:
+        columns: The table's columns.
+        batch: Visible columns, and what the rows carry.
+        made: Vectors and hashes by visible vector column.
+    """
+    visible = {name: batch.column(name) for name in columns.names}
+    hidden = carried_columns(batch)
+    for name, (vectors, hashes) in made.items():
+        visible[name], hidden[columns.hashes(name)] = vectors, hashes
+    stored = columns.to_stored(batch.num_rows, visible, hidden)
+    # Hidden columns that new rows have nothing for are left to the engine, so that rows on their
+    # way do not stop it from dropping one.
+    return stored.select([*columns.names.values(), *hidden])
+
+
+def take_rows(batch: pa.RecordBatch, rows: Sequence[int] | NDArray[np.int64]) -> pa.RecordBatch:
+    """Return the rows at these positions."""
+    at = pa.py_buffer(np.ascontiguousarray(rows, dtype=np.int64))
+    return batch.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, at]))
+
+
+def _fit(batches: Iterable[pa.RecordBatch], conformer: Conformer) -> Iterator[pa.RecordBatch]:
+    first_row = 0
+    for batch in batches:
+        yield conformer.fit(batch, first_row)
+        first_row += batch.num_rows
+
+
+def _with_functions(
+    rows: Iterable[SourceRows], missing: Sequence[tuple[Binding, EmbowError]]
+) -> Iterator[SourceRows]:
+    """Yield the rows, unless one needs a function that cannot be had."""
+    for each in rows:
+        for binding, error in missing:
+            sources = validity(each.batch.column(binding.source_column))
+            if (each.needs[binding.vector_column] & sources).any():
+                raise error
+        yield each
+
+
+def _differs(before: pa.Array, after: pa.Array) -> NDArray[np.bool_]:
+    """Return which values changed; null equals null."""
+    changed: NDArray[np.bool_] = validity(before) != validity(after)
+    try:
+        unequal = pc.not_equal(before, after)
+    except pa.ArrowNotImplementedError:
+        pairs = zip(before.to_pylist(), after.to_pylist(), strict=True)
+        return np.fromiter((b != a for b, a in pairs), np.bool_, len(before))
+    return changed | (flags(unequal) & validity(unequal))
+
+
+def _first_failure(out: EmbeddedBatch, offset: int) -> FailedRow:
+    return next(rows[offset] for rows in out.failed.values() if offset in rows)

@@ -1,0 +1,147 @@
+"""What one call writes: rows staged for a plan, then one commit, and the report of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from embow._table.columns import Columns
+from embow._table.handle import Handle
+from embow._table.incoming.inputs import BATCH_ROWS
+from embow.engines.contract import Change, Commit, RowIds, ScanQuery, Snapshot, Staged
+from embow.errors import CommitConflictError
+from embow.pipeline import AddReport, PipelineOptions
+
+
+@dataclass(slots=True)
+class Writer:
+    """One call that writes to a table.
+
+    Rows staged for a plan are used again when the plan is made anew and is the same.
+
+    Attributes:
+        handle: The table.
+        report: Receives what was done.
+        started: When the call began.
+        staged: What is written and not committed.
+    """
+
+    handle: Handle
+    report: AddReport = field(default_factory=AddReport)
+    started: float = field(default_factory=time.monotonic)
+    staged: Staged | None = None
+    _columns: Columns | None = None
+    _rows: tuple[NDArray[np.int64], ...] = ()
+
+    def stage(
+        self,
+        snapshot: Snapshot,
+        rows: tuple[NDArray[np.int64], ...],
+        batches: Callable[[], Iterable[pa.RecordBatch]],
+    ) -> Staged:
+        """Write rows, unless they were written for the same plan before.
+
+        Args:
+            snapshot: What is planned on.
+            rows: What the batches are made of: ids of stored rows, positions in the data. A row
+                that was changed has another id, so equal numbers make equal batches.
+            batches: Makes them.
+        """
+        columns = self.handle.columns(snapshot)
+        same = self._columns is not None and same_target(columns, self._columns)
+        if self.staged is not None and same and _equal(rows, self._rows):
+            return self.staged
+        self.discard()
+        self.report.failed.clear()
+        self.staged = self.handle.stored.write(batches(), base=snapshot.base)
+        self._columns, self._rows = columns, rows
+        return self.staged
+
+    def discard(self) -> None:
+        """Remove what is staged."""
+        if self.staged is not None:
+            self.handle.stored.discard(self.staged)
+            self.staged = None
+
+    def commit(self, plan: Callable[[Snapshot], Change | None]) -> Commit:
+        """Commit what a plan makes, and complete the report.
+
+        Returns:
+            The commit; where the plan found nothing to do, the version it saw.
+        """
+        seen = 0
+
+        def watched(snapshot: Snapshot) -> Change | None:
+            nonlocal seen
+            seen = snapshot.base.version
+            return plan(snapshot)
+
+        try:
+            commit = self.handle.transact(watched)
+        except BaseException:
+            self.discard()
+            raise
+        if commit is None or (self.staged is not None and not self.staged.rows):
+            self.discard()
+        done = commit or Commit(seen)
+        self.finish(done)
+        return done
+
+    def finish(self, commit: Commit) -> None:
+        """Complete the report."""
+        self.report.version = commit.version
+        self.report.rows = self.staged.rows if self.staged is not None else 0
+        self.report.seconds = time.monotonic() - self.started
+
+
+def same_target(one: Columns, other: Columns) -> bool:
+    """Return whether rows written for the columns of one version fit another."""
+    return one.same_functions(other) and one.stored.equals(other.stored)
+
+
+def require_same_functions(used: Columns, now: Columns, handle: Handle) -> None:
+    """Refuse to commit rows that were embedded with functions the table no longer has.
+
+    Raises:
+        CommitConflictError: The call is to be made again.
+    """
+    fits = all(
+        field.name in now.visible.names and field.equals(now.visible.field(field.name))
+        for field in used.visible
+    )
+    if not fits or not used.same_functions(now):
+        raise CommitConflictError(
+            f"The embedding functions of table {handle.name!r} were changed while rows "
+            "were being added. Nothing was stored; add the rows again to embed them with the new "
+            "function."
+        )
+
+
+def stored_rows(snapshot: Snapshot, row_ids: RowIds) -> Iterator[pa.RecordBatch]:
+    """Yield rows by id as they are stored, at most ``BATCH_ROWS`` at a time."""
+    for chunk in chunks(row_ids):
+        rows = snapshot.scan(ScanQuery(row_ids=chunk)).read_all()
+        yield from rows.combine_chunks().to_batches()
+
+
+def chunks(row_ids: RowIds) -> Iterator[RowIds]:
+    """Yield at most ``BATCH_ROWS`` ids at a time."""
+    for start in range(0, len(row_ids), BATCH_ROWS):
+        yield row_ids[start : start + BATCH_ROWS]
+
+
+def keeping_rows(options: PipelineOptions) -> PipelineOptions:
+    """Return options under which a stored row is never left out because it cannot be embedded.
+
+    ``skip`` and ``quarantine`` are for new rows; a changed row stays, without its vector.
+    """
+    return options if options.on_error == "raise" else replace(options, on_error="null")
+
+
+def _equal(one: tuple[NDArray[np.int64], ...], other: tuple[NDArray[np.int64], ...]) -> bool:
+    return len(one) == len(other) and all(map(np.array_equal, one, other))

@@ -1,0 +1,120 @@
+"""What everything has that is called through a plugin: settings, identity, limits, failures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from embow.embeddings import _config as config
+from embow.embeddings import classify
+from embow.embeddings._secrets import secrets_of, without_userinfo
+from embow.embeddings.types import Failure, Limits, operational, provider_name
+from embow.plugins import _discovery as discovery
+
+
+class Provider(BaseModel, ABC):
+    """Something with settings that is made by :meth:`create`, and called.
+
+    Fields are the settings a user passes to :meth:`create`, of three classes: a field annotated
+    with ``operational`` does not change what comes out; every other field that is not a secret is
+    part of the identity; and one annotated with ``external`` besides is taken from a table's
+    metadata only where the process allows it.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        protected_namespaces=(),
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        validate_default=False,
+    )
+
+    provider_id: ClassVar[str | None] = None
+    """Name the class is registered under. Set by the registry or by the class itself."""
+
+    remote: ClassVar[bool] = False
+    """Whether calls cost money or leave the machine: turns the cache on by default."""
+
+    max_retries: Annotated[int, operational] = Field(
+        default=7, ge=0, description="Calls made again after a failure that may pass."
+    )
+
+    _original_args: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    # -- making one ---------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, /, **kwargs: Any) -> Self:
+        """Make a function, resolving ``"$var:NAME"`` and ``"$var:NAME:default"`` strings.
+
+        Raises:
+            ConfigurationError: An argument is unknown or has the wrong type.
+            VariableNotFoundError: A variable has no value and no default.
+        """
+        try:
+            function = cls(**config.resolve_arguments(cls, kwargs))
+        except ValidationError as exc:
+            raise config.explain_validation(cls, exc) from None
+        function._original_args = dict(kwargs)
+        return function
+
+    # -- what an author may declare -----------------------------------------------------
+
+    def limits(self) -> Limits:
+        """Return what one call may hold. The default is no limit and one call at a time."""
+        return Limits()
+
+    def classify(self, error: BaseException) -> Failure:
+        """Say what kind of failure an exception is, so that it is treated as such."""
+        return classify.classify(error)
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that changes what comes out, as plain JSON values."""
+        return {"provider": provider_name(type(self)), **config.identity_fields(self)}
+
+    def account(self) -> str:
+        """Return what rate limits are counted on. Never the key itself."""
+        name = provider_name(type(self))
+        secrets = secrets_of(self, discovery.credentials_of(name))
+        return config.account_digest(name, self.model_label(), secrets)
+
+    # -- used by the core ---------------------------------------------------------------
+
+    def name_of_provider(self) -> str:
+        """Return the registered name, or the class name of an unregistered class."""
+        return provider_name(type(self))
+
+    def model_label(self) -> str | None:
+        """Return the model's name for messages, or ``None``."""
+        name = getattr(self, "name", None) or getattr(self, "model_name", None)
+        return name if isinstance(name, str) else None
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the identity, in hex."""
+        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"), default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def safe_model_dump(self) -> dict[str, Any]:
+        """Return the settings needed to make this function again, without any secret."""
+        return config.dump_settings(self, self._original_args)
+
+    def __repr_args__(self) -> Any:
+        for name, value in super().__repr_args__():
+            yield name, without_userinfo(value) if isinstance(value, str) else value
+
+    # -- equality -----------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other) or not isinstance(other, Provider):
+            return NotImplemented
+        return {n: getattr(self, n) for n in type(self).model_fields} == {
+            n: getattr(other, n) for n in type(self).model_fields
+        }
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.fingerprint()))

@@ -1,0 +1,160 @@
+"""The embedded engine: a folder with a catalog and data files."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+
+from embow.engines._local.catalog import Catalog
+from embow.engines._local.failures import storing
+from embow.engines._local.files import NewFiles, check_folder, sync_folder
+from embow.engines._local.layout import Layout
+from embow.engines._local.records import (
+    TableRow,
+    delete_table,
+    insert_table,
+    insert_version,
+    table_named,
+)
+from embow.engines._local.sizes import sizes_from
+from embow.engines._local.staging import insert_rows, stage
+from embow.engines._local.table import CAPABILITIES, LocalTable
+from embow.engines.contract import Engine, EngineOptions, EngineTable
+from embow.errors import ConfigurationError, TableExistsError, TableNotFoundError, near_name
+
+
+class LocalEngine(Engine):
+    """A database in a local folder, made when missing. Safe for several threads and processes.
+
+    Args:
+        uri: Folder, also as ``file:///folder``; ``~`` stands for the home folder.
+        options: ``storage_options`` may set the sizes of `embow.engines._local.sizes.Sizes`.
+
+    Raises:
+        ConfigurationError: The address is empty or not of this machine.
+        StorageError: The folder cannot be made, read or written, or holds another program's files.
+    """
+
+    capabilities = CAPABILITIES
+
+    def __init__(self, uri: str, options: EngineOptions) -> None:
+        self._uri = uri
+        self._options = options.storage_options
+        self._sizes = sizes_from(options.storage_options)
+        self._root = _path(uri)
+        self._data = self._root / "data"
+        check_folder(self._data)
+        with storing(self._root, "open"):
+            self._data.mkdir(parents=True, exist_ok=True)
+            sync_folder(self._root)
+        self._catalog = Catalog(self._root / "catalog.sqlite", self._sizes.busy_seconds)
+        self._tables: dict[int, LocalTable] = {}
+
+    def table_names(self) -> list[str]:
+        """Return all table names, sorted."""
+        with self._catalog.read() as db:
+            return [name for (name,) in db.execute("SELECT name FROM tables ORDER BY name")]
+
+    def _create_table(
+        self,
+        name: str,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        metadata: Mapping[str, str],
+    ) -> EngineTable:
+        if self._find(name) is not None:
+            raise _exists(name)
+        layout = Layout.new(schema, metadata)
+        folder = uuid.uuid4().hex
+        with NewFiles(self._data / folder) as files:
+            rows = stage(batches, layout, files, self._sizes)
+            with self._catalog.write() as db:
+                if table_named(db, name) is not None:
+                    raise _exists(name)
+                empty = replace(insert_table(db, name, folder, layout), version=1)
+                row = insert_rows(db, empty, rows, files, self._sizes)
+                insert_version(db, row, "create")
+                files.keep()
+        return self._table(row)
+
+    def open_table(self, name: str) -> EngineTable:
+        """Open a table."""
+        return self._table(self._need(name))
+
+    def drop_table(self, name: str) -> None:
+        """Remove a table and its data; readers keep what they have mapped."""
+        table = self._table(self._need(name))
+        with self._catalog.write() as db:
+            unnamed = delete_table(db, table.current(db).id)
+        table.remove(unnamed)
+        with suppress(OSError):  # Another writer's file is still there: optimize() removes it.
+            table.folder.rmdir()
+
+    def rename_table(self, name: str, new_name: str) -> None:
+        """Give a table another name."""
+        row = self._need(name)
+        with self._catalog.write() as db:
+            if table_named(db, new_name) is not None:
+                raise _exists(new_name)
+            db.execute("UPDATE tables SET name = ? WHERE id = ?", (new_name, row.id))
+        self._table(row).name = new_name
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the database."""
+        return self._root
+
+    def spec(self) -> tuple[str, Mapping[str, Any]]:
+        """Return address and storage options, to open the database in another process."""
+        return self._uri, self._options
+
+    def close(self) -> None:
+        """Release the catalog and all mapped files."""
+        self._tables.clear()
+        self._catalog.close()
+
+    def _find(self, name: str) -> TableRow | None:
+        with self._catalog.read() as db:
+            return table_named(db, name)
+
+    def _need(self, name: str) -> TableRow:
+        row = self._find(name)
+        if row is None:
+            names = self.table_names()
+            raise TableNotFoundError(
+                f"There is no table '{name}' in {self._root}.{near_name(name, names)} "
+                f"Tables: {', '.join(names) or 'none'}."
+            )
+        return row
+
+    def _table(self, row: TableRow) -> LocalTable:
+        fresh = LocalTable(self._catalog, self._data, row, self._sizes)
+        return self._tables.setdefault(row.id, fresh)
+
+
+def _exists(name: str) -> TableExistsError:
+    return TableExistsError(
+        f"Table '{name}' is already there. Open it with open_table('{name}'), "
+        "or replace it with mode='overwrite'."
+    )
+
+
+def _path(uri: str) -> Path:
+    if not uri:
+        raise ConfigurationError("The address is empty. Name a folder: embow.connect('./mydb').")
+    if not uri.lower().startswith("file:"):
+        return Path(uri).expanduser().absolute()
+    parts = urlsplit(uri)
+    path = unquote(parts.path)
+    if parts.netloc not in ("", "localhost") or not path.startswith("/"):
+        raise ConfigurationError(
+            f"'{uri}' is no folder of this machine. Write file:///folder, or the folder itself."
+        )
+    return Path(path)

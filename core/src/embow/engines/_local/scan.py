@@ -1,0 +1,132 @@
+"""Reading rows without scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from embow.engines._local.blocks import join
+from embow.engines._local.view import Part, View
+from embow.engines.contract import ROW_ID, ScanQuery
+
+
+def scan(view: View, query: ScanQuery) -> pa.RecordBatchReader:
+    """Return a lazy reader over one version, in insertion order or that of ``row_ids``."""
+    names = column_names(view, query.columns)
+    schema = output_schema(view, names, with_row_id=query.with_row_id)
+    if query.row_ids is None:
+        batches = _in_order(view, names, query, schema)
+    else:
+        batches = _by_id(view, names, query, schema)
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def fragment_names(view: View) -> list[str]:
+    """Return the names of the pieces that can be scanned one by one."""
+    return [str(part.block.first_row) for part in view.parts]
+
+
+def column_names(view: View, columns: Sequence[str] | None) -> list[str]:
+    """Return the columns to read."""
+    return list(view.layout.schema.names if columns is None else columns)
+
+
+def output_schema(view: View, names: list[str], *, with_row_id: bool) -> pa.Schema:
+    """Return the schema of some columns and, if asked for, the row id."""
+    fields = [view.layout.schema.field(name) for name in names]
+    return pa.schema([*fields, pa.field(ROW_ID, pa.int64())] if with_row_id else fields)
+
+
+def gather(
+    view: View,
+    names: list[str],
+    parts: NDArray[np.intp],
+    positions: NDArray[np.intp],
+    schema: pa.Schema,
+) -> pa.RecordBatch:
+    """Return rows given by part number and position, in the order given."""
+    pieces = []
+    order = np.argsort(parts, kind="stable")
+    starts = np.flatnonzero(np.diff(parts[order], prepend=-1))
+    for chosen in np.split(order, starts[1:]):
+        if len(chosen):
+            part = view.parts[parts[chosen[0]]]
+            pieces.append(_take(view, part, names, positions[chosen], schema))
+    if not pieces:
+        nothing = [pa.nulls(0, each.type) for each in schema]
+        return pa.RecordBatch.from_arrays(nothing, schema=schema)
+    rows = join(pieces)
+    return rows if len(pieces) == 1 else rows.take(int64_array(np.argsort(order)))
+
+
+def int64_array(values: NDArray[np.integer]) -> pa.Array:
+    """Return integers as an Arrow array."""
+    data = np.ascontiguousarray(values, np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(data), [None, pa.py_buffer(data)])
+
+
+def _in_order(
+    view: View, names: list[str], query: ScanQuery, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    skip = query.offset
+    left = view.rows if query.limit is None else query.limit
+    for part in view.parts:
+        if not left:
+            return
+        if query.fragment not in (None, str(part.block.first_row)):
+            continue
+        mask = view.passing(part, query.predicate)
+        chosen = None if mask is None else np.flatnonzero(mask)
+        passed = part.block.rows if chosen is None else len(chosen)
+        window = slice(skip, skip + left)
+        skip = max(0, skip - passed)
+        batch = (
+            _slice(view, part, names, window, schema)
+            if chosen is None
+            else _take(view, part, names, chosen[window], schema)
+        )
+        left -= batch.num_rows
+        if batch.num_rows:
+            yield batch
+
+
+def _by_id(
+    view: View, names: list[str], query: ScanQuery, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    wanted = np.array(query.row_ids, np.int64)
+    distinct = np.unique(wanted)
+    place = {}
+    for number, positions in view.locate(distinct):
+        part = view.parts[number]
+        mask = view.passing(part, query.predicate)
+        kept = positions if mask is None else positions[mask[positions]]
+        for row_id, position in zip(part.block.ids[kept].tolist(), kept.tolist(), strict=True):
+            place[row_id] = (number, position)
+    found = [place[row_id] for row_id in wanted.tolist() if row_id in place]
+    stop = None if query.limit is None else query.offset + query.limit
+    window = np.array(found[query.offset : stop], np.intp).reshape(-1, 2)
+    if len(window):
+        yield gather(view, names, window[:, 0], window[:, 1], schema)
+
+
+def _slice(
+    view: View, part: Part, names: list[str], window: slice, schema: pa.Schema
+) -> pa.RecordBatch:
+    arrays = view.columns(part, names)
+    if ROW_ID in schema.names:
+        arrays.append(int64_array(part.block.ids))
+    batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return batch.slice(window.start, window.stop - window.start)
+
+
+def _take(
+    view: View, part: Part, names: list[str], positions: NDArray[np.intp], schema: pa.Schema
+) -> pa.RecordBatch:
+    indices = int64_array(positions)
+    arrays = [array.take(indices) for array in view.columns(part, names)]
+    if ROW_ID in schema.names:
+        arrays.append(int64_array(part.block.ids[positions]))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -1,0 +1,149 @@
+"""Exact nearest neighbours, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from embow.engines._local.blas import one_thread
+from embow.engines._local.blocks import check_ahead
+from embow.engines._local.distance import (
+    Queries,
+    Scores,
+    prepare,
+    score,
+    score_rows,
+)
+from embow.engines._local.nearest import Candidates, Origin
+from embow.engines._local.scan import column_names, gather, output_schema
+from embow.engines._local.vectors import Vectors
+from embow.engines._local.view import View
+from embow.engines.contract import DISTANCE, VectorQuery, exact_distances, wanted_distances
+
+_QUERIES_AT_ONCE = 64
+_TOGETHER = 8192
+"""Rows copied from several blocks before they are scored."""
+
+_GATHER_BELOW = 0.3
+"""Share of rows below which copying the rows that pass reads fewer bytes than scoring all."""
+
+
+def search(view: View, query: VectorQuery) -> list[pa.Table]:
+    """Return the nearest rows of each query vector."""
+    names = column_names(view, query.columns)
+    results: list[pa.Table] = []
+    for start in range(0, len(query.vectors), _QUERIES_AT_ONCE):
+        vectors = query.vectors[start : start + _QUERIES_AT_ONCE]
+        for nearest in _nearest(view, query, vectors):
+            results.append(_table(view, query, names, *nearest))
+    return results
+
+
+Nearest = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]
+"""Part numbers, positions and distances, nearest first."""
+
+
+def _nearest(view: View, query: VectorQuery, vectors: NDArray[np.float32]) -> list[Nearest]:
+    dtype = _number_type(view, query.column)
+    queries = prepare(vectors, query.metric, dtype)
+    candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
+    with one_thread():
+        for scores, origin in _scored(view, query, queries):
+            candidates.add(scores, origin)
+    return [
+        _rank(view, query, queries.exact[each], *candidates.of(each))
+        for each in range(len(vectors))
+    ]
+
+
+def _scored(view: View, query: VectorQuery, queries: Queries) -> Iterator[tuple[Scores, Origin]]:
+    """Score each part whole, or, of parts from which few rows pass, those rows together."""
+    few: list[_Few] = []
+    wanted = None if query.row_ids is None else np.unique(np.asarray(query.row_ids, np.int64))
+    checks = check_ahead([part.block for part in view.parts])
+    for number, (part, _) in enumerate(zip(view.parts, checks, strict=True)):
+        block = view.vectors(part, query.column)
+        if block is None or not query.k:
+            continue
+        mask = view.passing(part, query.predicate, wanted)
+        if block.valid is not None:
+            mask = block.valid if mask is None else mask & block.valid
+        if mask is None or np.count_nonzero(mask) > _GATHER_BELOW * len(mask):
+            yield _masked(score(queries, block), mask), Origin(number)
+            continue
+        few.append(_Few(number, block, np.flatnonzero(mask)))
+        if sum(len(each.rows) for each in few) > _TOGETHER:
+            yield _score_few(queries, few)
+            few = []
+    if few:
+        yield _score_few(queries, few)
+
+
+@dataclass(frozen=True, slots=True)
+class _Few:
+    part: int
+    block: Vectors
+    rows: NDArray[np.intp]
+
+
+def _score_few(queries: Queries, few: list[_Few]) -> tuple[Scores, Origin]:
+    parts = np.repeat([each.part for each in few], [len(each.rows) for each in few])
+    positions = np.concatenate([each.rows for each in few])
+    scores = score_rows(queries, [(each.block, each.rows) for each in few])
+    return scores, Origin(parts=parts, positions=positions)
+
+
+def _masked(scores: Scores, mask: NDArray[np.bool_] | None) -> Scores:
+    if mask is None:
+        return scores
+    scores.distance[:, ~mask] = np.inf
+    unknown = scores.unknown[mask[scores.unknown]]
+    return Scores(scores.distance, scores.error, unknown)
+
+
+def _rank(
+    view: View,
+    query: VectorQuery,
+    vector: NDArray[np.float64],
+    parts: NDArray[np.intp],
+    positions: NDArray[np.intp],
+) -> Nearest:
+    distances = np.empty(len(parts), np.float32)
+    for number in np.unique(parts):
+        block = view.vectors(view.parts[number], query.column)
+        assert block is not None
+        chosen = parts == number
+        rows = block.matrix[positions[chosen]]
+        distances[chosen] = exact_distances(vector, rows, query.metric)
+    kept = wanted_distances(distances, query)
+    parts, positions, distances = parts[kept], positions[kept], distances[kept]
+    window = slice(query.offset, query.offset + query.k)
+    order = np.lexsort((positions, parts, distances))[window]
+    return parts[order], positions[order], distances[order]
+
+
+def _table(
+    view: View,
+    query: VectorQuery,
+    names: list[str],
+    parts: NDArray[np.intp],
+    positions: NDArray[np.intp],
+    distances: NDArray[np.float32],
+) -> pa.Table:
+    schema = output_schema(view, names, with_row_id=query.with_row_id)
+    rows = gather(view, names, parts, positions, schema)
+    data = pa.py_buffer(np.ascontiguousarray(distances))
+    column = pa.Array.from_buffers(pa.float32(), len(distances), [None, data])
+    field = pa.field(DISTANCE, pa.float32())
+    return pa.Table.from_batches([rows]).add_column(len(names), field, column)
+
+
+def _number_type(view: View, column: str) -> np.dtype[Any]:
+    value_type = view.layout.schema.field(column).type.value_type
+    dtype: np.dtype[Any] = np.dtype(value_type.to_pandas_dtype())
+    return dtype

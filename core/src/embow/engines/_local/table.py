@@ -1,0 +1,81 @@
+"""One open table of the embedded engine, and one version of it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from embow.engines._local import columns, commits, optimize, scan, search, staging, versions
+from embow.engines._local.store import Store
+from embow.engines._local.view import View
+from embow.engines.contract import Base, Capability, ScanQuery, Snapshot, VectorQuery
+from embow.engines.predicate import Predicate
+
+CAPABILITIES = frozenset(
+    {
+        Capability.VERSIONS,
+        Capability.TAGS,
+        Capability.RESTORE,
+        Capability.RENAME_TABLE,
+        Capability.ORDERED_SCAN,
+        Capability.STABLE_ROW_IDS,
+        Capability.FRAGMENTS,
+    }
+)
+"""Without ``REMOTE_WRITE``: another process may stage rows, but not from another machine."""
+
+
+class LocalSnapshot(Snapshot):
+    """One version of a table, its files mapped.
+
+    Distances are computed in float64 and returned as float32.
+
+    Args:
+        view: The version.
+    """
+
+    capabilities = CAPABILITIES
+
+    def __init__(self, view: View) -> None:
+        base = Base(view.row.folder, view.version)
+        super().__init__(base, view.layout.schema, view.layout.metadata)
+        self._view = view
+
+    def understands(self, predicate: Predicate) -> bool:
+        """Return ``True``: filters are evaluated block by block."""
+        return True
+
+    def fragments(self) -> list[str]:
+        """Return the names of the pieces that can be scanned one by one."""
+        return scan.fragment_names(self._view)
+
+    def _scan(self, query: ScanQuery) -> pa.RecordBatchReader:
+        return scan.scan(self._view, query)
+
+    def _search(self, query: VectorQuery) -> list[pa.Table]:
+        return search.search(self._view, query)
+
+    def _count_rows(self) -> int:
+        return self._view.rows
+
+
+class LocalTable(Store):
+    """A table in an SQLite catalog and Arrow files: its verbs, each a function of a `Store`."""
+
+    capabilities = CAPABILITIES
+
+    write = staging.write
+    renew = staging.renew
+    discard = staging.discard
+    drop_columns = commits.drop_columns
+    optimize = optimize.optimize
+    _write_column = columns.write_column
+    _commit = commits.commit
+    _overwrite = commits.overwrite
+    _versions = versions.versions
+    _tags = versions.tags
+    _set_tag = versions.set_tag
+    _delete_tag = versions.delete_tag
+    _restore = versions.restore
+
+    def _snapshot(self, version: int | str | None, at_least: int) -> Snapshot:
+        return LocalSnapshot(self.latest() if version is None else self.version(version))

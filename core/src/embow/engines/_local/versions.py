@@ -1,0 +1,104 @@
+"""Earlier versions: listing, naming, and going back to one without copying data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from embow.engines._local.commits import NO_ROWS
+from embow.engines._local.leases import moment
+from embow.engines._local.records import (
+    insert_deletion,
+    insert_schema,
+    insert_version,
+    layout_at,
+    tag_rows,
+    version_rows,
+)
+from embow.engines._local.store import Store
+from embow.engines.contract import Commit, Version
+from embow.errors import TagError, near_name
+
+_TAG = re.compile(r"[A-Za-z0-9._-]+\Z")
+
+
+def versions(store: Store) -> list[Version]:
+    """Return the versions that can be read, the oldest first."""
+    with store.catalog.read() as db:
+        found = version_rows(db, store.current(db).id)
+    return [Version(each.version, moment(each.made), each.rows, each.operation) for each in found]
+
+
+def tags(store: Store) -> dict[str, int]:
+    """Return the version each tag names."""
+    with store.catalog.read() as db:
+        return tag_rows(db, store.current(db).id)
+
+
+def set_tag(store: Store, name: str, version: int, *, move: bool) -> None:
+    """Name a version, which is then kept; with ``move`` an existing tag is moved."""
+    if not _TAG.match(name):
+        raise TagError(f"Tag '{name}' may have only letters, digits, '.', '-' and '_'.")
+    with store.catalog.write() as db:
+        row = store.current(db)
+        known = tag_rows(db, row.id)
+        if move and name not in known:
+            raise TagError(_missing(store, name, known))
+        if not move and name in known:
+            raise TagError(
+                f"Table '{store.name}' has a tag '{name}' already, on version {known[name]}; "
+                "move it instead."
+            )
+        found = store.find_version(db, version)
+        db.execute("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", (row.id, name, found.version))
+
+
+def delete_tag(store: Store, name: str) -> None:
+    """Remove a tag."""
+    with store.catalog.write() as db:
+        row = store.current(db)
+        known = tag_rows(db, row.id)
+        if name not in known:
+            raise TagError(_missing(store, name, known))
+        db.execute("DELETE FROM tags WHERE table_id = ? AND name = ?", (row.id, name))
+
+
+def _missing(store: Store, name: str, known: dict[str, int]) -> str:
+    return (
+        f"Table '{store.name}' has no tag '{name}'.{near_name(name, known)} "
+        f"Tags: {', '.join(known) or 'none'}."
+    )
+
+
+def restore(store: Store, version: int | str) -> Commit:
+    """Make a new version equal to an earlier one.
+
+    Rows only ever get larger ids, so an earlier version is given by its deletions: later ones are
+    taken back, those taken back since hold again, and rows added since are deleted.
+    """
+    with store.catalog.write() as db:
+        before, target = store.current(db), store.find_version(db, version)
+        after = before.version + 1
+        row = replace(
+            before,
+            version=after,
+            schema_version=after,
+            epoch=before.epoch + 1,
+            rows=target.rows,
+        )
+        db.execute(
+            "INSERT INTO deletions (table_id, version, rows, first, last) "
+            "SELECT table_id, ?, rows, first, last FROM deletions "
+            "WHERE table_id = ? AND version <= ? AND until > ?",
+            (after, row.id, target.version, target.version),
+        )
+        db.execute(
+            "UPDATE deletions SET until = ? "
+            "WHERE table_id = ? AND version > ? AND version < ? AND until IS NULL",
+            (after, row.id, target.version, after),
+        )
+        if target.next_row < row.next_row:
+            insert_deletion(db, row, NO_ROWS, (target.next_row, row.next_row))
+        insert_schema(db, row.id, after, layout_at(db, row.id, target.schema_version))
+        insert_version(db, row, "restore")
+    return Commit(after)

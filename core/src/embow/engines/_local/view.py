@@ -1,0 +1,272 @@
+"""One version of a table: which blocks it has and which of their rows are alive."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from embow.engines._local import tail as tails
+from embow.engines._local.blocks import STORED_ROW_ID, Block
+from embow.engines._local.files import read_file
+from embow.engines._local.layout import Layout
+from embow.engines._local.records import (
+    Deletion,
+    FragmentRow,
+    TableRow,
+    VersionRow,
+    deletion_rows,
+    fragment_rows,
+    layout_at,
+)
+from embow.engines._local.vectors import Vectors
+from embow.engines.predicate import Predicate, evaluate
+from embow.errors import StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """The opened files of one fragment."""
+
+    row: FragmentRow
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A block, and which of its rows are alive (``None``: all)."""
+
+    block: Block
+    live: NDArray[np.bool_] | None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows alive."""
+        return self.block.rows if self.live is None else int(np.count_nonzero(self.live))
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Which rows are deleted.
+
+    Attributes:
+        row_ids: Ids, ascending.
+        ranges: Ranges of ids, apart from each other and ascending; the end is excluded.
+    """
+
+    row_ids: NDArray[np.int64]
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    def with_more(self, deletions: Iterable[Deletion]) -> Dead:
+        """Return what is deleted with these deletions too."""
+        found = list(deletions)
+        if not found:
+            return self
+        row_ids = np.unique(np.concatenate([self.row_ids, *(each.rows for each in found)]))
+        ranges = [*self.ranges, *(each.range for each in found if each.range)]
+        return Dead(row_ids, _union(ranges))
+
+    def all_of(self, first: int, end: int) -> bool:
+        """Return whether every id from one to another (excluded) is in a deleted range."""
+        return any(low <= first and end <= high for low, high in self.ranges)
+
+    def live(self, block: Block) -> NDArray[np.bool_] | None:
+        """Return which rows of a block are alive; ``None`` where all are."""
+        low, high = np.searchsorted(self.row_ids, [block.first_row, block.last_row + 1])
+        dead = block.positions(self.row_ids[low:high])
+        ranges = [
+            each for each in self.ranges if each[0] <= block.last_row and block.first_row < each[1]
+        ]
+        if not len(dead) and not ranges:
+            return None
+        live = np.ones(block.rows, np.bool_)
+        live[dead] = False
+        for start, stop in ranges:
+            live[slice(*np.searchsorted(block.ids, [start, stop]))] = False
+        return live
+
+
+def _union(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    joined: list[tuple[int, int]] = []
+    for first, end in sorted(ranges):
+        if joined and first <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        elif first < end:
+            joined.append((first, end))
+    return tuple(joined)
+
+
+NOTHING = Dead(np.empty(0, np.int64))
+_END = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One version, complete: it stays readable whatever writers do afterwards.
+
+    Attributes:
+        row: The table's state in the catalog.
+        version: Which version this is.
+        layout: Its schema.
+        fragments: Opened fragments in row order, without those that are deleted whole.
+        tail: Small appends not yet in a file.
+        dead: Deleted rows.
+        seen: Highest numbers loaded: fragment, tail entry, deletion.
+        parts: All blocks with a row alive, in row order.
+    """
+
+    row: TableRow
+    version: int
+    layout: Layout
+    fragments: tuple[Fragment, ...]
+    tail: tuple[Block, ...]
+    dead: Dead
+    seen: tuple[int, int, int]
+    parts: tuple[Part, ...]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows alive."""
+        return sum(part.rows for part in self.parts)
+
+    def columns(self, part: Part, names: list[str]) -> list[pa.Array]:
+        """Return some columns of a part's block, deleted rows included."""
+        schema = self.layout.schema
+        return [
+            part.block.column(self.layout.stored(name), schema.field(name).type) for name in names
+        ]
+
+    def vectors(self, part: Part, name: str) -> Vectors | None:
+        """Return the vectors of a part's block; ``None`` where it was written without them."""
+        return part.block.vectors(self.layout.stored(name))
+
+    def passing(
+        self, part: Part, predicate: Predicate | None, row_ids: NDArray[np.int64] | None = None
+    ) -> NDArray[np.bool_] | None:
+        """Return a mask of the rows that are alive and pass; ``None`` when every row does."""
+        mask = part.live
+        if row_ids is not None:
+            among = np.zeros(part.block.rows, np.bool_)
+            among[part.block.positions(row_ids)] = True
+            mask = among if mask is None else mask & among
+        if predicate is None or (mask is not None and not mask.any()):
+            return mask
+        names = list(predicate.columns)
+        arrays = self.columns(part, names)
+        if not names:  # A constant condition still needs a number of rows.
+            names, arrays = [""], [pa.nulls(part.block.rows)]
+        found = evaluate(predicate, pa.RecordBatch.from_arrays(arrays, names=names))
+        return found if mask is None else mask & found
+
+    def locate(self, row_ids: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+        """Yield part number and positions of rows that are alive; ids must ascend."""
+        for number, part in enumerate(self.parts):
+            positions = part.block.positions(row_ids)
+            if part.live is not None:
+                positions = positions[part.live[positions]]
+            if len(positions):
+                yield number, positions
+
+
+def load_view(
+    db: sqlite3.Connection,
+    row: TableRow,
+    data: Path,
+    previous: View | None,
+    version: VersionRow | None = None,
+) -> View:
+    """Read the table's latest version, or an earlier one, reusing what a latest view holds.
+
+    Raises:
+        FileNotFoundError: A file was removed while reading; read again.
+        StorageError: A file is damaged.
+    """
+    if version is None and previous is not None and previous.row == row:
+        return previous
+    same = version is None and previous is not None and previous.row.epoch == row.epoch
+    grown = previous if same else None
+    at = row if version is None else version
+    fragment, entry, deletion = grown.seen if grown else (0, 0, 0)
+    deletions = deletion_rows(db, row.id, deletion)
+    dead = grown.dead if grown else NOTHING
+    dead = dead.with_more(each for each in deletions if holds(each, at.version))
+    if version is not None:
+        dead = Dead(dead.row_ids, _union([*dead.ranges, (version.next_row, _END)]))
+    found = fragment_rows(db, row.id, fragment)
+    fresh = open_fragments(row, visible(found, dead, row), data, previous)
+    entries, last_entry = tails.read_tail(db, row.id, entry)
+    every = [*(grown.fragments if grown else ()), *fresh]
+    fragments = tuple(sorted(every, key=lambda each: each.row.first_row))
+    tail = tails.extend(grown.tail if grown else (), entries)
+    seen = (
+        max([fragment, *(each.id for each in found)]),
+        last_entry,
+        max([deletion, *(each.id for each in deletions)]),
+    )
+    if previous is not None and previous.row.schema_version == at.schema_version:
+        layout = previous.layout
+    else:
+        layout = layout_at(db, row.id, at.schema_version)
+    parts = _parts(fragments, tail, dead)
+    return View(row, at.version, layout, fragments, tail, dead, seen, parts)
+
+
+def holds(deletion: Deletion, version: int) -> bool:
+    """Return whether rows are deleted in a version."""
+    return deletion.version <= version and (deletion.until is None or version < deletion.until)
+
+
+def visible(found: Iterable[FragmentRow], dead: Dead, row: TableRow) -> list[FragmentRow]:
+    """Return the fragments that are not deleted whole."""
+    ordered = sorted(found, key=lambda each: each.first_row)
+    ends = [*(each.first_row for each in ordered[1:]), row.next_row]
+    return [
+        each
+        for each, end in zip(ordered, ends, strict=False)
+        if not dead.all_of(each.first_row, each.first_row + each.rows if each.dense else end)
+    ]
+
+
+def open_fragments(
+    row: TableRow, found: Iterable[FragmentRow], data: Path, previous: View | None
+) -> list[Fragment]:
+    """Map the files of fragments that an earlier view has not."""
+    opened = {each.row: each for each in (previous.fragments if previous else ())}
+    return [opened.get(each) or _open(data / row.folder, each, row.name) for each in found]
+
+
+def _parts(fragments: Iterable[Fragment], tail: Iterable[Block], dead: Dead) -> tuple[Part, ...]:
+    blocks = [block for each in fragments for block in each.blocks] + list(tail)
+    parts = (Part(block, dead.live(block)) for block in blocks)
+    return tuple(part for part in parts if part.live is None or part.live.any())
+
+
+def _open(folder: Path, row: FragmentRow, table: str) -> Fragment:
+    files = [read_file(folder / file.name, file, table)[1] for file in row.files]
+    if len({tuple(batch.num_rows for batch, _ in batches) for batches in files}) > 1:
+        names = ", ".join(str(folder / file.name) for file in row.files)
+        raise StorageError(f"Cannot read {names}: the files of one fragment differ in rows.")
+    blocks = []
+    first_row = row.first_row
+    for pieces in zip(*files, strict=True):
+        columns = {
+            name: array
+            for piece, _ in pieces
+            for name, array in zip(piece.schema.names, piece.columns, strict=True)
+        }
+        rows = pieces[0][0].num_rows
+        checks = [check for _, check in pieces]
+        stored = columns.get(STORED_ROW_ID)
+        ids = None
+        if stored is not None and rows:
+            checks.pop(0)()  # It is in the first file, and about to be read.
+            ids = np.frombuffer(stored.buffers()[1], np.int64)[:rows]
+            first_row = int(ids[0])
+        blocks.append(Block(columns, rows, first_row, ids, checks))
+        first_row += rows
+    return Fragment(row, tuple(blocks))

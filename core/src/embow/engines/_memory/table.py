@@ -1,0 +1,381 @@
+"""One table in memory: its versions, and what is known of data staged for it."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from embow.engines._memory.snapshot import CAPABILITIES, ROW_ID_FIELD, MemorySnapshot, State
+from embow.engines.contract import (
+    LEASE,
+    RETENTION,
+    ROW_ID,
+    Base,
+    Change,
+    Commit,
+    EngineTable,
+    OptimizeReport,
+    RowIds,
+    Snapshot,
+    Staged,
+    Version,
+    check_columns,
+    check_schema,
+    conform,
+)
+from embow.errors import (
+    CommitConflictError,
+    SchemaError,
+    StagedGoneError,
+    TableNotFoundError,
+    TagError,
+    VersionNotFoundError,
+    near_name,
+)
+
+
+class MemoryTable(EngineTable):
+    """One table in memory, with its first rows as version 1."""
+
+    capabilities = CAPABILITIES
+    name = ""
+
+    def __init__(
+        self,
+        name: str,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        metadata: Mapping[str, str],
+    ) -> None:
+        self.name = name
+        self.dropped = False
+        self._identity = uuid.uuid4().hex
+        self._lock = threading.RLock()
+        self._named: dict[str, int] = {}
+        self._leases: dict[str, datetime] = {}
+        self._committed: dict[str, Commit] = {}
+        self._next_row = 0
+        empty = State(schema.remove_metadata().append(ROW_ID_FIELD).empty_table(), dict(metadata))
+        self._states = {0: empty}
+        first = self.write(batches, base=Base(self._identity, 0))
+        self._publish("create", [first], rows=self._appended(empty.rows, [first], {}))
+        del self._states[0]
+
+    def _latest(self) -> State:
+        if self.dropped:
+            raise TableNotFoundError(f"Table '{self.name}' has been dropped.")
+        return self._states[max(self._states)]
+
+    def _at(self, version: int | str) -> State:
+        self._latest()
+        number = self._named.get(version) if isinstance(version, str) else version
+        if number is None or number not in self._states:
+            raise VersionNotFoundError(
+                f"Table '{self.name}' has no version {version!r}. Versions: "
+                f"{min(self._states)} to {max(self._states)}; "
+                f"tags: {', '.join(sorted(self._named)) or 'none'}."
+            )
+        return self._states[number]
+
+    def _snapshot(self, version: int | str | None, at_least: int) -> Snapshot:
+        with self._lock:
+            latest = self._latest()
+            if at_least > latest.version:
+                raise VersionNotFoundError(
+                    f"Table '{self.name}' has no version {at_least} yet; the current one is "
+                    f"{latest.version}."
+                )
+            return MemorySnapshot(self._identity, latest if version is None else self._at(version))
+
+    # -- staging ------------------------------------------------------------------------
+
+    def write(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        base: Base,
+        schema: pa.Schema | None = None,
+        lease: timedelta = LEASE,
+    ) -> Staged:
+        """Write rows, seen by nobody."""
+        with self._lock:
+            self._check(base)
+            wanted = self._at(base.version).schema if schema is None else schema
+        return self._stage(batches, wanted.remove_metadata(), base, lease)
+
+    def _write_column(
+        self, field: pa.Field, batches: Iterable[pa.RecordBatch], base: Base, lease: timedelta
+    ) -> Staged:
+        self._check(base)
+        return self._stage(batches, pa.schema([ROW_ID_FIELD, field]), base, lease, field.name)
+
+    def _stage(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        schema: pa.Schema,
+        base: Base,
+        lease: timedelta,
+        column: str | None = None,
+    ) -> Staged:
+        sink, rows = pa.BufferOutputStream(), 0
+        with pa.ipc.new_stream(sink, schema) as writer:
+            for batch in batches:
+                writer.write_batch(conform(batch, schema))
+                rows += batch.num_rows
+        until = datetime.now(UTC) + lease
+        payload = sink.getvalue().to_pybytes()
+        staged = Staged(uuid.uuid4().hex, base, rows, until, payload, column)
+        with self._lock:
+            self._leases[staged.token] = until
+        return staged
+
+    def renew(self, staged: Staged, lease: timedelta = LEASE) -> Staged:
+        """Extend a lease."""
+        renewed = replace(staged, until=datetime.now(UTC) + lease)
+        with self._lock:
+            if self._earlier([staged]) is None:
+                self._leases[staged.token] = renewed.until
+        return renewed
+
+    def discard(self, staged: Staged) -> None:
+        """Remove what was staged and never committed."""
+        with self._lock:
+            self._leases.pop(staged.token, None)
+
+    def _earlier(self, staged: Sequence[Staged]) -> Commit | None:
+        """Return the commit these tokens made before; refuse them where they are gone."""
+        known = {self._committed.get(each.token) for each in staged}
+        if len(known) == 1 and (commit := known.pop()) is not None:
+            return commit
+        for each in staged:
+            self._check(each.base)
+            if each.token not in self._leases:
+                raise StagedGoneError(
+                    f"Staged data of table '{self.name}' are gone: committed with another change, "
+                    "discarded, or removed by optimize after their lease. Write them again."
+                )
+        return None
+
+    # -- commits ------------------------------------------------------------------------
+
+    def _check(self, base: Base, *, since: int = 0) -> None:
+        """Refuse what was planned on another table, or before version ``since``."""
+        if base.table != self._identity:
+            raise CommitConflictError(
+                f"Table '{self.name}' was dropped and created again meanwhile. Open it anew."
+            )
+        if base.version < since:
+            raise CommitConflictError(
+                f"Table '{self.name}' was changed in version {since}; this was planned on version "
+                f"{base.version}. Plan it again on the current version."
+            )
+
+    def _publish(
+        self,
+        operation: str,
+        staged: Sequence[Staged] = (),
+        removed: int = 0,
+        *,
+        plain: bool = False,
+        shaping: bool = True,
+        born: Mapping[str, int] | None = None,
+        **changes: Any,
+    ) -> Commit:
+        """Make a version with some things changed; its staged data are committed with it."""
+        last = self._latest()
+        after = replace(last, version=last.version + 1, operation=operation, **changes)
+        now, known = after.version, last.born if born is None else born
+        self._states[now] = replace(
+            after,
+            timestamp=max(datetime.now(UTC), last.timestamp),
+            born={name: known.get(name, now) for name in after.schema.names},
+            shaped=now if shaping else last.shaped,
+            disturbed=last.disturbed if plain else now,
+        )
+        commit = Commit(now, sum(each.rows for each in staged if not each.column), removed)
+        for each in staged:
+            del self._leases[each.token]
+            self._committed[each.token] = commit
+        return commit
+
+    def _commit(self, change: Change) -> Commit:
+        with self._lock:
+            state = self._latest()
+            self._check(change.base)
+            if change.add and (earlier := self._earlier(change.add)) is not None:
+                return earlier
+            self._check(change.base, since=state.shaped)
+            columns = [staged for staged in change.add if staged.column is not None]
+            shaping = bool(columns) or change.metadata is not None
+            if change.alone:
+                self._check(change.base, since=state.version if shaping else state.disturbed)
+            born = {**state.born} | {str(each.column): state.version + 1 for each in columns}
+            remove = np.unique(np.asarray(() if change.remove is None else change.remove, np.int64))
+            rows = self._without(state, remove)
+            for staged in columns:
+                rows = _with_column(rows, staged)
+            added = [staged for staged in change.add if staged.column is None]
+            merged = {**state.metadata, **(change.metadata or {})}
+            only_adds = not shaping and change.remove is None
+            return self._publish(
+                "add" if only_adds else "change",
+                change.add,
+                len(remove),
+                plain=not (shaping or len(remove) or change.alone),
+                shaping=shaping,
+                rows=self._appended(rows, added, born),
+                metadata={key: value for key, value in merged.items() if value is not None},
+            )
+
+    def _without(self, state: State, remove: RowIds) -> pa.Table:
+        held = state.row_ids
+        if not np.isin(remove, held).all():
+            raise CommitConflictError(
+                f"Rows of table '{self.name}' that were to be removed are gone: another writer "
+                "changed or removed them. Plan it again on the current version."
+            )
+        return state.rows.filter(pa.array(~np.isin(held, remove))) if len(remove) else state.rows
+
+    def _appended(
+        self, rows: pa.Table, staged: Sequence[Staged], born: Mapping[str, int]
+    ) -> pa.Table:
+        """Return rows with staged ones behind, which get the next row ids."""
+        for each in staged:
+            new = pa.ipc.open_stream(each.payload).read_all()
+            row_ids = pa.array(np.arange(self._next_row, self._next_row + each.rows), pa.int64())
+            new = new.append_column(ROW_ID_FIELD, row_ids)
+            self._next_row += each.rows
+            columns = [_fitted(new, column, born, each.base) for column in rows.schema]
+            rows = pa.concat_tables([rows, pa.table(columns, schema=rows.schema)])
+        return rows
+
+    def _overwrite(
+        self, schema: pa.Schema, staged: Sequence[Staged], base: Base, metadata: Mapping[str, str]
+    ) -> Commit:
+        schema = schema.remove_metadata()
+        with self._lock:
+            state = self._latest()
+            self._check(base)
+            if staged and (earlier := self._earlier(staged)) is not None:
+                return earlier
+            return self._publish(
+                "overwrite",
+                staged,
+                state.rows.num_rows,
+                born={f.name: state.born[f.name] for f in schema if f in list(state.schema)},
+                rows=self._appended(schema.append(ROW_ID_FIELD).empty_table(), staged, {}),
+                metadata=dict(metadata),
+            )
+
+    def drop_columns(self, names: Sequence[str], *, base: Base) -> Commit:
+        """Remove physical columns."""
+        with self._lock:
+            state = self._latest()
+            self._check(base, since=state.shaped)
+            check_columns(state.schema, names)
+            rows = state.rows.drop_columns(list(names))
+            check_schema(rows.schema.remove(len(rows.schema) - 1))
+            return self._publish("drop columns", rows=rows)
+
+    # -- versions -----------------------------------------------------------------------
+
+    def optimize(
+        self, *, keep: timedelta = RETENTION, delete_unverified: bool = False
+    ) -> OptimizeReport:
+        """Join the pieces of the current version; drop old versions and staged rows."""
+        now = datetime.now(UTC)
+        with self._lock:
+            latest = self._latest()
+            kept = {latest.version, *self._named.values()}
+            old = [v for v, each in self._states.items() if each.timestamp <= now - keep]
+            gone = [version for version in old if version not in kept]
+            for version in gone:
+                del self._states[version]
+            self._leases = {
+                token: until
+                for token, until in self._leases.items()
+                if until > now and not delete_unverified
+            }
+            joined = latest.rows.combine_chunks()
+            self._states[latest.version] = replace(latest, rows=joined)
+            return OptimizeReport(
+                fragments_before=latest.rows[ROW_ID].num_chunks,
+                fragments_after=joined[ROW_ID].num_chunks,
+                versions_removed=len(gone),
+                oldest_version=min(self._states),
+            )
+
+    def _versions(self) -> list[Version]:
+        with self._lock:
+            self._latest()
+            return [
+                Version(each.version, each.timestamp, each.rows.num_rows, each.operation)
+                for _, each in sorted(self._states.items())
+            ]
+
+    def _tags(self) -> dict[str, int]:
+        with self._lock:
+            self._latest()
+            return dict(self._named)
+
+    def _set_tag(self, name: str, version: int, *, move: bool) -> None:
+        with self._lock:
+            self._at(version)
+            if not move and name in self._named:
+                raise TagError(f"Tag '{name}' exists; move=True moves it.")
+            if move:
+                self._require_tag(name)
+            self._named[name] = version
+
+    def _delete_tag(self, name: str) -> None:
+        with self._lock:
+            self._require_tag(name)
+            del self._named[name]
+
+    def _require_tag(self, name: str) -> None:
+        if name not in self._named:
+            raise TagError(
+                f"Table '{self.name}' has no tag '{name}'.{near_name(name, self._named)} "
+                f"Tags: {', '.join(sorted(self._named)) or 'none'}."
+            )
+
+    def _restore(self, version: int | str) -> Commit:
+        with self._lock:
+            born, wanted = self._latest().born, self._at(version)
+            same = {name: at for name, at in wanted.born.items() if born.get(name) == at}
+            return self._publish("restore", born=same, rows=wanted.rows, metadata=wanted.metadata)
+
+
+def _fitted(
+    rows: pa.Table, column: pa.Field, born: Mapping[str, int], base: Base
+) -> pa.ChunkedArray:
+    """Return one column of rows staged on a version; what they lack is null."""
+    if column.name in rows.schema.names:
+        if born.get(column.name, 0) > base.version:
+            raise CommitConflictError(
+                f"Column '{column.name}' is no longer the one the staged rows were written for. "
+                "Write them again."
+            )
+        return rows[column.name]
+    if not column.nullable:
+        raise SchemaError(f"The staged rows have no values for column '{column.name}'.")
+    return pa.chunked_array([pa.nulls(rows.num_rows, column.type)])
+
+
+def _with_column(rows: pa.Table, staged: Staged) -> pa.Table:
+    """Return rows with a staged column; those it does not mention get null."""
+    values = pa.ipc.open_stream(staged.payload).read_all()
+    added = values.schema.field(1)
+    if added.name in rows.schema.names:
+        raise CommitConflictError(f"Column '{added.name}' was added meanwhile.")
+    at = pc.index_in(rows[ROW_ID], values[ROW_ID].combine_chunks())
+    column = values[added.name].combine_chunks().take(at.combine_chunks())
+    return rows.add_column(rows.num_columns - 1, added, column)

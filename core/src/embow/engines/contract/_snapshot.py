@@ -1,0 +1,191 @@
+"""One version of a table, and everything that reads."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from embow.engines.contract._queries import (
+    RowQuery,
+    ScanQuery,
+    TextQuery,
+    VectorQuery,
+    check_columns,
+    check_vector_query,
+)
+from embow.engines.contract._records import Base, Capability, RowIds, require
+from embow.engines.contract._rows import row_ids_of
+from embow.engines.predicate import Predicate, evaluate
+
+Query = TypeVar("Query", bound=RowQuery)
+
+
+class Snapshot(ABC):
+    """One version of a table. It stays readable, whatever writers do, until it is closed.
+
+    A store of files that other processes remove keeps that promise within one process; there a
+    version younger than ``optimize(keep=)`` stays readable for all.
+
+    Args:
+        base: Table and version this is.
+        schema: Physical columns, without schema metadata; fields keep theirs.
+        metadata: Metadata of the table.
+    """
+
+    capabilities: frozenset[Capability] = frozenset()
+
+    def __init__(self, base: Base, schema: pa.Schema, metadata: Mapping[str, str]) -> None:
+        self.base = base
+        self.schema = schema
+        self.metadata = metadata
+
+    # -- what an author writes ----------------------------------------------------------
+
+    @abstractmethod
+    def _scan(self, query: ScanQuery) -> pa.RecordBatchReader:
+        """Read rows lazily. Columns exist; the predicate is one that `understands` took."""
+
+    @abstractmethod
+    def _search(self, query: VectorQuery) -> list[pa.Table]:
+        """Return for each query vector its nearest rows, nearest first, with ``_distance``.
+
+        Columns come first, then ``_distance``, then ``_rowid``. The query has been checked; its
+        predicate is one that `understands` took.
+        """
+
+    # -- what an author may write -------------------------------------------------------
+
+    def understands(self, predicate: Predicate) -> bool:
+        """Return whether the store evaluates this filter by itself, NULL rules included.
+
+        Where it does not, the filter's columns are read and the store is handed row ids.
+        """
+        return False
+
+    def _search_text(self, query: TextQuery) -> pa.Table:
+        raise NotImplementedError
+
+    def _count_rows(self) -> int:
+        return sum(batch.num_rows for batch in self._scan(ScanQuery(columns=[], with_row_id=True)))
+
+    def fragments(self) -> list[str]:
+        """Return the names of the pieces that can be scanned one by one."""
+        require(self.capabilities, Capability.FRAGMENTS)
+        raise NotImplementedError
+
+    def close(self) -> None:  # noqa: B027 - an engine may have nothing to release
+        """Let go of what is held. The snapshot must not be used afterwards."""
+
+    # -- what is the same for every engine ------------------------------------------------
+
+    def scan(self, query: ScanQuery) -> pa.RecordBatchReader:
+        """Read rows lazily.
+
+        Raises:
+            UnknownColumnError: A column does not exist.
+            DataError: There is no such fragment.
+        """
+        check_columns(self.schema, query.columns or ())
+        if query.fragment is not None:
+            require(self.capabilities, Capability.FRAGMENTS)
+        if query.limit is not None and query.limit <= 0:
+            query = replace(query, predicate=None, row_ids=(), limit=0, offset=0)
+        return self._scan(self._filtered(query))
+
+    def search(self, query: VectorQuery) -> list[pa.Table]:
+        """Return for each query vector its nearest rows, nearest first, with ``_distance``.
+
+        Raises:
+            DataError: The column is no vector column, or the metric is unknown.
+            BadVectorError: A query has another length, or holds NaN or infinity.
+            UnknownColumnError: A column does not exist.
+        """
+        check_vector_query(self.schema, query)
+        return self._search(self._filtered(query))
+
+    def search_text(self, query: TextQuery) -> pa.Table:
+        """Return the rows that fit the words best, with ``_score``."""
+        require(self.capabilities, Capability.TEXT_INDEX)
+        check_columns(self.schema, [*query.search_columns, *(query.columns or ())])
+        return self._search_text(self._filtered(query))
+
+    def count_rows(self, predicate: Predicate | None = None) -> int:
+        """Count rows, all or those that satisfy the predicate."""
+        if predicate is None:
+            return self._count_rows()
+        return len(self.row_ids(predicate))
+
+    def row_ids(self, predicate: Predicate | None = None) -> RowIds:
+        """Return the ids of the rows that satisfy a predicate, in the order of a scan."""
+        if predicate is not None:
+            check_columns(self.schema, predicate.columns)
+            if not self.understands(predicate):
+                return _concatenated(self._matching(predicate))
+        query = ScanQuery(columns=[], predicate=predicate, with_row_id=True)
+        return _concatenated(row_ids_of(batch) for batch in self._scan(query))
+
+    def locate(self, keys: pa.RecordBatch) -> tuple[NDArray[np.int64], RowIds]:
+        """Find the rows whose key is one of those given.
+
+        Args:
+            keys: Key columns, under their physical names. No key twice; one that holds a null is
+                found nowhere.
+
+        Returns:
+            Positions in ``keys`` and row ids, two arrays of one length, by row id ascending.
+        """
+        names = keys.schema.names
+        check_columns(self.schema, names)
+        wanted = {key: at for at, key in enumerate(_rows_of(keys, names)) if None not in key}
+        found: list[tuple[int, int]] = []
+        for batch in self._scan(ScanQuery(columns=names, with_row_id=True)):
+            ids = row_ids_of(batch).tolist()
+            rows = zip(_rows_of(batch, names), ids, strict=True)
+            found += [(wanted[key], row_id) for key, row_id in rows if key in wanted]
+        pairs = np.array(sorted(found, key=lambda pair: pair[1]), np.int64).reshape(-1, 2)
+        return pairs[:, 0], pairs[:, 1]
+
+    def _filtered(self, query: Query) -> Query:
+        """Return the query with a filter the store does not compile turned into row ids."""
+        predicate = query.predicate
+        if predicate is None:
+            return query
+        check_columns(self.schema, predicate.columns)
+        if self.understands(predicate):
+            return query
+        ids = _concatenated(self._matching(predicate))
+        if query.row_ids is not None:
+            asked = np.asarray(query.row_ids, np.int64)
+            ids = asked[np.isin(asked, ids)]
+        return replace(query, predicate=None, row_ids=ids)
+
+    def _matching(self, predicate: Predicate) -> Iterator[RowIds]:
+        names = list(predicate.columns)
+        for batch in self._scan(ScanQuery(columns=names, with_row_id=True)):
+            yield row_ids_of(batch)[evaluate(predicate, batch)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _concatenated(pieces: Iterable[RowIds]) -> RowIds:
+    return np.concatenate([np.empty(0, np.int64), *pieces])
+
+
+def _rows_of(batch: pa.RecordBatch, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    return list(zip(*(batch.column(name).to_pylist() for name in names), strict=True))

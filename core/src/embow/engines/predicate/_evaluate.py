@@ -1,0 +1,220 @@
+"""Computing a filter over Arrow data, with SQL's three-valued logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from embow.engines.predicate import _constants as constants
+from embow.engines.predicate._align import Operand, align_arrays, align_literal, plain
+from embow.engines.predicate._tree import Call, Column, Literal, Node, Op, Predicate
+from embow.errors import PredicateError
+
+
+def evaluate(predicate: Predicate, batch: pa.RecordBatch) -> NDArray[np.bool_]:
+    """Return which rows of a batch pass, shape ``(rows,)``; NULL does not pass.
+
+    Args:
+        predicate: The filter.
+        batch: Rows with at least the columns in ``predicate.columns``.
+
+    Raises:
+        PredicateError: A value cannot be computed: an overflow, a cast that fails.
+    """
+    try:
+        verdict = value_of(predicate.root, batch)
+    except pa.ArrowException as exc:
+        raise PredicateError(f"The filter {predicate.sql!r} fails on a row: {exc}") from exc
+    return _as_mask(verdict)
+
+
+def _as_mask(verdict: pa.Array) -> NDArray[np.bool_]:
+    if pa.types.is_null(verdict.type):
+        return np.zeros(len(verdict), np.bool_)
+    passes = _bits(verdict)
+    # Not fill_null, which imports pandas.
+    return passes & _bits(verdict.is_valid()) if verdict.null_count else passes
+
+
+def _bits(truths: pa.Array) -> NDArray[np.bool_]:
+    bits = np.frombuffer(truths.buffers()[1] or b"", np.uint8)
+    start = truths.offset
+    return np.unpackbits(bits, count=start + len(truths), bitorder="little")[start:].view(np.bool_)
+
+
+def value_of(node: Node, batch: pa.RecordBatch) -> pa.Array:
+    """Return the value of a node for each row of a batch."""
+    match node:
+        case Column(path=path):
+            top = batch.column(path[0])
+            return plain(pc.struct_field(top, list(path[1:])) if path[1:] else top)
+        case Literal(value=value, type=arrow_type):
+            return pa.repeat(constants.scalar(value, arrow_type), batch.num_rows)
+        case Call():
+            return _COMPUTE[node.op](node, batch)
+
+
+def _compare(function: str) -> Callable[[Call, pa.RecordBatch], pa.Array]:
+    kernel = getattr(pc, function)
+
+    def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
+        left, right = call.args
+        operands: tuple[Operand, Operand]
+        if isinstance(right, Literal):
+            operands = align_literal(value_of(left, batch), right)
+        elif isinstance(left, Literal):
+            operands = align_literal(value_of(right, batch), left)[::-1]
+        else:
+            operands = align_arrays(value_of(left, batch), value_of(right, batch))
+        if any(pa.types.is_null(each.type) for each in operands):
+            return pa.nulls(batch.num_rows, pa.bool_())
+        return kernel(*operands)
+
+    return compute
+
+
+def _logic(function: str) -> Callable[[Call, pa.RecordBatch], pa.Array]:
+    kernel = getattr(pc, function)
+
+    def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
+        return kernel(*(value_of(each, batch).cast(pa.bool_()) for each in call.args))
+
+    return compute
+
+
+def _unary(function: str, target: pa.DataType) -> Callable[[Call, pa.RecordBatch], pa.Array]:
+    kernel = getattr(pc, function)
+
+    def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
+        value = value_of(call.args[0], batch)
+        return kernel(value if not pa.types.is_null(value.type) else value.cast(target))
+
+    return compute
+
+
+def _pattern(function: str, **options: Any) -> Callable[[Call, pa.RecordBatch], pa.Array]:
+    kernel = getattr(pc, function)
+
+    def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
+        value, pattern = value_of(call.args[0], batch), call.args[1]
+        assert isinstance(pattern, Literal)
+        text = value.cast(pa.string()) if pa.types.is_null(value.type) else value
+        return kernel(text, pattern.value, **options)
+
+    return compute
+
+
+def _arithmetic(function: str) -> Callable[[Call, pa.RecordBatch], pa.Array]:
+    kernel = getattr(pc, function)
+
+    def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
+        return kernel(*(_number(each, call.type, batch) for each in call.args))
+
+    return compute
+
+
+def _number(node: Node, result: pa.DataType, batch: pa.RecordBatch) -> pa.Array:
+    value = value_of(node, batch)
+    return value if pa.types.is_decimal(result) else value.cast(result)
+
+
+def _divide(call: Call, batch: pa.RecordBatch) -> pa.Array:
+    dividend = _number(call.args[0], call.type, batch)
+    return pc.divide_checked(dividend, _divisor(call, batch))
+
+
+def _modulo(call: Call, batch: pa.RecordBatch) -> pa.Array:
+    dividend, divisor = _number(call.args[0], call.type, batch), _divisor(call, batch)
+    if pa.types.is_integer(call.type):
+        whole = pc.divide(dividend, divisor)
+        return pc.subtract(dividend, pc.multiply(whole, divisor))
+    floats = [pc.fill_null(each.cast(pa.float64()), 1.0) for each in (dividend, divisor)]
+    remainder = np.fmod(*(np.frombuffer(each.buffers()[1], np.float64) for each in floats))
+    made = pa.Array.from_buffers(pa.float64(), len(dividend), [None, pa.py_buffer(remainder)])
+    known = pc.and_(pc.is_valid(dividend), pc.is_valid(divisor))
+    return pc.if_else(known, made, constants.scalar(None, pa.float64()))
+
+
+def _divisor(call: Call, batch: pa.RecordBatch) -> Operand:
+    """Return the divisor with zeros made null; a literal stays one value."""
+    node = call.args[1]
+    if isinstance(node, Literal) and node.value and pa.types.is_integer(call.type):
+        return constants.scalar(node.value, call.type)
+    divisor = _number(node, call.type, batch)
+    zero = pc.equal(divisor.cast(pa.float64(), safe=False), constants.scalar(0.0, pa.float64()))
+    return pc.if_else(zero, constants.scalar(None, divisor.type), divisor)
+
+
+def _member(call: Call, batch: pa.RecordBatch) -> pa.Array:
+    tested, *members = call.args
+    value = value_of(tested, batch)
+    found: pa.Array | None = None
+    same_type: list[pa.Scalar] = []
+    for member in members:
+        assert isinstance(member, Literal)
+        array, scalar = align_literal(value, member)
+        if array.type == value.type and scalar.is_valid and not pa.types.is_floating(value.type):
+            same_type.append(scalar)
+        else:
+            hit = pc.equal(array, scalar)
+            found = hit if found is None else pc.or_kleene(found, hit)
+    if same_type:
+        inside = pc.is_in(value, value_set=_gather(same_type, value.type))
+        hit = pc.if_else(pc.is_valid(value), inside, constants.scalar(None, pa.bool_()))
+        found = hit if found is None else pc.or_kleene(found, hit)
+    return found
+
+
+def _gather(scalars: list[pa.Scalar], arrow_type: pa.DataType) -> pa.Array:
+    return pa.concat_arrays([pa.repeat(each.cast(arrow_type), 1) for each in scalars])
+
+
+def _cast(call: Call, batch: pa.RecordBatch) -> pa.Array:
+    value = value_of(call.args[0], batch)
+    if pa.types.is_floating(value.type) and pa.types.is_integer(call.type):
+        return pc.trunc(value).cast(call.type)
+    if pa.types.is_timestamp(value.type) and not pa.types.is_string(call.type):
+        return value.cast(call.type, safe=False)
+    return value.cast(call.type)
+
+
+def _concatenate(call: Call, batch: pa.RecordBatch) -> pa.Array:
+    wide = [value_of(each, batch).cast(pa.large_string()) for each in call.args]
+    return pc.binary_join_element_wise(*wide, constants.scalar("", pa.large_string()))
+
+
+_COMPUTE: dict[Op, Callable[[Call, pa.RecordBatch], pa.Array]] = {
+    Op.AND: _logic("and_kleene"),
+    Op.OR: _logic("or_kleene"),
+    Op.NOT: _logic("invert"),
+    Op.EQ: _compare("equal"),
+    Op.NE: _compare("not_equal"),
+    Op.LT: _compare("less"),
+    Op.LE: _compare("less_equal"),
+    Op.GT: _compare("greater"),
+    Op.GE: _compare("greater_equal"),
+    Op.IN: _member,
+    Op.IS_NULL: _unary("is_null", pa.string()),
+    Op.LIKE: _pattern("match_like"),
+    Op.ILIKE: _pattern("match_like", ignore_case=True),
+    Op.ADD: _arithmetic("add_checked"),
+    Op.SUB: _arithmetic("subtract_checked"),
+    Op.MUL: _arithmetic("multiply_checked"),
+    Op.DIV: _divide,
+    Op.MOD: _modulo,
+    Op.NEG: _arithmetic("negate_checked"),
+    Op.CONCAT: _concatenate,
+    Op.CAST: _cast,
+    Op.UPPER: _unary("utf8_upper", pa.string()),
+    Op.LOWER: _unary("utf8_lower", pa.string()),
+    Op.LENGTH: _unary("utf8_length", pa.string()),
+    Op.STARTS_WITH: _pattern("starts_with"),
+    Op.ENDS_WITH: _pattern("ends_with"),
+    Op.CONTAINS: _pattern("match_substring"),
+    Op.REGEXP_MATCH: _pattern("match_substring_regex"),
+}

@@ -1,0 +1,128 @@
+"""Which types may meet in a filter, and how a literal becomes the other side's type."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+
+import pyarrow as pa
+
+from embow.engines.predicate._tree import Call, Column, Literal, Node, Op
+from embow.errors import PredicateError
+
+
+class Family(enum.Enum):
+    """Types that compare with each other."""
+
+    NUMBER = "a number"
+    TEXT = "text"
+    BOOLEAN = "true or false"
+    DATE = "a date"
+    TIMESTAMP = "a timestamp"
+    TIME = "a time"
+    BINARY = "bytes"
+    NULL = "NULL"
+    OTHER = "a nested or other value"
+
+
+_TEMPORAL = {Family.DATE, Family.TIMESTAMP, Family.TIME}
+_TESTS: tuple[tuple[Family, tuple[str, ...]], ...] = (
+    (Family.NUMBER, ("is_integer", "is_floating", "is_decimal")),
+    (Family.TEXT, ("is_string", "is_large_string", "is_string_view")),
+    (Family.BOOLEAN, ("is_boolean",)),
+    (Family.DATE, ("is_date",)),
+    (Family.TIMESTAMP, ("is_timestamp",)),
+    (Family.TIME, ("is_time",)),
+    (Family.BINARY, ("is_binary", "is_large_binary", "is_fixed_size_binary", "is_binary_view")),
+    (Family.NULL, ("is_null",)),
+)
+
+
+def family(arrow_type: pa.DataType) -> Family:
+    """Return the family of an Arrow type."""
+    for name, tests in _TESTS:
+        if any(getattr(pa.types, test)(arrow_type) for test in tests):
+            return name
+    return Family.OTHER
+
+
+def describe(node: Node) -> str:
+    """Return how messages speak of a node: what it is and its type."""
+    match node:
+        case Column(path=path, type=arrow_type):
+            return f"column '{'.'.join(path)}' ({arrow_type})"
+        case Literal(value=value, type=arrow_type):
+            return f"{value!r} ({arrow_type})"
+        case Call(op=op, type=arrow_type):
+            return f"the result of {op.value} ({arrow_type})"
+
+
+def require(node: Node, wanted: Family, what: str) -> Node:
+    """Return the node, refusing one of another family; NULL fits everywhere."""
+    if family(node.type) not in (wanted, Family.NULL):
+        raise PredicateError(f"{what} needs {wanted.value}, not {describe(node)}.")
+    return node
+
+
+def comparable(left: Node, right: Node, what: str) -> tuple[Node, Node]:
+    """Return both sides ready to compare, text literals read as the date or time they meet.
+
+    Raises:
+        PredicateError: The sides are of unlike types; the message names both.
+    """
+    left, right = _as_temporal(left, right), _as_temporal(right, left)
+    ours, theirs = family(left.type), family(right.type)
+    if Family.NULL in (ours, theirs):
+        return left, right
+    same = ours == theirs or {ours, theirs} == {Family.DATE, Family.TIMESTAMP}
+    if not same or ours is Family.OTHER:
+        raise PredicateError(f"{what} cannot compare {describe(left)} with {describe(right)}.")
+    return left, right
+
+
+def _as_temporal(node: Node, other: Node) -> Node:
+    wanted = family(other.type)
+    if isinstance(node, Literal) and isinstance(node.value, str) and wanted in _TEMPORAL:
+        return temporal_literal(node.value, wanted)
+    return node
+
+
+def temporal_literal(text: str, wanted: Family) -> Literal:
+    """Return text as a date, time or timestamp; an instant with an offset is turned into UTC.
+
+    Raises:
+        PredicateError: The text is not an ISO 8601 value of that kind.
+    """
+    try:
+        if wanted is Family.TIME:
+            return Literal(dt.time.fromisoformat(text), pa.time64("us"))
+        if wanted is Family.DATE and len(text) <= len("2020-01-01"):
+            return Literal(dt.date.fromisoformat(text), pa.date32())
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise PredicateError(
+            f"'{text}' is not {wanted.value}; write it like {_EXAMPLES[wanted]} (ISO 8601)."
+        ) from exc
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
+    return Literal(moment, pa.timestamp("us"))
+
+
+_EXAMPLES = {
+    Family.DATE: "'2024-01-31'",
+    Family.TIMESTAMP: "'2024-01-31 12:00:00'",
+    Family.TIME: "'12:00:00'",
+}
+
+
+def arithmetic_type(op: Op, left: Node, right: Node) -> pa.DataType:
+    """Return the type of a sum, product or quotient of two numbers."""
+    for node in (left, right):
+        require(node, Family.NUMBER, f"'{op.value}'")
+    types = (left.type, right.type)
+    if any(pa.types.is_floating(each) for each in types):
+        return pa.float64()
+    for each in types:
+        if pa.types.is_decimal(each):
+            return each
+    return pa.int64()

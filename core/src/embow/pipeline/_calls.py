@@ -1,0 +1,253 @@
+"""One provider call: through the limiter, again where it may pass, its answer checked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embow.embeddings._base import EmbeddingFunction
+from embow.embeddings._retry import CallFailedError, RetryPolicy, attempt_call, kind_name
+from embow.embeddings.types import CallRecord, Failure, FailureKind, set_current_call
+from embow.errors import BadOutputError
+from embow.pipeline._cancel import Cancellation
+from embow.pipeline._clock import Clock
+from embow.pipeline._limiter import AccountLimiter, limiter_of
+from embow.pipeline._requests import Ints, Vectors
+from embow.pipeline._sharedlimits import SharedLimits
+from embow.pipeline._types import RequestEvent
+from embow.pipeline._usage import UsageCounter
+
+if TYPE_CHECKING:
+    from embow.embeddings.types import Role
+
+logger = logging.getLogger("embow")
+Observer = Callable[[RequestEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """What all calls of one pipeline run share.
+
+    Attributes:
+        clock: Time and waiting.
+        cancelled: Set when no further call may start.
+        usage: Where requests and tokens are counted.
+        observers: Told of each request.
+        shared: Limits shared with other processes, where there is a cache file.
+        deadline: Seconds one call may keep retrying.
+    """
+
+    clock: Clock
+    cancelled: Cancellation
+    usage: UsageCounter
+    observers: Sequence[Observer]
+    shared: SharedLimits | None
+    deadline: float
+
+
+class Caller:
+    """Calls one function in one role."""
+
+    def __init__(
+        self,
+        function: EmbeddingFunction,
+        role: Role,
+        ndims: int,
+        context: CallContext,
+        at_once: int | None = None,
+    ) -> None:
+        self.function = function
+        self.role: Role = role
+        self.ndims = ndims
+        self.limits = limits = function.limits()
+        # For requests that need a count of every input, a function that counts by itself is asked.
+        own = type(function).count_tokens is not EmbeddingFunction.count_tokens
+        counted = limits.max_tokens_per_request or limits.tokens_per_minute or function.remote
+        self.exact = own and bool(counted)
+        self.limiter: AccountLimiter = limiter_of(function)
+        # Only calls that leave the machine have limits to share with other processes.
+        self.shared = context.shared if function.remote else None
+        # One where calls must not overlap, whatever is asked.
+        most = max(1, limits.max_concurrency)
+        self.at_once = most if at_once is None or most == 1 else max(1, at_once)
+        self.context = context
+        # Vectors of another length are wrong for every input: no halving will find the one.
+        self.wrong_length = False
+        document = role == "document"
+        self._compute: Callable[[Any], Any] = (
+            function.compute_source_embeddings if document else function.compute_query_embeddings
+        )
+
+    def estimate(self, values: list[Any], sizes: Ints, is_text: bool) -> Ints:
+        """Return the estimated tokens of each input, by the function where it counts itself.
+
+        Otherwise one token for every four bytes of text, and one for any other input.
+        """
+        if self.exact:
+            return np.array(self.function.count_tokens(values), dtype=np.int64)
+        if not is_text:
+            return np.ones(len(values), dtype=np.int64)
+        return np.maximum(1, (sizes + 3) // 4)
+
+    def call(self, values: list[Any], tokens: int) -> Vectors:
+        """Return one vector for each value, shape ``(len(values), ndims)``.
+
+        Numbers may still be unusable; see :func:`unusable`.
+
+        Raises:
+            CallFailedError: The provider failed for good, or answered with the wrong shape.
+            BudgetExceededError: The call is not covered.
+            StopWork: The run was cancelled.
+        """
+        context = self.context
+        usage = context.usage
+        held = 0.0 if usage.budget is None else usage.hold(tokens)
+        one = _OneCall(self, values, tokens)
+        policy = RetryPolicy(
+            max_retries=self.function.max_retries,
+            deadline=context.deadline,
+            clock=context.clock.monotonic,
+            sleep=lambda seconds: context.clock.wait(seconds, context.cancelled),
+        )
+        try:
+            return attempt_call(self.function, one.attempt, policy)
+        finally:
+            if held:
+                usage.release(held)
+
+    def checked(self, answer: Any, count: int) -> Vectors:
+        """Return an answer as float32 of shape ``(count, ndims)``.
+
+        Raises:
+            BadOutputError: It is not.
+        """
+        try:
+            vectors = np.asarray(answer, dtype=np.float32)
+        except (TypeError, ValueError) as exc:
+            raise BadOutputError(
+                f"The provider did not return an array of numbers for {count} inputs: {exc}"
+            ) from exc
+        if vectors.ndim == 2 and len(vectors) and vectors.shape[1] != self.ndims:
+            self.wrong_length = True
+            raise BadOutputError(
+                f"The provider returned vectors of {vectors.shape[1]} dimensions; "
+                f"the column holds {self.ndims}."
+            )
+        if vectors.shape != (count, self.ndims):
+            raise BadOutputError(
+                f"The provider returned {len(vectors) if vectors.ndim else 'no'} vectors for "
+                f"{count} inputs."
+            )
+        return vectors
+
+
+class _OneCall:
+    """The attempts of one call. One thread runs them."""
+
+    def __init__(self, caller: Caller, values: list[Any], tokens: int) -> None:
+        self._caller = caller
+        self._values = values
+        self._tokens = tokens
+        self._record = CallRecord()
+        self._seconds = 0.0
+        self._number = 0
+        self._sent = False
+
+    def attempt(self, number: int) -> Vectors:
+        caller, context = self._caller, self._caller.context
+        self._number, self._sent, self._record = number, False, CallRecord()
+        caller.limiter.enter(caller.at_once, context.cancelled)
+        try:
+            caller.limiter.admit(
+                self._tokens,
+                caller.limits,
+                context.clock,
+                context.cancelled,
+                context.deadline,
+                caller.shared,
+            )
+            vectors = self._send()
+            caller.limiter.succeeded(self._record.rate, context.clock)
+        except Exception as error:
+            self._failed(caller.function.classify(error))
+            raise
+        finally:
+            caller.limiter.leave()
+        context.usage.spent(self._tokens, self._record.tokens)
+        if context.observers:
+            self._tell("ok")
+        return vectors
+
+    def _send(self) -> Vectors:
+        caller, clock = self._caller, self._caller.context.clock
+        self._sent = True
+        started = clock.monotonic()
+        set_current_call(self._record)
+        try:
+            return caller.checked(caller._compute(self._values), len(self._values))
+        finally:
+            set_current_call(None)
+            self._seconds = clock.monotonic() - started
+            caller.context.usage.attempt(max(1, self._record.requests))
+
+    def _failed(self, failure: Failure) -> None:
+        """Tell the limiter and the observers of a failed attempt, while the place is still held."""
+        if not self._sent:
+            return  # the wait for the limiter was too long: nothing was asked of the provider
+        caller, context = self._caller, self._caller.context
+        if failure.kind.fatal or caller.wrong_length:
+            context.cancelled.set()  # before the next in line is let in to fail in the same way
+        caller.limiter.failed(failure, self._record.rate, context.clock.time(), caller.shared)
+        if context.observers:
+            self._tell(kind_name(failure.kind))
+
+    def _tell(self, outcome: str) -> None:
+        caller = self._caller
+        reported = self._record.tokens
+        event = RequestEvent(
+            provider=caller.function.name_of_provider(),
+            model=caller.function.model_label(),
+            role=caller.role,
+            items=len(self._values),
+            tokens=self._tokens if reported is None else reported,
+            seconds=self._seconds,
+            attempt=self._number,
+            outcome=outcome,
+            ndims=caller.ndims,
+            server=_server(caller.function),
+        )
+        for observer in caller.context.observers:
+            try:
+                observer(event)
+            except Exception:
+                logger.exception("An observer of embedding requests failed; going on without it.")
+
+
+def _server(function: EmbeddingFunction) -> str | None:
+    """Return the host a function calls, where its settings name one."""
+    from urllib.parse import urlsplit
+
+    url = getattr(function, "base_url", None)
+    return urlsplit(url).hostname if isinstance(url, str) else None
+
+
+def unusable(vectors: Vectors) -> NDArray[np.intp]:
+    """Return the rows that hold NaN or infinity, or only zeros."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+    suspects = np.flatnonzero(~np.isfinite(squares) | (squares == 0))
+    if not len(suspects):
+        return suspects
+    # The square of a very large or very small number leaves float32 where the number does not.
+    bad = [at for at in suspects if not np.isfinite(vectors[at]).all() or not vectors[at].any()]
+    return np.array(bad, dtype=np.intp)
+
+
+def bad_output(message: str) -> CallFailedError:
+    """Return the failure of an answer whose numbers are unusable."""
+    return CallFailedError(Failure(FailureKind.BAD_OUTPUT), BadOutputError(message), 1)

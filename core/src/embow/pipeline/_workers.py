@@ -1,0 +1,237 @@
+"""The jobs of one call that share a function: rows in, and the threads that embed them."""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+import threading
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embow.pipeline._clock import StopWork
+from embow.pipeline._parts import Part
+from embow.pipeline._requests import Ints, Queue, Request, Segment
+from embow.pipeline._settle import Settler
+
+if TYPE_CHECKING:
+    from embow.pipeline._calls import CallContext
+
+
+class Owner(Protocol):
+    """The call a pool belongs to."""
+
+    condition: threading.Condition
+    """Guards the queues and says when a part is done."""
+    stopping: threading.Event
+    """Set when no further request may be packed."""
+
+    def may_send_partial(self, queue: Queue) -> bool:
+        """Whether a request that is not full may be sent now."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """End the call because of an error."""
+        ...
+
+
+class WorkerPool:
+    """Takes parts in, asks the cache, and embeds the rest.
+
+    Full requests go out on threads, which end when there is none left; what is less than a request
+    goes out when the call waits for it, by :meth:`work_once` in its own thread.
+    """
+
+    def __init__(self, settler: Settler, context: CallContext, owner: Owner) -> None:
+        self.settler = settler
+        self._usage = context.usage
+        self._cancelled = context.cancelled
+        self._owner = owner
+        self._condition = owner.condition
+        self._stopping = owner.stopping
+        self._queue = Queue()
+        self._pending: dict[bytes, tuple[Part, int]] = {}
+        self._threads: set[threading.Thread] = set()
+        self._working = 0
+
+    @property
+    def appetite(self) -> int:
+        """Rows that keep all threads busy while the next ones are prepared."""
+        return 2 * self.settler.caller.at_once * self.settler.caps().items
+
+    # -- rows in ------------------------------------------------------------------------
+
+    def admit(self, part: Part) -> None:
+        """Find what is known for a part and queue the rest. Called by one thread."""
+        rows, digests = self._distinct(part)
+        if not digests:
+            return
+        missing = self._from_cache(part, rows, digests)
+        if not len(missing):
+            return
+        whole = len(missing) == len(rows)
+        keys = digests if whole else [digests[at] for at in missing.tolist()]
+        wanted = rows[missing]
+        for key, row in zip(keys, wanted.tolist(), strict=True):
+            self._pending[key] = (part, row)
+        part.claimed = keys
+        part.expect(len(keys))
+        request = self._request(part, wanted, keys)
+        fitted, exact = self.settler.longer.fitted, self.settler.caller.exact
+        for ready in fitted(request, self.settler.refuse, exact, self._derived_from_cache):
+            with self._condition:
+                self._queue.put(ready)
+            self.start()
+
+    def forget(self, part: Part) -> None:
+        """Stop offering a finished part's inputs to later equal ones."""
+        for digest in part.claimed:
+            self._pending.pop(digest, None)
+        part.claimed = []
+
+    def _distinct(self, part: Part) -> tuple[Ints, list[bytes]]:
+        """Return the rows whose input is new to this call's window, with their digests."""
+        rows = np.flatnonzero(part.needed)
+        source = part.source.digests
+        whole = len(rows) == len(source)
+        digests = source if whole else [source[row] for row in rows.tolist()]
+        first = dict(zip(reversed(digests), range(len(digests) - 1, -1, -1), strict=True))
+        known = first.keys() & self._pending.keys() if self._pending else set()
+        if len(first) == len(digests) and not known:
+            return rows, digests
+        self._copy_known(part, rows, digests, known)
+        self._copy_repeated(part, rows, digests, first, known)
+        keep = sorted(at for digest, at in first.items() if digest not in known)
+        return rows[keep], [digests[at] for at in keep]
+
+    def _copy_known(
+        self, part: Part, rows: Ints, digests: list[bytes], known: AbstractSet[bytes]
+    ) -> None:
+        """Have rows copied from equal inputs of parts that are still in the window."""
+        groups: dict[int, tuple[Part, list[int], list[int]]] = {}
+        if known:
+            for row, digest in zip(rows.tolist(), digests, strict=True):
+                if digest in known:
+                    other, their = self._pending[digest]
+                    group = groups.setdefault(id(other), (other, [], []))
+                    group[1].append(their)
+                    group[2].append(row)
+        for other, theirs, ours in groups.values():
+            part.copy_from(other, np.array(theirs), np.array(ours))
+            self._usage.count(deduplicated=len(ours))
+
+    def _copy_repeated(
+        self,
+        part: Part,
+        rows: Ints,
+        digests: list[bytes],
+        first: dict[bytes, int],
+        known: AbstractSet[bytes],
+    ) -> None:
+        """Have rows copied from the first equal row of the same part."""
+        pairs = [
+            (first[digest], at)
+            for at, digest in enumerate(digests)
+            if first[digest] != at and digest not in known
+        ]
+        if pairs:
+            theirs, ours = np.array(pairs).T
+            part.copy_from(part, rows[theirs], rows[ours])
+            self._usage.count(deduplicated=len(pairs))
+
+    def _from_cache(self, part: Part, rows: Ints, digests: list[bytes]) -> NDArray[np.intp]:
+        """Fill what the cache knows; return the positions it does not."""
+        everything = np.arange(len(rows))
+        found, vectors = self.settler.cached.get(digests)
+        if not found:
+            return everything
+        part.fill(rows[found], vectors)
+        self._usage.count(cached=len(found))
+        return np.setdiff1d(everything, found, assume_unique=True)
+
+    # -- inputs to requests -------------------------------------------------------------
+
+    def _request(self, part: Part, rows: Ints, digests: list[bytes]) -> Request:
+        source = part.source
+        whole = len(rows) == len(source.values)
+        values = source.values if whole else [source.values[row] for row in rows.tolist()]
+        sizes = source.sizes[rows]
+        tokens = self.settler.caller.estimate(values, sizes, source.is_text)
+        return Request(values, list(digests), tokens, sizes, [Segment(part, rows)])
+
+    def _derived_from_cache(self, request: Request) -> Request | None:
+        found, vectors = self.settler.cached.get(request.digests)
+        if not found:
+            return request
+        for position, vector in zip(found, vectors, strict=True):
+            request.cut(position, position + 1).deliver(vector[np.newaxis])
+        rest = sorted(set(range(len(request))) - set(found))
+        return request.pick(rest) if rest else None
+
+    # -- threads ------------------------------------------------------------------------
+
+    def start(self, partial: bool = False) -> None:
+        """Start as many threads as there are full requests for, or one for what may be sent."""
+        with self._condition:
+            wanted = self._queue.full_requests(self.settler.caps())
+            if not wanted and partial and self._queue.items:
+                wanted = int(self._owner.may_send_partial(self._queue))
+            for _ in range(min(wanted, self.settler.caller.at_once - self._working)):
+                run = contextvars.copy_context().run
+                thread = threading.Thread(
+                    target=run, args=(self._work,), name="embow-embed", daemon=True
+                )
+                self._threads.add(thread)
+                self._working += 1
+                thread.start()
+
+    def work_once(self) -> bool:
+        """Embed one request in the calling thread, if one may be sent and a place is free."""
+        with self._condition:
+            if self._working >= self.settler.caller.at_once:
+                return False
+            self._working += 1
+        request = self._take()
+        if request is None:
+            return False
+        self._settle(request)
+        with self._condition:
+            self._working -= 1
+        return True
+
+    def _work(self) -> None:
+        while (request := self._take()) is not None:
+            self._settle(request)
+        self._threads.discard(threading.current_thread())
+
+    def _settle(self, request: Request) -> None:
+        try:
+            self.settler.settle(request)
+        except StopWork:
+            pass
+        except BaseException as error:
+            self._owner.fail(error)
+
+    def _take(self) -> Request | None:
+        """Return the next request, or ``None`` and give the place back where there is none."""
+        with self._condition:
+            caps, queue = self.settler.caps(), self._queue
+            stopped = not queue.items or self._stopping.is_set() or self._cancelled.is_set()
+            if not stopped and (queue.full_requests(caps) or self._owner.may_send_partial(queue)):
+                return queue.take(caps)
+            self._working -= 1
+            return None
+
+    def wake(self) -> None:
+        """Have threads that wait for their turn see that the call was cancelled."""
+        self.settler.caller.limiter.wake()
+
+    def join(self) -> None:
+        """Wait for the threads. They end once ``stopping`` or ``cancelled`` is set."""
+        self.wake()
+        if sys.is_finalizing():
+            return  # The interpreter has ended them already, and some releases wait for ever.
+        for thread in tuple(self._threads):
+            thread.join()

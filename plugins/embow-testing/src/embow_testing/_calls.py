@@ -1,0 +1,200 @@
+"""Checks of what a provider returns: one good vector an input, whatever the form of the input."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from embow.embeddings import EmbeddingFunction, unload
+from embow.embeddings.types import FailureKind
+from embow.errors import ConfigurationError, EmbowError
+from embow_testing._suite import ProviderSuite, raised, skip
+
+
+class CallChecks(ProviderSuite):
+    """What can be said of the vectors."""
+
+    def test_no_input_gives_no_vector(self) -> None:
+        """An empty list gives an array of no rows and the right width."""
+        function = self.make()
+        assert self.embed(function, []).shape == (0, function.ndims())
+
+    def test_one_vector_an_input_in_order(self) -> None:
+        """One input, a full call and one more each give their vectors, in order."""
+        function = self.make()
+        batch = self.batch_of(function)
+        inputs = self.inputs(batch + 1)
+        alone = np.concatenate([self.embed(function, [v]) for v in (inputs[0], inputs[-1])])
+        for count in sorted({1, batch, batch + 1}):
+            vectors = self.embed(function, inputs[:count])
+            assert vectors.shape == (count, function.ndims()), f"for {count} inputs"
+            self.assert_close(vectors[0], alone[0])
+        self.assert_close(vectors[-1], alone[-1])
+
+    def test_different_inputs_give_different_vectors(self) -> None:
+        """The vectors say something of the inputs."""
+        vectors = self.embed(self.make(), list(self.samples[:2]))
+        assert not np.allclose(vectors[0], vectors[1], atol=self.tolerance)
+
+    def test_vectors_are_usable(self) -> None:
+        """Vectors are finite and not zero, and of length one where that is promised."""
+        vectors = self.embed(self.make(), self.inputs(len(self.samples)))
+        lengths = np.linalg.norm(vectors, axis=1)
+        assert np.isfinite(vectors).all()
+        assert (lengths > 0).all()
+        if self.normalized:
+            np.testing.assert_allclose(lengths, 1.0, atol=1e-3)
+
+    def test_queries_give_vectors_of_the_same_space(self) -> None:
+        """A query, alone or in a list, gives vectors as wide as those of documents."""
+        function = self.make()
+        queries = list(self.queries if self.queries is not None else self.samples[:1])
+        for given in (queries, queries[0]) if isinstance(queries[0], str) else (queries,):
+            vectors = np.asarray(function.compute_query_embeddings(given))
+            count = len(queries) if given is queries else 1
+            assert vectors.shape == (count, function.ndims())
+            assert vectors.dtype == np.float32
+            assert np.isfinite(vectors).all()
+
+    def test_every_form_of_input_gives_the_same_vectors(self) -> None:
+        """Lists, tuples, numpy arrays, Arrow arrays and chunked arrays are one and the same."""
+        function = self.make()
+        inputs = self.inputs(2)
+        expected = self.embed(function, inputs)
+        for form, given in input_forms(inputs):
+            vectors = self.embed(function, given)
+            assert vectors.shape == expected.shape, form
+            self.assert_close(vectors, expected)
+        if isinstance(inputs[0], str):
+            self.assert_close(self.embed(function, inputs[0]), expected[:1])
+
+    def test_missing_value_is_refused(self) -> None:
+        """``None`` among the inputs is an error, never a made-up vector."""
+        function = self.make()
+        inputs = [*self.inputs(1), None]
+        raised((TypeError, ValueError, EmbowError), lambda: self.embed(function, inputs))
+
+    def test_pickled_function_embeds_the_same(self) -> None:
+        """A function that has been sent to another process embeds as the one sent."""
+        function = self.make()
+        expected = self.embed(function, self.inputs(1))
+        again = pickle.loads(pickle.dumps(function))
+        self.assert_close(self.embed(again, self.inputs(1)), expected)
+
+    def test_metadata_and_settings_survive_use(self) -> None:
+        """Embedding changes neither the identity nor what a table keeps."""
+        function = self.make()
+        before = json.dumps(function.to_binding("a", "b"), sort_keys=True)
+        self.embed(function, self.inputs(1))
+        assert json.dumps(function.to_binding("a", "b"), sort_keys=True) == before
+        assert function == self.make()
+
+    def test_errors_are_told_apart(self) -> None:
+        """Errors of the vendor's package, and of the network, are retried by their class."""
+        function = self.make()
+        expected = [(ConnectionResetError(), FailureKind.TRANSIENT), *self.failures]
+        for error, kind in expected:
+            assert function.classify(error).kind is kind, repr(error)
+
+    def test_two_threads_share_one_load(self, monkeypatch: Any) -> None:
+        """Two threads that embed at once get right vectors, and load the model once."""
+        expected = self.embed(self.make(), self.inputs(1))
+        unload()
+        loads = self._count_loads(monkeypatch)
+        functions = [self.make(), self.make()]
+        for vectors in _at_once(functions, self.inputs(1)):
+            self.assert_close(vectors, expected)
+        assert len(loads) <= 1, f"loaded {len(loads)} times"
+
+    def test_device_names(self) -> None:
+        """``auto`` and ``gpu`` mean what they say, and an unknown device is a clear error."""
+        function = self.make()
+        if "device" not in type(function).model_fields:
+            skip("the provider has no device setting")
+        settings = function.safe_model_dump()
+
+        def embed_on(device: str) -> Any:
+            other = type(function).create(**settings | {"device": device})
+            return self.embed(other, self.inputs(1))
+
+        assert embed_on("auto").shape == (1, function.ndims())
+        raised((ConfigurationError,), lambda: embed_on("no-such-device"))
+        message = _refusal_of(lambda: embed_on("gpu"))
+        assert not message or "gpu" in message, "a machine without a GPU says so"
+
+    # -- tools --------------------------------------------------------------------------
+
+    def assert_close(self, actual: Any, expected: Any) -> None:
+        """Fail where vectors differ by more than the tolerance."""
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=self.tolerance)
+
+    def _count_loads(self, monkeypatch: Any) -> list[object]:
+        """Return a list that gets one entry for each call of the loader."""
+        loads: list[object] = []
+        if self.loader is not None:
+            module_name, _, name = self.loader.partition(":")
+            module = importlib.import_module(module_name)
+            load = getattr(module, name)
+
+            def counted(*args: Any, **kwargs: Any) -> Any:
+                loads.append(args)
+                return load(*args, **kwargs)
+
+            monkeypatch.setattr(module, name, counted)
+        return loads
+
+
+def input_forms(inputs: list[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the same inputs in every form that can hold them."""
+    yield "tuple", tuple(inputs)
+    objects = np.empty(len(inputs), dtype=object)
+    objects[:] = inputs
+    yield "numpy objects", objects
+    if not isinstance(inputs[0], (str, bytes)):
+        return
+    kind = pa.string() if isinstance(inputs[0], str) else pa.binary()
+    array = pa.array(inputs, kind)
+    yield "Arrow array", array
+    yield "Arrow chunked array", pa.chunked_array([array[:1], array[1:]])
+    if kind == pa.string():
+        yield "numpy strings", np.array(inputs)
+        yield "Arrow large strings", array.cast(pa.large_string())
+
+
+def _refusal_of(call: Callable[[], Any]) -> str:
+    """Return the message of the configuration error a call raises, empty where it raises none."""
+    try:
+        call()
+    except ConfigurationError as exc:
+        return str(exc)
+    return ""
+
+
+def _at_once(functions: list[EmbeddingFunction], inputs: list[Any]) -> list[Any]:
+    """Embed the inputs with each function, all starting together."""
+    start = threading.Barrier(len(functions))
+    results: list[Any] = [None] * len(functions)
+
+    def work(position: int) -> None:
+        start.wait()
+        try:
+            results[position] = functions[position].compute_source_embeddings(inputs)
+        except BaseException as exc:
+            results[position] = exc
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(functions))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
