@@ -72,7 +72,7 @@ def test_a_command_whose_plugin_is_switched_off_says_so(tmp_path: Path) -> None:
 
 def test_a_command_whose_plugin_is_missing_says_what_to_install() -> None:
     """The demo is listed as not installed, with the command that brings it."""
-    (demo,) = missing_commands([], [])
+    demo, _ = missing_commands([], [])
     assert (demo.id, demo.state) == ("demo", State.NOT_INSTALLED)
     assert demo.reason == "It comes with embow-onnx."
     assert "pip install ./core ./plugins/embow-onnx" in demo.hint

@@ -291,7 +291,7 @@ def test_observers_of_a_broken_neighbour_are_kept(site: Path) -> None:
     """
     install(site, "embow-bad", {"bad_plugin": RAISES}, {"bad": "bad_plugin"})
     install(site, "embow-watch", {"watch_plugin": module}, {"watch": "watch_plugin"})
-    code = "from embow.plugins import discovery\nanswer = print in discovery.observers()"
+    code = "from embow.plugins import _discovery\nanswer = print in _discovery.observers()"
     assert evaluate(site, code) is True
 
 
