@@ -61,11 +61,13 @@ def embedded(
 
 def binding_for_input(columns: Columns, column: str | None, handle: Handle) -> Binding:
     """Return the binding whose function embeds an input: the named column's, or the first."""
-    if column is not None:
+    if column is None:
+        binding = columns.first
+    else:
         columns.physical(column)
-    bound = [b for b in columns.bindings if column in (None, b.vector_column)]
-    if bound:
-        return min(bound, key=lambda each: columns.visible.names.index(each.vector_column))
+        binding = columns.binding(column)
+    if binding is not None:
+        return binding
     where = f"Column {column!r}" if column else f"Table {handle.name!r}"
     raise DataError(
         f"{where} has no embedding function, so it is searched by vector: search([0.1, ...]). "

@@ -74,7 +74,8 @@ def add(
             batches = begun.batches(data, writer.report)
             writer.staged = handle.stored.write(batches, base=snapshot.base)
         require_same_functions(begun.columns, columns, handle)
-        Quarantine.of(handle.engine, columns, handle.stored).store(begun.rejected)
+        if begun.rejected:
+            Quarantine.of(handle.engine, columns, handle.stored).store(begun.rejected)
         return Change(snapshot.base, add=[writer.staged] if writer.staged else [])
 
     writer.commit(plan)
@@ -170,7 +171,7 @@ def _new_values(
     schema = columns.visible
     names = set(values or values_sql or ())
     partial = pa.schema([f for f in schema if f.name in names])
-    conformer = Conformer(partial, [binding.vector_column for binding in columns.bindings])
+    conformer = Conformer(partial, columns.filled)
     row = rows_to_batch([dict(values)], schema, 0) if values else None
 
     def made(old: pa.RecordBatch) -> dict[str, pa.Array]:
