@@ -183,8 +183,11 @@ class Columns:
 
         Others are left to the engine, so that rows on their way do not stop it from dropping one.
         """
-        fields = [field for field in self.stored if field.name in given]
-        arrays = [given[field.name] for field in fields]
+        fields, arrays = [], []
+        for field in self.stored:
+            if field.name in given:
+                fields.append(field)
+                arrays.append(given[field.name])
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
     # -- functions ------------------------------------------------------------------------------
 

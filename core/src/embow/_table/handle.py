@@ -125,10 +125,11 @@ class Handle(Context):
                 "restore() to make this version the latest."
             )
 
-    def transact(
-        self, plan: Callable[[Snapshot], Change | None], *, at_least: int = 0
-    ) -> Commit | None:
+    def transact(self, plan: Callable[[Snapshot], Change | None]) -> Commit:
         """Commit what a plan makes of a snapshot, planning again where others were faster.
+
+        Returns:
+            The commit; where the plan found nothing to do, the version it saw.
 
         Raises:
             CheckedOutError: A version is checked out.
@@ -136,13 +137,16 @@ class Handle(Context):
             CommitConflictError: Others were faster many times in a row.
         """
         self.require_latest()
+        seen = 0
 
         def unless_cancelled(snapshot: Snapshot) -> Change | None:
+            nonlocal seen
+            seen = snapshot.base.version
             change = plan(snapshot)
             stop_if_cancelled()
             return change
 
-        return self.stored.transact(unless_cancelled, at_least=at_least)
+        return self.stored.transact(unless_cancelled) or Commit(seen)
 
     def overwrite(self, columns: Columns, staged: Sequence[Staged], base: Base) -> Commit:
         """Replace everything by rows of these columns, in one commit.

@@ -18,7 +18,6 @@ from embow._table.handle import Handle
 from embow._table.names import unknown_column
 from embow._table.reading.plan import as_vectors, binding_for_input, column_for_vector, embedded
 from embow._table.reading.results import Results, rows_that_satisfy
-from embow.embeddings import Binding
 from embow.engines.contract import DISTANCE, ROW_ID, Metric, ScanQuery, Snapshot, VectorQuery
 from embow.errors import ConfigurationError, EmbowError
 
@@ -101,9 +100,10 @@ class Query(Results):
         """Yield the schema of the result and then its batches; the snapshot is held as long."""
         with self._handle.snapshot() as snapshot:
             columns = self._handle.columns(snapshot)
+            where = [*self._where, *self._late]
             query = ScanQuery(
                 columns=self._projection(columns),
-                predicate=columns.predicate(_joined([*self._where, *self._late])),
+                predicate=columns.predicate(_joined(where)) if where else None,
                 limit=self._limit,
                 offset=self._offset,
                 with_row_id=self._wants_row_id(),
@@ -182,18 +182,21 @@ class VectorSearch(Query):
                 columns = self._handle.columns(snapshot)
                 chosen = column_for_vector(columns, self._column, self._vectors.shape[-1])
                 return self._found(snapshot, columns, chosen, np.atleast_2d(self._vectors))
-        columns, found = self._handle.seen(), None
-        while found is None:
+        columns = self._handle.seen()
+        while True:
+            used = columns
             try:
-                binding, vectors = embedded(self._handle, columns, self._query, self._column)
+                binding, vectors = embedded(self._handle, used, self._query, self._column)
             except EmbowError:
-                now = self._handle.look()
-                if now is columns:
+                columns = self._handle.look()
+                if columns is used:
                     raise
-                columns = now  # They were seen some time ago; by these the input may be embedded.
-                continue
-            columns, found = self._found_by(binding, vectors)
-        return found
+                continue  # They were seen some time ago; by those of now it may be embedded.
+            with self._handle.snapshot() as snapshot:
+                columns = self._handle.columns(snapshot)
+                same = columns is used
+                if same or binding_for_input(columns, self._column, self._handle) == binding:
+                    return self._found(snapshot, columns, binding.vector_column, vectors)
 
     def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
         """Run the query and return a reader of record batches."""
@@ -201,27 +204,17 @@ class VectorSearch(Query):
             _whole_number("batch_size", batch_size, least=1)
         return Results.to_batches(self, batch_size)
 
-    def _found_by(
-        self, binding: Binding, vectors: NDArray[np.float32]
-    ) -> tuple[Columns, pa.Table | None]:
-        """Return the columns and what is found; nothing where another function is bound by now."""
-        with self._handle.snapshot() as snapshot:
-            columns = self._handle.columns(snapshot)
-            if binding_for_input(columns, self._column, self._handle) != binding:
-                return columns, None
-            return columns, self._found(snapshot, columns, binding.vector_column, vectors)
-
     def _found(
         self, snapshot: Snapshot, columns: Columns, column: str, vectors: NDArray[np.float32]
     ) -> pa.Table:
         chosen = self._projection(columns)
         query = VectorQuery(
-            column=columns.physical(column),
+            column=columns.names[column],
             vectors=vectors,
             k=cast("int", self._limit),
             metric=self._metric,
             offset=self._offset,
-            predicate=columns.predicate(_joined(self._where)),
+            predicate=columns.predicate(_joined(self._where)) if self._where else None,
             # A late filter may need other columns than those returned.
             columns=list(columns.names.values()) if self._late else chosen,
             distance_range=self._range,
@@ -237,18 +230,17 @@ class VectorSearch(Query):
 
     def _finished(self, result: pa.Table, columns: Columns) -> pa.Table:
         shown = pa.Table.from_arrays(result.columns, schema=columns.visible_schema(result.schema))
-        late = _joined(self._late)
-        if late is not None:
-            shown = rows_that_satisfy(shown, late)
+        if self._late:
+            shown = rows_that_satisfy(shown, _joined(self._late))
         if self._columns is None:
             return shown
         added = [name for name in (DISTANCE, ROW_ID) if name in shown.schema.names]
         return shown.select([*self._columns, *(n for n in added if n not in self._columns)])
 
 
-def _joined(conditions: Sequence[str]) -> str | None:
-    if len(conditions) < 2:
-        return conditions[0] if conditions else None
+def _joined(conditions: Sequence[str]) -> str:
+    if len(conditions) == 1:
+        return conditions[0]
     return " AND ".join(f"({condition})" for condition in conditions)
 
 

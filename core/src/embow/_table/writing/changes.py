@@ -57,9 +57,9 @@ def add(
     in between they wait there although the others are not in the table; adding all of them again
     sets none aside twice.
     """
-    handle.require_latest()
     writer = Writer(handle)
     if mode == "overwrite":
+        handle.require_latest()
         columns = handle.look()
         fresh = replace(columns, metadata={**columns.metadata, QUARANTINE: uuid4().hex})
         overwrite(writer, Ingest(handle, fresh, handle.options(fresh, given), policy), data)
@@ -73,7 +73,8 @@ def add(
             begun = Ingest(handle, columns, handle.options(columns, given), policy)
             batches = begun.batches(data, writer.report)
             writer.staged = handle.stored.write(batches, base=snapshot.base)
-        require_same_functions(begun.columns, columns, handle)
+        if columns is not begun.columns:
+            require_same_functions(begun.columns, columns, handle)
         if begun.rejected:
             Quarantine.of(handle.engine, columns, handle.stored).store(begun.rejected)
         return Change(snapshot.base, add=[writer.staged] if writer.staged else [])

@@ -153,7 +153,10 @@ class Ingest:
 
 def new_rows(batch: pa.RecordBatch, columns: Columns) -> SourceRows:
     """Return rows that come in: what has no vector is embedded."""
-    return SourceRows(batch, {name: ~validity(batch.column(name)) for name in columns.filled})
+    needs = {}
+    for name in columns.filled:
+        needs[name] = ~validity(batch.column(name))
+    return SourceRows(batch, needs)
 
 
 def rewritten(

@@ -74,23 +74,15 @@ class Writer:
         Returns:
             The commit; where the plan found nothing to do, the version it saw.
         """
-        seen = 0
-
-        def watched(snapshot: Snapshot) -> Change | None:
-            nonlocal seen
-            seen = snapshot.base.version
-            return plan(snapshot)
-
         try:
-            commit = self.handle.transact(watched)
+            commit = self.handle.transact(plan)
         except BaseException:
             self.discard()
             raise
-        if commit is None or (self.staged is not None and not self.staged.rows):
+        if not commit.rows_added:
             self.discard()
-        done = commit or Commit(seen)
-        self.finish(done)
-        return done
+        self.finish(commit)
+        return commit
 
     def finish(self, commit: Commit) -> None:
         """Complete the report."""
@@ -110,8 +102,6 @@ def require_same_functions(used: Columns, now: Columns, handle: Handle) -> None:
     Raises:
         CommitConflictError: The call is to be made again.
     """
-    if now is used:
-        return
     fits = all(
         field.name in now.visible.names and field.equals(now.visible.field(field.name))
         for field in used.visible

@@ -65,16 +65,19 @@ def _scored(view: View, query: VectorQuery, queries: Queries) -> Iterator[tuple[
     """Score each part whole, or, of parts from which few rows pass, those rows together."""
     few: list[_Few] = []
     wanted = None if query.row_ids is None else np.unique(np.asarray(query.row_ids, np.int64))
+    everything = query.predicate is None and wanted is None
+    stored = view.layout.stored[query.column]
     checks = check_ahead([part.block for part in view.parts])
     for number, (part, _) in enumerate(zip(view.parts, checks, strict=True)):
-        block = view.vectors(part, query.column)
+        block = part.block.vectors(stored)
         if block is None or not query.k:
             continue
-        mask = view.passing(part, query.predicate, wanted)
+        mask = part.live if everything else view.passing(part, query.predicate, wanted)
         if block.valid is not None:
             mask = block.valid if mask is None else mask & block.valid
         if mask is None or np.count_nonzero(mask) > _GATHER_BELOW * len(mask):
-            yield _masked(score(queries, block), mask), Origin(number)
+            scores = score(queries, block)
+            yield scores if mask is None else _masked(scores, mask), Origin(number)
             continue
         few.append(_Few(number, block, np.flatnonzero(mask)))
         if sum(len(each.rows) for each in few) > _TOGETHER:
@@ -98,9 +101,7 @@ def _score_few(queries: Queries, few: list[_Few]) -> tuple[Scores, Origin]:
     return scores, Origin(parts=parts, positions=positions)
 
 
-def _masked(scores: Scores, mask: NDArray[np.bool_] | None) -> Scores:
-    if mask is None:
-        return scores
+def _masked(scores: Scores, mask: NDArray[np.bool_]) -> Scores:
     scores.distance[:, ~mask] = np.inf
     unknown = scores.unknown[mask[scores.unknown]]
     return Scores(scores.distance, scores.error, unknown)
@@ -114,8 +115,9 @@ def _rank(
     positions: NDArray[np.intp],
 ) -> Nearest:
     distances = np.empty(len(parts), np.float32)
+    stored = view.layout.stored[query.column]
     for number in np.unique(parts):
-        block = view.vectors(view.parts[number], query.column)
+        block = view.parts[number].block.vectors(stored)
         assert block is not None
         chosen = parts == number
         rows = block.matrix[positions[chosen]]
