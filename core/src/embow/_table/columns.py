@@ -189,6 +189,7 @@ class Columns:
                 fields.append(field)
                 arrays.append(given[field.name])
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
     # -- functions ------------------------------------------------------------------------------
 
     @cached_property

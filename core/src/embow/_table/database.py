@@ -211,7 +211,7 @@ class Database:
         for name in self.table_names():
             self.drop_table(name)
 
-    def rename_table(self, name: str, new_name: str) -> None:
+    def rename_table(self, cur_name: str, new_name: str) -> None:
         """Give a table another name.
 
         Raises:
@@ -219,9 +219,8 @@ class Database:
             TableExistsError: The new name is taken.
         """
         _check_name(new_name)
-        handle = self._handle(self._opened(name))
-        name_quarantine(handle, name)
-        self._context.engine.rename_table(name, new_name)
+        name_quarantine(self._handle(self._opened(cur_name)), cur_name)
+        self._context.engine.rename_table(cur_name, new_name)
 
     def _not_found(self, name: str) -> TableNotFoundError:
         names = self.table_names()

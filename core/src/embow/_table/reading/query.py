@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.names import unknown_column
-from embow._table.reading.plan import as_vectors, binding_for_input, column_for_vector, embedded
+from embow._table.reading.plan import (
+    as_vectors,
+    binding_for_input,
+    column_for_vector,
+    embedded,
+    inputs_of,
+)
 from embow._table.reading.results import Results, rows_that_satisfy
 from embow.engines.contract import DISTANCE, ROW_ID, Metric, ScanQuery, Snapshot, VectorQuery
 from embow.errors import ConfigurationError, EmbowError
@@ -42,6 +48,16 @@ class Query(Results):
         self._limit: int | None = None
         self._offset = 0
         self._with_row_id = False
+
+    def __repr__(self) -> str:
+        told = {
+            "where": _joined([*self._where, *self._late]),
+            "select": self._columns,
+            "limit": self._limit,
+            "offset": self._offset,
+        }
+        said = [repr(self._handle.name), *(f"{name}={v!r}" for name, v in told.items() if v)]
+        return f"{type(self).__name__}({', '.join(said)})"
 
     # -- building -----------------------------------------------------------------------
 
@@ -143,10 +159,16 @@ class VectorSearch(Query):
         super().__init__(handle)
         self._query = query
         self._vectors = as_vectors(query)
+        self._inputs, self._listed = inputs_of(query)
         self._column = column
         self._metric: Metric = "l2"
         self._range: tuple[float | None, float | None] = (None, None)
         self._limit = DEFAULT_LIMIT
+
+    def __repr__(self) -> str:
+        vectors = self._vectors
+        shown = f"{self._query!r:.60}" if vectors is None else f"<vectors {vectors.shape}>"
+        return f"{super().__repr__()[:-1]}, query={shown}, metric={self._metric!r})"
 
     def limit(self, limit: int | None) -> Self:
         """Return at most so many rows a query; 10 where this is not called."""
@@ -167,12 +189,14 @@ class VectorSearch(Query):
 
     distance_type = metric
 
-    def distance_range(self, lower: float | None = None, upper: float | None = None) -> Self:
-        """Keep rows with ``lower <= _distance < upper``."""
-        for name, bound in (("lower", lower), ("upper", upper)):
+    def distance_range(
+        self, lower_bound: float | None = None, upper_bound: float | None = None
+    ) -> Self:
+        """Keep rows with ``lower_bound <= _distance < upper_bound``."""
+        for name, bound in (("lower_bound", lower_bound), ("upper_bound", upper_bound)):
             if bound is not None and not _is_real(bound):
                 raise ConfigurationError(f"{name} must be a number or None, not {bound!r:.60}.")
-        self._range = (lower, upper)
+        self._range = (lower_bound, upper_bound)
         return self
 
     def to_arrow(self) -> pa.Table:
@@ -186,7 +210,7 @@ class VectorSearch(Query):
         while True:
             used = columns
             try:
-                binding, vectors = embedded(self._handle, used, self._query, self._column)
+                binding, vectors = embedded(self._handle, used, self._inputs, self._column)
             except EmbowError:
                 columns = self._handle.look()
                 if columns is used:
@@ -221,7 +245,7 @@ class VectorSearch(Query):
             with_row_id=self._wants_row_id(),
         )
         results = [self._finished(each, columns) for each in snapshot.search(query)]
-        if self._vectors is None or self._vectors.ndim == 1:
+        if not self._listed and (self._vectors is None or self._vectors.ndim == 1):
             return results[0]
         return pa.concat_tables(
             result.append_column("query_index", _repeated(number, result.num_rows))

@@ -26,7 +26,7 @@ from embow._table.writing.staging import (
 from embow.engines.contract import Change, RowIds, Snapshot
 from embow.engines.predicate import evaluate_expression
 from embow.errors import ConfigurationError
-from embow.pipeline import AddReport
+from embow.pipeline import AddReport, Estimate
 
 Values = Callable[[pa.RecordBatch], dict[str, pa.Array]]
 
@@ -81,6 +81,14 @@ def add(
 
     writer.commit(plan)
     return writer.report
+
+
+def estimate(
+    handle: Handle, data: Any, policy: BadVectorPolicy, given: Mapping[str, Any]
+) -> Estimate:
+    """Return what adding rows would take, without calling a provider. See ``Table.add``."""
+    columns = handle.look()
+    return Ingest(handle, columns, handle.options(columns, given), policy).estimate(data)
 
 
 def overwrite(writer: Writer, writing: Ingest, data: Any) -> None:

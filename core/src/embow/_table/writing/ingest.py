@@ -31,7 +31,14 @@ from embow._table.names import HASH_TYPE, HIDDEN_PREFIX
 from embow._table.writing.hashes import chosen_hashes
 from embow.embeddings import Binding
 from embow.errors import DataError, EmbowError, PluginError, UntrustedError
-from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob, FailedRow, PipelineOptions
+from embow.pipeline import (
+    AddReport,
+    EmbeddedBatch,
+    EmbedJob,
+    Estimate,
+    FailedRow,
+    PipelineOptions,
+)
 from embow.pipeline._types import SourceRows
 
 CARRIED = f"{HIDDEN_PREFIX}_carried"
@@ -71,6 +78,12 @@ class Ingest:
         for batch in iter_batches(data, schema):
             yield new_rows(conformer.fit(batch, first_row), self.columns)
             first_row += batch.num_rows
+
+    def estimate(self, data: Any) -> Estimate:
+        """Return what embedding the user's data would take; nothing is stored."""
+        jobs, missing = self._jobs()
+        rows = _with_functions(self._incoming(data), missing)
+        return self.context.pipeline.estimate(rows, jobs, self.options)
 
     def embedded(self, rows: Iterable[SourceRows], report: AddReport) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of rows that fit the visible schema already."""

@@ -202,13 +202,13 @@ class EngineTable(History, ABC):
         columns = added = False
         for staged in change.add:
             columns |= staged.column is not None
-            added |= staged.rows > 0
+            added |= staged.rows > 0 or staged.column is not None
         if change.remove is not None and (columns or change.metadata is not None):
             raise ValueError(
                 "A change of metadata or columns cannot also remove rows: make two changes."
             )
         removed = change.remove is not None and len(change.remove)
-        if not columns and not added and not removed and change.metadata is None:
+        if not added and not removed and change.metadata is None:
             return Commit(change.base.version)
         return self._commit(change)
 
