@@ -29,7 +29,8 @@ def test_a_dry_run_tells_what_an_add_would_take(stocked: embow.Table, rows_sent:
     told = stocked.add(given, dry_run=True)
     assert (told.inputs, told.distinct, told.requests) == (3, 2, 1)
     assert told.tokens > 0
-    assert rows_sent() == [] and len(stocked) == 3
+    assert rows_sent() == []
+    assert len(stocked) == 3
     with pytest.raises(UnknownColumnError):
         stocked.add([{"txt": "fig"}], dry_run=True)
     with pytest.raises(ConfigurationError, match="Did you mean 'on_error'"):

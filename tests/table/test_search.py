@@ -68,8 +68,10 @@ def test_a_query_shows_what_it_asks_for(fruit: embow.Table) -> None:
     """repr() is short, also of a search by vector."""
     query = fruit.search("fig").where("tag = 't1'").select(["text"]).limit(3)
     shown = repr(query)
-    assert shown.startswith("VectorSearch('words', ") and "query='fig'" in shown
-    assert "limit=3" in shown and "where=\"tag = 't1'\"" in shown
+    assert shown.startswith("VectorSearch('words', ")
+    assert "query='fig'" in shown
+    assert "limit=3" in shown
+    assert "where=\"tag = 't1'\"" in shown
     assert len(repr(fruit.search([0.5] * 26))) < 100
     assert repr(fruit.search()) == "Query('words')"
 
