@@ -65,4 +65,6 @@ def test_the_reference_lists_what_users_and_plugin_authors_use(package: str) -> 
     """A class or function that is public and says so in no page is missing there."""
     page = (Path(__file__).parents[2] / "docs/reference/api.md").read_text(encoding="utf-8")
     names = set(importlib.import_module(package).__all__) - UNLISTED
-    assert [name for name in sorted(names) if not re.search(rf"embow\.(\w+\.)?{name}\n", page)] == []
+    assert [
+        name for name in sorted(names) if not re.search(rf"embow\.(\w+\.)?{name}\n", page)
+    ] == []

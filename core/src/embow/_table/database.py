@@ -17,7 +17,7 @@ from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow._table.names import is_hidden
 from embow._table.settings import LimitOptions, TableSettings
 from embow._table.table import Table
-from embow._table.writing.create import create
+from embow._table.writing import changes
 from embow._table.writing.ingest import Ingest
 from embow._table.writing.quarantine import Quarantine
 from embow._table.writing.retry import name_quarantine
@@ -143,7 +143,7 @@ class Database:
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
         context = self._context
         writing = Ingest(context, columns, context.options(columns, options), policy)
-        stored, report = create(name, writing, data, overwrite=mode == "overwrite")
+        stored, report = changes.create(name, writing, data, overwrite=mode == "overwrite")
         table = Table(self._handle(stored))
         table.last_report = report
         return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 from typing import Any, Literal, get_args, overload
 
 import pyarrow as pa
@@ -10,9 +11,10 @@ import pyarrow as pa
 from embow._table.handle import Handle
 from embow._table.reading.query import Query, VectorSearch
 from embow._table.reading.results import Results
-from embow._table.versions import Tags, checked_out, list_versions, restored
+from embow._table.versions import Tags, version_number
 from embow.embeddings import EmbeddingFunctionConfig
 from embow.errors import ConfigurationError, TableNotFoundError, near_name
+from embow.pipeline._cancel import stop_if_cancelled
 
 QueryType = Literal["auto", "vector"]
 _NOT_YET = ("fts", "hybrid")
@@ -161,7 +163,14 @@ class ReadableTable(Results):
         Each has ``version``, ``timestamp`` (UTC, without a zone) and ``metadata`` with
         ``total_rows`` and ``operation``. Also while one is checked out, all of them come.
         """
-        return list_versions(self._handle)
+        return [
+            {
+                "version": each.version,
+                "timestamp": each.timestamp.astimezone(UTC).replace(tzinfo=None),
+                "metadata": {"total_rows": str(each.rows), "operation": each.operation},
+            }
+            for each in self._handle.stored.versions()
+        ]
 
     def checkout(self, version: int | str) -> None:
         """Read an earlier version with this object, by number or tag; writing is refused meanwhile.
@@ -169,7 +178,9 @@ class ReadableTable(Results):
         Raises:
             VersionNotFoundError: There is none of that number or tag, or no longer.
         """
-        self._handle = checked_out(self._handle, version)
+        wanted = version if isinstance(version, str) else version_number(version)
+        with self._handle.stored.snapshot(wanted) as snapshot:
+            self._handle = replace(self._handle, at=snapshot.base.version)
 
     def checkout_latest(self) -> None:
         """Read and write the latest version again."""
@@ -185,7 +196,15 @@ class ReadableTable(Results):
             VersionNotFoundError: There is none of that number or tag, or no longer.
             ConfigurationError: No version is given, and none is checked out.
         """
-        self._handle = restored(self._handle, version)
+        wanted = self._handle.at if version is None else version
+        if wanted is None:
+            raise ConfigurationError(
+                "restore() makes the version that is checked out the latest: call "
+                "checkout(version) first, or restore(version)."
+            )
+        stop_if_cancelled()
+        self._handle.stored.restore(wanted if isinstance(wanted, str) else version_number(wanted))
+        self._handle = replace(self._handle, at=None)
 
     @property
     def tags(self) -> Tags:

@@ -57,9 +57,9 @@ def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     names: dict[str, None] = {}
     for row in rows:
         names.update(dict.fromkeys(row))
-    odd = next((name for name in names if not isinstance(name, str)), None)
-    if odd is not None:
-        raise DataError(f"Column names are text; the rows have the key {odd!r}.")
+    for name in names:
+        if not isinstance(name, str):
+            raise DataError(f"Column names are text; the rows have the key {name!r}.")
     return list(names)
 
 

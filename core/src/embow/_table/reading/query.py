@@ -244,9 +244,10 @@ class VectorSearch(Query):
             distance_range=self._range,
             with_row_id=self._wants_row_id(),
         )
-        results = [self._finished(each, columns) for each in snapshot.search(query)]
+        found = snapshot.search(query)
         if not self._listed and (self._vectors is None or self._vectors.ndim == 1):
-            return results[0]
+            return self._finished(found[0], columns)
+        results = (self._finished(each, columns) for each in found)
         return pa.concat_tables(
             result.append_column("query_index", _repeated(number, result.num_rows))
             for number, result in enumerate(results)

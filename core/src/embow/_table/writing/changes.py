@@ -1,7 +1,8 @@
-"""Writes to a table that has rows: add, update and delete, each in one commit."""
+"""Writes to a table: create, add, update and delete, each in one commit."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,9 +24,9 @@ from embow._table.writing.staging import (
     require_same_functions,
     stored_rows,
 )
-from embow.engines.contract import Change, RowIds, Snapshot
+from embow.engines.contract import Change, EngineTable, RowIds, Snapshot
 from embow.engines.predicate import evaluate_expression
-from embow.errors import ConfigurationError
+from embow.errors import ConfigurationError, TableNotFoundError
 from embow.pipeline import AddReport, Estimate
 
 Values = Callable[[pa.RecordBatch], dict[str, pa.Array]]
@@ -62,7 +63,7 @@ def add(
         handle.require_latest()
         columns = handle.look()
         fresh = replace(columns, metadata={**columns.metadata, QUARANTINE: uuid4().hex})
-        overwrite(writer, Ingest(handle, fresh, handle.options(fresh, given), policy), data)
+        overwrite_rows(writer, Ingest(handle, fresh, handle.options(fresh, given), policy), data)
         return writer.report
     begun: Ingest | None = None
 
@@ -91,7 +92,7 @@ def estimate(
     return Ingest(handle, columns, handle.options(columns, given), policy).estimate(data)
 
 
-def overwrite(writer: Writer, writing: Ingest, data: Any) -> None:
+def overwrite_rows(writer: Writer, writing: Ingest, data: Any) -> None:
     """Put rows in the place of all there are, with the columns of ``writing``.
 
     Rows that are in quarantine go with the contents they were meant for: it has a new name.
@@ -112,6 +113,51 @@ def overwrite(writer: Writer, writing: Ingest, data: Any) -> None:
         raise
     former.drop()
     writer.finish(commit)
+
+
+def create(
+    name: str, writing: Ingest, data: Any, *, overwrite: bool
+) -> tuple[EngineTable, AddReport]:
+    """Make a table of the columns of ``writing``. See ``Database.create_table``.
+
+    Args:
+        name: Name of the table.
+        writing: How its first rows become stored rows.
+        data: Rows in any form that ``Table.add`` takes.
+        overwrite: Put it in the place of a table of that name.
+    """
+    context = writing.context
+    if not overwrite:
+        return _created(name, writing, data)
+    try:
+        stored = context.engine.open_table(name)
+    except TableNotFoundError:
+        return _created(name, writing, data)
+    writer = Writer(Handle(context.engine, context.pipeline, context.trust, stored))
+    overwrite_rows(writer, writing, data)
+    return stored, writer.report
+
+
+def _created(name: str, writing: Ingest, data: Any) -> tuple[EngineTable, AddReport]:
+    report, started, columns = AddReport(), time.monotonic(), writing.columns
+    engine = writing.context.engine
+    quarantine = Quarantine.of(engine, columns)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from writing.batches(data, report)
+        quarantine.store(writing.rejected)  # Before the table is there, as before any commit.
+
+    metadata = columns.metadata
+    try:
+        stored = engine.create_table(name, columns.stored, batches(), metadata=metadata)
+    except BaseException:
+        if writing.rejected:
+            quarantine.drop()
+        raise
+    with stored.snapshot() as snapshot:
+        report.rows, report.version = snapshot.count_rows(), snapshot.base.version
+    report.seconds = time.monotonic() - started
+    return stored, report
 
 
 def delete(handle: Handle, where: str) -> DeleteResult:

@@ -39,7 +39,9 @@ def search(view: View, query: VectorQuery) -> list[pa.Table]:
     results: list[pa.Table] = []
     for start in range(0, len(query.vectors), _QUERIES_AT_ONCE):
         vectors = query.vectors[start : start + _QUERIES_AT_ONCE]
-        for nearest in _nearest(view, query, vectors):
+        candidates, exact = _candidates(view, query, vectors)
+        for at, vector in enumerate(exact):
+            nearest = _rank(view, query, vector, *candidates.of(at))
             results.append(_table(view, query, names, *nearest))
     return results
 
@@ -48,17 +50,17 @@ Nearest = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]
 """Part numbers, positions and distances, nearest first."""
 
 
-def _nearest(view: View, query: VectorQuery, vectors: NDArray[np.float32]) -> list[Nearest]:
+def _candidates(
+    view: View, query: VectorQuery, vectors: NDArray[np.float32]
+) -> tuple[Candidates, NDArray[np.float64]]:
+    """Return what can be among the nearest of each vector, and the vectors in float64."""
     dtype = _number_type(view, query.column)
     queries = prepare(vectors, query.metric, dtype)
     candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
     with one_thread():
         for scores, origin in _scored(view, query, queries):
             candidates.add(scores, origin)
-    return [
-        _rank(view, query, queries.exact[each], *candidates.of(each))
-        for each in range(len(vectors))
-    ]
+    return candidates, queries.exact
 
 
 def _scored(view: View, query: VectorQuery, queries: Queries) -> Iterator[tuple[Scores, Origin]]:
