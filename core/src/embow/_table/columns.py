@@ -103,12 +103,7 @@ class Columns:
 
     @classmethod
     def create(cls, visible: pa.Schema, extra: Mapping[str, str] | None = None) -> Columns:
-        """Return how the columns of a new table are to be stored.
-
-        Args:
-            visible: As the user declared them; functions in the metadata are bound.
-            extra: More entries for the table's metadata.
-        """
+        """Return how declared columns are to be stored; functions in the metadata are bound."""
         bindings = tuple(read_bindings(visible).values())
         filled = [binding.vector_column for binding in bindings]
         names: dict[str, str] = {}
@@ -162,16 +157,10 @@ class Columns:
         return replace(predicate, root=_translated(predicate.root, self.names))
 
     def to_visible(self, data: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the visible columns that rows have, in visible order, and then what results add.
-
-        Args:
-            data: Rows with physical columns, such as a snapshot gives them.
-        """
+        """Return the visible columns that rows have, in visible order, and then what results add."""
         there = data.schema.names
-        kept = [name for name in (*self.names.values(), *RESERVED) if name in there]
-        columns = [data.column(there.index(name)) for name in kept]
-        chosen = pa.schema([data.schema.field(name) for name in kept])
-        return pa.RecordBatch.from_arrays(columns, schema=self.visible_schema(chosen))
+        kept = data.select([n for n in (*self.names.values(), *RESERVED) if n in there])
+        return pa.RecordBatch.from_arrays(kept.columns, schema=self.visible_schema(kept.schema))
 
     def visible_schema(self, physical: pa.Schema) -> pa.Schema:
         """Return physical columns under the names users give them; others stay as they are."""

@@ -6,7 +6,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,28 +15,15 @@ from embow._table.identity import require_writer
 from embow._table.settings import with_options
 from embow.embeddings import Binding, EmbeddingFunction
 from embow.embeddings._trust import Trust
-from embow.engines.contract import Base, Change, Commit, Engine, EngineTable, Snapshot, Staged
+from embow.engines.contract import Change, Commit, Engine, EngineTable, Snapshot
 from embow.errors import CheckedOutError
 from embow.pipeline import EmbedJob, Pipeline, PipelineOptions
 from embow.pipeline._cancel import stop_if_cancelled
 
 
-@dataclass(slots=True)
-class _Known:
-    """The columns read last, so that they are parsed once for a schema and its metadata."""
-
-    columns: Columns | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the tables of one database share.
-
-    Attributes:
-        engine: The database.
-        pipeline: What embeds.
-        trust: What settings kept in tables may decide.
-    """
+    """What the tables of one database share."""
 
     engine: Engine
     pipeline: Pipeline
@@ -65,6 +52,10 @@ class Context:
         ndims = binding.ndims or function.ndims()
         return EmbedJob(function, binding.source_column, binding.vector_column, ndims)
 
+    def handle(self, stored: EngineTable) -> Handle:
+        """Return the handle on a table."""
+        return Handle(self.engine, self.pipeline, self.trust, stored)
+
 
 @dataclass(frozen=True, slots=True)
 class Handle(Context):
@@ -73,11 +64,12 @@ class Handle(Context):
     Attributes:
         stored: The table.
         at: Version that is checked out; ``None`` for the latest.
+        known: The columns read last, so that they are parsed once for a schema and its metadata.
     """
 
     stored: EngineTable
     at: int | None = None
-    known: _Known = field(default_factory=_Known, init=False, repr=False, compare=False)
+    known: list[Columns] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -92,14 +84,13 @@ class Handle(Context):
 
     def columns(self, snapshot: Snapshot) -> Columns:
         """Return the columns of a snapshot."""
-        schema, metadata, known = snapshot.schema, snapshot.metadata, self.known.columns
-        if (
-            known is None
-            or metadata != known.metadata
-            or not (schema is known.stored or schema.equals(known.stored, check_metadata=True))
-        ):
-            known = self.known.columns = Columns.read(schema, dict(metadata))
-        return known
+        schema, metadata = snapshot.schema, snapshot.metadata
+        for known in self.known:
+            same = schema is known.stored or schema.equals(known.stored, check_metadata=True)
+            if same and metadata == known.metadata:
+                return known
+        self.known[:] = [Columns.read(schema, dict(metadata))]
+        return self.known[0]
 
     def look(self) -> Columns:
         """Return the columns as they are now."""
@@ -108,7 +99,7 @@ class Handle(Context):
 
     def seen(self) -> Columns:
         """Return the columns as this handle saw them last; by now they may be others."""
-        return self.known.columns or self.look()
+        return self.known[0] if self.known else self.look()
 
     # -- writing --------------------------------------------------------------------------------
 
@@ -147,14 +138,3 @@ class Handle(Context):
             return change
 
         return self.stored.transact(unless_cancelled) or Commit(seen)
-
-    def overwrite(self, columns: Columns, staged: Sequence[Staged], base: Base) -> Commit:
-        """Replace everything by rows of these columns, in one commit.
-
-        Raises:
-            CheckedOutError: A version is checked out.
-            CancelledError: The call was cancelled; nothing was committed.
-        """
-        self.require_latest()
-        stop_if_cancelled()
-        return self.stored.overwrite(columns.stored, staged, base=base, metadata=columns.metadata)

@@ -28,6 +28,7 @@ from embow.engines.contract import Change, EngineTable, RowIds, Snapshot
 from embow.engines.predicate import evaluate_expression
 from embow.errors import ConfigurationError, TableNotFoundError
 from embow.pipeline import AddReport, Estimate
+from embow.pipeline._cancel import stop_if_cancelled
 
 Values = Callable[[pa.RecordBatch], dict[str, pa.Array]]
 
@@ -106,7 +107,10 @@ def overwrite_rows(writer: Writer, writing: Ingest, data: Any) -> None:
     quarantine = Quarantine.of(handle.engine, columns)
     try:
         quarantine.store(writing.rejected)
-        commit = handle.overwrite(columns, [writer.staged], base)
+        stop_if_cancelled()
+        commit = handle.stored.overwrite(
+            columns.stored, [writer.staged], base=base, metadata=columns.metadata
+        )
     except BaseException:
         writer.discard()
         quarantine.drop()
@@ -118,14 +122,7 @@ def overwrite_rows(writer: Writer, writing: Ingest, data: Any) -> None:
 def create(
     name: str, writing: Ingest, data: Any, *, overwrite: bool
 ) -> tuple[EngineTable, AddReport]:
-    """Make a table of the columns of ``writing``. See ``Database.create_table``.
-
-    Args:
-        name: Name of the table.
-        writing: How its first rows become stored rows.
-        data: Rows in any form that ``Table.add`` takes.
-        overwrite: Put it in the place of a table of that name.
-    """
+    """Make a table of the columns of ``writing``. See ``Database.create_table``."""
     context = writing.context
     if not overwrite:
         return _created(name, writing, data)
@@ -133,7 +130,7 @@ def create(
         stored = context.engine.open_table(name)
     except TableNotFoundError:
         return _created(name, writing, data)
-    writer = Writer(Handle(context.engine, context.pipeline, context.trust, stored))
+    writer = Writer(context.handle(stored))
     overwrite_rows(writer, writing, data)
     return stored, writer.report
 
