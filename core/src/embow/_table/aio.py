@@ -10,21 +10,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import (
-    Awaitable,
-    Collection,
-    Generator,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from typing import (
-    Any,
-    Never,
-    Self,
-    Unpack,
-    overload,
-)
+from collections.abc import Awaitable, Collection, Generator, Iterator, Mapping, Sequence
+from typing import Any, Never, Self, Unpack, overload
 
 import pyarrow as pa
 

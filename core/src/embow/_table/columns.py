@@ -157,7 +157,7 @@ class Columns:
         return replace(predicate, root=_translated(predicate.root, self.names))
 
     def to_visible(self, data: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the visible columns that rows have, in visible order, and then what results add."""
+        """Return the visible columns of stored rows, in visible order, then what results add."""
         there = data.schema.names
         kept = data.select([n for n in (*self.names.values(), *RESERVED) if n in there])
         return pa.RecordBatch.from_arrays(kept.columns, schema=self.visible_schema(kept.schema))

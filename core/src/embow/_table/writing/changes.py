@@ -51,15 +51,24 @@ class DeleteResult:
 
 
 def add(
-    handle: Handle, data: Any, mode: str, policy: BadVectorPolicy, given: Mapping[str, Any]
-) -> AddReport:
-    """Add rows in one commit. See ``Table.add``.
+    handle: Handle,
+    data: Any,
+    mode: str,
+    policy: BadVectorPolicy,
+    given: Mapping[str, Any],
+    *,
+    dry_run: bool = False,
+) -> AddReport | Estimate:
+    """Add rows in one commit, or tell what that would take. See ``Table.add``.
 
     Rows for the quarantine are stored before that commit, each content once. If the process dies
     in between they wait there although the others are not in the table; adding all of them again
     sets none aside twice.
     """
     writer = Writer(handle)
+    if dry_run:
+        columns = handle.look()
+        return Ingest(handle, columns, handle.options(columns, given), policy).estimate(data)
     if mode == "overwrite":
         handle.require_latest()
         columns = handle.look()
@@ -83,14 +92,6 @@ def add(
 
     writer.commit(plan)
     return writer.report
-
-
-def estimate(
-    handle: Handle, data: Any, policy: BadVectorPolicy, given: Mapping[str, Any]
-) -> Estimate:
-    """Return what adding rows would take, without calling a provider. See ``Table.add``."""
-    columns = handle.look()
-    return Ingest(handle, columns, handle.options(columns, given), policy).estimate(data)
 
 
 def overwrite_rows(writer: Writer, writing: Ingest, data: Any) -> None:

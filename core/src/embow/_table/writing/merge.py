@@ -20,18 +20,9 @@ from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow._table.settings import AddOptions
 from embow._table.writing.ingest import Ingest, new_rows, rewritten, take_rows
 from embow._table.writing.matching import Clauses, Match, match_rows
-from embow._table.writing.staging import (
-    Writer,
-    chunks,
-    keeping_rows,
-    stored_rows,
-)
+from embow._table.writing.staging import Writer, chunks, keeping_rows, stored_rows
 from embow.engines.contract import Change, Snapshot
-from embow.errors import (
-    CommitConflictError,
-    ConfigurationError,
-    MissingColumnError,
-)
+from embow.errors import CommitConflictError, ConfigurationError, MissingColumnError
 from embow.pipeline import AddReport
 from embow.pipeline._types import SourceRows
 
@@ -48,13 +39,7 @@ class MergeResult:
 
 
 class MergeInsert:
-    """A merge being described; ``execute`` runs it.
-
-    Args:
-        handle: Table to merge into.
-        on: Key columns. Rows whose key holds a null match nothing.
-        remember: Called with the report of what was embedded.
-    """
+    """A merge being described; ``execute`` runs it. A key that holds a null matches nothing."""
 
     def __init__(
         self, handle: Handle, on: Sequence[str], remember: Callable[[AddReport], object]
