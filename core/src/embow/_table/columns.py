@@ -27,7 +27,7 @@ from embow._table.names import (
     is_hidden,
     unknown_column,
 )
-from embow._table.settings import TableSettings
+from embow._table.settings import TableSettings, pipeline_options
 from embow.embeddings import Binding, read_bindings
 from embow.embeddings._bindings import bindings_metadata
 from embow.embeddings._trust import SIGNATURE_KEY, sign
@@ -124,9 +124,14 @@ class Columns:
         return cls(visible, stored, metadata, bindings, names)
 
     @cached_property
+    def settings(self) -> TableSettings:
+        """What the table was told about calls that embed."""
+        return TableSettings.read(self.metadata)
+
+    @cached_property
     def options(self) -> PipelineOptions:
-        """How a call embeds that says nothing else: as the table was told, else by default."""
-        return TableSettings.read(self.metadata).options()
+        """How a call embeds that says nothing else."""
+        return pipeline_options(self.settings, {})
 
     # -- names ----------------------------------------------------------------------------------
 

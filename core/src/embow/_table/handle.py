@@ -12,7 +12,7 @@ from typing import Any
 
 from embow._table.columns import SIGNATURE, Columns
 from embow._table.identity import require_writer
-from embow._table.settings import with_options
+from embow._table.settings import pipeline_options
 from embow.embeddings import Binding, EmbeddingFunction
 from embow.embeddings._trust import Trust
 from embow.engines.contract import Change, Commit, Engine, EngineTable, Snapshot
@@ -31,7 +31,7 @@ class Context:
 
     def options(self, columns: Columns, given: Mapping[str, Any]) -> PipelineOptions:
         """Return the options of one call: those given, then the table's, then the defaults."""
-        return with_options(columns.options, given) if given else columns.options
+        return pipeline_options(columns.settings, given) if given else columns.options
 
     def function(self, columns: Columns, binding: Binding) -> EmbeddingFunction:
         """Return the function of a binding, sure that it makes the vectors the column has.
