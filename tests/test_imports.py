@@ -32,7 +32,7 @@ NOT_PRIVATE = {"_asdict", "_fields", "_replace"}
 """Names of the standard library that begin with an underscore so as not to meet a field's."""
 
 LAYERS = (
-    ("names", "settings", "identity", "incoming"),
+    ("names", "settings", "identity", "incoming", "awaiting"),
     ("columns",),
     ("handle",),
     ("reading", "writing", "truth", "versions", "declaration"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -154,6 +155,7 @@ def is_physical(name: str) -> bool:
     return len(name) <= NAME_BYTES and _PHYSICAL.match(name) is not None
 
 
+@lru_cache(1024)
 def is_vector(arrow_type: pa.DataType) -> bool:
     """Return whether a column of this type holds one vector a row and can be searched."""
     if not pa.types.is_fixed_size_list(arrow_type) or arrow_type.list_size == 0:
