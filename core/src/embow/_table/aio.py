@@ -11,7 +11,7 @@ import asyncio
 import functools
 import os
 from collections.abc import Awaitable, Collection, Generator, Iterator, Mapping, Sequence
-from typing import Any, Never, Self, Unpack, overload
+from typing import Any, Literal, Never, Self, Unpack, overload
 
 import pyarrow as pa
 
@@ -195,12 +195,7 @@ class AsyncTable(Face[Table]):
         return AsyncMerge(self.sync.merge_insert(on), self.threads)
 
     @overload
-    def search(
-        self,
-        query: None = None,
-        vector_column_name: str | None = None,
-        query_type: QueryType = "auto",
-    ) -> AsyncQuery: ...
+    def search(self, query: None = None, *, query_type: Literal["auto"] = "auto") -> AsyncQuery: ...
 
     @overload
     def search(

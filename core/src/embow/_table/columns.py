@@ -51,13 +51,7 @@ _FORMER_PREVIOUS = "_embow_previous"
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """What a vector column was before its latest migration.
-
-    Attributes:
-        binding: Function that filled it.
-        physical: Column that keeps its vectors.
-        nullable: Whether users could leave the vector out.
-    """
+    """What a vector column was before its latest migration."""
 
     binding: Binding
     physical: str
@@ -254,10 +248,7 @@ def function_entries(
 ) -> dict[str, str | None]:
     """Return the metadata to set for bindings: the one place that writes them.
 
-    Args:
-        bindings: What is bound from now on.
-        former: What was, and can be gone back to.
-        before: The table's signature until now.
+    Also the former ones, which can be gone back to, are signed; ``before`` is the signature so far.
     """
     bindings = list(bindings)
     if not bindings:
