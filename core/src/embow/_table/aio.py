@@ -101,7 +101,6 @@ class AsyncVectorSearch(AsyncQuery):
     distance_range = building(VectorSearch.distance_range)
 
     to_arrow = awaited(VectorSearch.to_arrow)
-    to_batches = awaited_face(AsyncBatches, VectorSearch.to_batches)
 
 
 class AsyncMerge(Face[MergeInsert]):
