@@ -201,11 +201,16 @@ def _difference(mine: pa.Schema, other: pa.Schema) -> str | None:
     for field in other:
         if field.name not in mine.names:
             return f"it has no column {field.name!r}"
-        if mine.field(field.name) != field:
-            stored = mine.field(field.name)
+        stored = mine.field(field.name)
+        if stored.nullable != field.nullable or not _same_type(stored.type, field.type):
             return f"column {field.name!r} is {_shown(stored)}, and {_shown(field)} was given"
     missing = [name for name in mine.names if name not in other.names]
     return f"it also has column {missing[0]!r}" if missing else None
+
+
+def _same_type(stored: pa.DataType, given: pa.DataType) -> bool:
+    """Compare types; whether the items of lists may be null was once part of a model's."""
+    return stored == given or str(stored).replace(" not null", "") == str(given)
 
 
 def _shown(field: pa.Field) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
 from embow.errors import BadVectorError, DataError, MissingColumnError, UnknownColumnError
-from embow.schema._arrays import build_array, check_not_null
+from embow.schema._arrays import build_array
 from embow.schema._cells import CellError
 from embow.schema._columns import columns_of, decode_row
 
@@ -103,19 +103,14 @@ def _batch(
 
 def _array(values: list[Any], field: pa.Field, first_row: int) -> pa.Array:
     try:
-        if not field.nullable:
-            check_not_null(values)
-    except CellError as exc:
-        raise MissingColumnError(
-            f"Row {first_row + exc.position}, column {field.name!r}: {exc.reason}. Give a value, "
-            f"or declare the field optional."
-        ) from exc
-    try:
-        return build_array(values, field.type)
+        return build_array(values, field)
     except CellError as exc:
         path = ".".join((field.name, *exc.path))
+        where = f"Row {first_row + exc.position}, column {path!r}: {exc.reason}."
+        if values[exc.position] is None:
+            raise MissingColumnError(f"{where} Give it, or declare the field optional.") from exc
         error = BadVectorError if pa.types.is_fixed_size_list(field.type) else DataError
-        raise error(f"Row {first_row + exc.position}, column {path!r}: {exc.reason}.") from exc
+        raise error(where) from exc
 
 
 def _unknown(names: Sequence[Any], schema: pa.Schema, row: int) -> UnknownColumnError:

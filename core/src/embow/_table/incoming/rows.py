@@ -47,12 +47,12 @@ def rows_to_batch(rows: Sequence[Any], schema: pa.Schema | None, first_row: int)
     if models:
         return models_to_batch(rows, lenient, first_row=first_row)
     names = _names(rows)
-    check_columns(names, schema.names)
+    check_columns(tuple(names), schema.names)
     present = pa.schema([f for f in lenient if f.name in names])
     return fitted_rows_to_batch(rows, present, first_row=first_row)
 
 
-def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _names(rows: Sequence[Mapping[str, Any]]) -> dict[str, None]:
     """Return the keys of all rows, in order of appearance."""
     names: dict[str, None] = {}
     for row in rows:
@@ -60,7 +60,7 @@ def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     odd = next((name for name in names if not isinstance(name, str)), None)
     if odd is not None:
         raise DataError(f"Column names are text; the rows have the key {odd!r}.")
-    return list(names)
+    return names
 
 
 def _lenient(field: pa.Field) -> pa.Field:
@@ -73,7 +73,7 @@ def _lenient(field: pa.Field) -> pa.Field:
 def _inferred(rows: Sequence[Mapping[str, Any]], first_row: int) -> pa.RecordBatch:
     names = _names(rows)
     arrays = [_inferred_column(name, [row.get(name) for row in rows], first_row) for name in names]
-    return pa.RecordBatch.from_arrays(arrays, names=names)
+    return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
 
 def _inferred_column(name: str, values: list[Any], first_row: int) -> pa.Array:
