@@ -128,7 +128,6 @@ def _nested(depth: int) -> str:
     ("call", "error", "match"),
     [
         (lambda t: t.search().where(_nested(3000)).to_list(), PredicateError, "too deeply"),
-        (lambda t: t.count_rows(" or ".join(["tag = 'a'"] * 3000)), PredicateError, "IN"),
         (lambda t: t.search().where(5).to_list(), PredicateError, "not int"),
         (lambda t: t.search("a").distance_range("x"), ConfigurationError, "lower"),
         (lambda t: t.search("a").distance_range(0, float("nan")), ConfigurationError, "upper"),

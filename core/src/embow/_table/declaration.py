@@ -5,6 +5,7 @@ Called by ``Database``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -143,10 +144,10 @@ def _checked_functions(functions: Any) -> Sequence[EmbeddingFunctionConfig]:
 
 def _refuse_names(schema: pa.Schema) -> None:
     """Refuse names that are given twice, or kept for what embow or a result adds."""
-    for name in schema.names:
+    for name, count in Counter(schema.names).items():
         if name in RESERVED:
             raise SchemaError(f"Column name {name!r} is reserved: results bring it. Rename it.")
-        if schema.names.count(name) > 1:
+        if count > 1:
             raise SchemaError(f"Column {name!r} appears twice in the schema.")
     hidden = next((name for name in schema.names if is_hidden(name)), None)
     if hidden is not None:
@@ -209,8 +210,14 @@ def _difference(mine: pa.Schema, other: pa.Schema) -> str | None:
 
 
 def _same_type(stored: pa.DataType, given: pa.DataType) -> bool:
-    """Compare types; whether the items of lists may be null was once part of a model's."""
-    return stored == given or str(stored).replace(" not null", "") == str(given)
+    """Compare types; that the items of lists may not be null was once part of a model's."""
+    if pa.types.is_list(stored) and pa.types.is_list(given):
+        return _same_type(stored.value_type, given.value_type)
+    if pa.types.is_struct(stored) and pa.types.is_struct(given):
+        names = [[(field.name, field.nullable) for field in each] for each in (stored, given)]
+        pairs = zip(stored, given, strict=False)
+        return names[0] == names[1] and all(_same_type(a.type, b.type) for a, b in pairs)
+    return bool(stored == given)
 
 
 def _shown(field: pa.Field) -> str:

@@ -34,20 +34,21 @@ def build_array(values: Sequence[Any], field: pa.Field) -> pa.Array:
     """
     if not field.nullable and (bad := _first_none(values)) is not None:
         raise CellError(bad, "a value is needed, and None or nothing was given")
-    return _build(values, field.type)
+    return array_of(values, field.type)
 
 
 def _first_none(values: Sequence[Any]) -> int | None:
     return next((i for i, value in enumerate(values) if value is None), None)
 
 
-def _build(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
+def array_of(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
+    """Return values as an Arrow array of a type; nulls are taken."""
     if any(issubclass(kind, RootModel) for kind in set(map(type, values))):
         values = [value.root if isinstance(value, RootModel) else value for value in values]
     if isinstance(arrow, pa.BaseExtensionType):
-        return pa.ExtensionArray.from_storage(arrow, _build(values, arrow.storage_type))
+        return pa.ExtensionArray.from_storage(arrow, array_of(values, arrow.storage_type))
     if pa.types.is_dictionary(arrow):
-        return _build(values, arrow.value_type).dictionary_encode().cast(arrow)
+        return array_of(values, arrow.value_type).dictionary_encode().cast(arrow)
     if pa.types.is_struct(arrow):
         return _structs(values, arrow)
     if pa.types.is_map(arrow):
@@ -86,7 +87,7 @@ def _structs(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
         try:
             if not field.nullable and (bad := _first_none([cells[i] for i in there])) is not None:
                 raise CellError(there[bad], "a value is needed, and None or nothing was given")
-            children.append(_build(cells, field.type))
+            children.append(array_of(cells, field.type))
         except CellError as exc:
             raise CellError(exc.position, exc.reason, (field.name, *exc.path)) from exc
     return pa.Array.from_buffers(arrow, len(values), [_bitmap(values)], children=children)
@@ -111,7 +112,7 @@ def _mapping(position: int, value: Any) -> Mapping[str, Any] | None:
 def _lists(values: Sequence[Any], arrow: pa.DataType, item: pa.Field) -> pa.Array:
     """Return lists of any kind, maps being lists of pairs."""
     read = _pairs if pa.types.is_map(arrow) else _items
-    cells = [None if value is None else read(i, value) for i, value in enumerate(values)]
+    cells: list[Any] = [None if v is None else read(i, v) for i, v in enumerate(values)]
     buffers = [_bitmap(values)]
     if pa.types.is_fixed_size_list(arrow):
         if buffers[0] is not None and not any(cell is not None for cell in cells):
