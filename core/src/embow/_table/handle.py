@@ -42,9 +42,11 @@ class Context:
     pipeline: Pipeline
     trust: Trust
 
-    def options(self, columns: Columns, given: Mapping[str, Any]) -> PipelineOptions:
+    def options(
+        self, columns: Columns, given: Mapping[str, Any], on_error: str | None = None
+    ) -> PipelineOptions:
         """Return the options of one call: those given, then the table's, then the defaults."""
-        return pipeline_options(TableSettings.read(columns.metadata), given)
+        return pipeline_options(TableSettings.read(columns.metadata), given, on_error)
 
     def function(self, columns: Columns, binding: Binding) -> EmbeddingFunction:
         """Return the function of a binding, sure that it makes the vectors the column has.

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import chain
 from typing import Any
 
@@ -178,11 +177,11 @@ def _concatenated(cells: Sequence[Any], arrow: pa.DataType) -> pa.Array | None:
 def _items(position: int, value: Any) -> Any:
     if isinstance(value, (list, tuple, np.ndarray)):
         return value
-    if isinstance(value, (set, frozenset, deque, range)):
-        return list(value)
     for method in ("to_pylist", "as_py", "tolist"):
         if hasattr(value, method):
             return getattr(value, method)()
+    if isinstance(value, (Sequence, Set)) and not isinstance(value, (str, bytes, bytearray)):
+        return list(value)
     raise CellError(position, f"{type(value).__name__} given where a list is needed")
 
 

@@ -62,7 +62,8 @@ def add(
     if mode == "overwrite":
         columns = handle.look()
         fresh = replace(columns, metadata={**columns.metadata, QUARANTINE: uuid4().hex})
-        overwrite(writer, Ingest(handle, fresh, handle.options(fresh, given), policy), data)
+        settled = handle.options(fresh, given, policy.on_error)
+        overwrite(writer, Ingest(handle, fresh, settled, policy), data)
         return writer.report
     begun: Ingest | None = None
 
@@ -70,7 +71,8 @@ def add(
         nonlocal begun
         columns = handle.columns(snapshot)
         if begun is None:
-            begun = Ingest(handle, columns, handle.options(columns, given), policy)
+            settled = handle.options(columns, given, policy.on_error)
+            begun = Ingest(handle, columns, settled, policy)
             batches = begun.batches(data, writer.report)
             writer.staged = handle.stored.write(batches, base=snapshot.base)
         require_same_functions(begun.columns, columns, handle)
