@@ -14,7 +14,8 @@ import pyarrow as pa
 from embow._table.columns import Columns
 from embow._table.identity import describe, require_same_identity
 from embow._table.incoming.inference import inferred_schema
-from embow._table.incoming.inputs import iter_batches
+from embow._table.incoming.inputs import Reading, iter_batches
+from embow._table.incoming.mending import default_entries
 from embow._table.names import HIDDEN_PREFIX, is_hidden
 from embow._table.settings import TableSettings
 from embow.embeddings import (
@@ -26,6 +27,7 @@ from embow.embeddings import (
 )
 from embow.engines.contract import RESERVED, is_vector
 from embow.errors import ConfigurationError, PluginError, SchemaError
+from embow.schema._rows import defaults_of
 
 
 def declared(
@@ -56,6 +58,8 @@ def declared(
         _require_vector(visible.field(binding.vector_column), binding)
         _require_readable(visible.field(binding.source_column), binding)
     kept = settings.entries() if settings and settings != TableSettings() else {}
+    if hasattr(schema, "model_fields"):
+        kept |= default_entries(defaults_of(schema))
     return Columns.create(visible, {k: v for k, v in kept.items() if v is not None}), data
 
 
@@ -108,7 +112,7 @@ def _as_arrow_schema(schema: Any) -> pa.Schema:
 def _inferred(
     name: str, data: Any, functions: Sequence[EmbeddingFunctionConfig]
 ) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
-    iterator = iter_batches(data, None)
+    iterator = iter_batches(data, Reading())
     first = next(iterator, None)
     if first is None:
         raise SchemaError(

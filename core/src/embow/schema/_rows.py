@@ -8,8 +8,15 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticUndefined
 
-from embow.errors import BadVectorError, DataError, MissingColumnError, UnknownColumnError
+from embow.errors import (
+    BadVectorError,
+    DataError,
+    MissingColumnError,
+    SchemaError,
+    UnknownColumnError,
+)
 from embow.schema._arrays import build_array
 from embow.schema._cells import CellError
 from embow.schema._columns import columns_of, decode_row
@@ -66,6 +73,31 @@ def models_to_batch(
         return [getattr(model, names[name]) if name in names else None for model, names in pairs]
 
     return _batch(schema, values_of, first_row)
+
+
+def defaults_of(model: type[BaseModel]) -> pa.RecordBatch:
+    """Return one row of the columns whose fields have a constant default, ``None`` apart.
+
+    Empty lists, sets and dicts that are made anew each time are constants, too.
+
+    Raises:
+        SchemaError: A default does not fit its field.
+    """
+    fields, row = [], {}
+    for column in columns_of(model):
+        field = model.model_fields[column.attribute]
+        if column.vector is None and (not field.default_factory or field.default_factory in _EMPTY):
+            value = field.get_default(call_default_factory=True)
+            if value is not None and value is not PydanticUndefined:
+                fields.append(column.arrow_field(model.__name__))
+                row[column.name] = value
+    try:
+        return rows_to_batch([row], pa.schema(fields))
+    except DataError as exc:
+        raise SchemaError(f"{model.__name__}: a default does not fit its field: {exc}") from exc
+
+
+_EMPTY = (list, set, frozenset, dict, tuple)
 
 
 def row_to_model(model: type[AnyModel], row: Mapping[str, Any]) -> AnyModel:

@@ -19,13 +19,19 @@ from embow.schema._rows import models_to_batch
 from embow.schema._rows import rows_to_batch as fitted_rows_to_batch
 
 
-def rows_to_batch(rows: Sequence[Any], schema: pa.Schema | None, first_row: int) -> pa.RecordBatch:
+def rows_to_batch(
+    rows: Sequence[Any],
+    schema: pa.Schema | None,
+    first_row: int,
+    defaults: Mapping[str, Any] | None = None,
+) -> pa.RecordBatch:
     """Return dicts or model objects as a record batch of the columns they have.
 
     Args:
         rows: One mapping or pydantic object a row, all of one kind.
         schema: The table's schema; types are read off the rows where it is ``None``.
         first_row: Position of the first row in the user's data, for messages.
+        defaults: Values of what a mapping leaves out.
 
     Raises:
         DataError: A value fits no column or its column's type; row and column are named.
@@ -46,6 +52,8 @@ def rows_to_batch(rows: Sequence[Any], schema: pa.Schema | None, first_row: int)
     lenient = pa.schema([_lenient(f) for f in schema])
     if models:
         return models_to_batch(rows, lenient, first_row=first_row)
+    if defaults:
+        rows = [{**defaults, **row} for row in rows]
     names = _names(rows)
     check_columns(tuple(names), schema.names)
     present = pa.schema([f for f in lenient if f.name in names])

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from embow._table.columns import Columns
 from embow._table.handle import Context
 from embow._table.incoming.conform import Conformer
-from embow._table.incoming.inputs import iter_batches
+from embow._table.incoming.inputs import Reading, iter_batches
+from embow._table.incoming.mending import read_defaults
 from embow._table.incoming.vectors import (
     BadVectorPolicy,
+    as_mask,
     flags,
     validity,
     vector_array,
@@ -64,8 +66,28 @@ class Ingest:
         """Yield physical batches of the user's data, filling in the report as they pass."""
         filled = [binding.vector_column for binding in self.columns.bindings]
         conformer = Conformer(self.columns.visible, filled, self.policy)
-        fitted = _fit(iter_batches(data, self.columns.visible), conformer)
-        return self.embedded((new_rows(batch, self.columns) for batch in fitted), report)
+        return self.embedded(self._read(data, conformer, report), report)
+
+    def _read(self, data: Any, conformer: Conformer, report: AddReport) -> Iterator[SourceRows]:
+        """Yield the user's rows as the table has them; those with odd text fail by the settings."""
+        odd: dict[int, str] | None = None if self.options.on_error == "raise" else {}
+        defaults = read_defaults(self.columns.metadata)
+        first_row = 0
+        for batch in iter_batches(data, Reading(self.columns.visible, defaults, odd)):
+            chosen = np.ones(batch.num_rows, np.bool_)
+            chosen[list(odd or ())] = False
+            good = batch if chosen.all() else batch.filter(as_mask(chosen))
+            yield new_rows(conformer.fit(good, first_row), self.columns)
+            if odd:
+                failed = [_odd_text(first_row + at, name) for at, name in sorted(odd.items())]
+                report.failed += failed
+                rows = conformer.fit(batch.filter(as_mask(~chosen)), first_row)
+                if self.options.on_error == "quarantine":
+                    self.rejected.append((rows, failed))
+                elif self.options.on_error == "null":
+                    needs = np.zeros(rows.num_rows, np.bool_)
+                    yield SourceRows(rows, dict.fromkeys(conformer.filled, needs))
+            first_row += batch.num_rows
 
     def embedded(self, rows: Iterable[SourceRows], report: AddReport) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of rows that fit the visible schema already."""
@@ -217,11 +239,9 @@ def take_rows(batch: pa.RecordBatch, rows: Sequence[int] | NDArray[np.int64]) ->
     return batch.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, at]))
 
 
-def _fit(batches: Iterable[pa.RecordBatch], conformer: Conformer) -> Iterator[pa.RecordBatch]:
-    first_row = 0
-    for batch in batches:
-        yield conformer.fit(batch, first_row)
-        first_row += batch.num_rows
+def _odd_text(row: int, column: str) -> FailedRow:
+    why = "the text is not valid Unicode; U+FFFD stands for what is no character"
+    return FailedRow(row, column, "bad_input", why)
 
 
 def _with_functions(

@@ -15,7 +15,8 @@ import pyarrow as pa
 from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.incoming.conform import Conformer, check_columns
-from embow._table.incoming.inputs import iter_batches, one_batch
+from embow._table.incoming.inputs import Reading, iter_batches, one_batch
+from embow._table.incoming.mending import read_defaults, with_defaults
 from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow._table.settings import AddOptions
 from embow._table.writing.ingest import Ingest, new_rows, rewritten, take_rows
@@ -162,7 +163,7 @@ def _incoming(
 ) -> pa.RecordBatch:
     """Return the data as one batch of the columns it has, fitted to the table."""
     schema = columns.visible
-    batches = list(iter_batches(data, schema))
+    batches = list(iter_batches(data, Reading(schema)))
     names = batches[0].schema.names if batches else schema.names
     check_columns(names, schema.names)
     missing = [name for name in on if name not in names]
@@ -198,5 +199,6 @@ def _rows(
                 del new[name]  # Objects of a model say None where they bring no vector.
         yield rewritten(old, new, columns)
     if len(match.inserted):
-        fitted = Conformer(columns.visible, filled).fit(take_rows(incoming, match.inserted))
-        yield new_rows(fitted, columns)
+        new_ones = take_rows(incoming, match.inserted)
+        whole = with_defaults(new_ones, columns.visible, read_defaults(columns.metadata))
+        yield new_rows(Conformer(columns.visible, filled).fit(whole), columns)
