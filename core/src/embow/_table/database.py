@@ -142,7 +142,8 @@ class Database:
         columns, data = declared(name, schema, embedding_functions, data, settings)
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
         context = self._context
-        writing = Ingest(context, columns, context.options(columns, options), policy)
+        settled = context.options(columns, options, policy.on_error)
+        writing = Ingest(context, columns, settled, policy)
         stored, report = changes.create(name, writing, data, overwrite=mode == "overwrite")
         table = Table(self._context.handle(stored))
         table.last_report = report

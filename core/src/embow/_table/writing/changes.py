@@ -68,12 +68,14 @@ def add(
     writer = Writer(handle)
     if dry_run:
         columns = handle.look()
-        return Ingest(handle, columns, handle.options(columns, given), policy).estimate(data)
+        settled = handle.options(columns, given, policy.on_error)
+        return Ingest(handle, columns, settled, policy).estimate(data)
     if mode == "overwrite":
         handle.require_latest()
         columns = handle.look()
         fresh = replace(columns, metadata={**columns.metadata, QUARANTINE: uuid4().hex})
-        overwrite_rows(writer, Ingest(handle, fresh, handle.options(fresh, given), policy), data)
+        settled = handle.options(fresh, given, policy.on_error)
+        overwrite_rows(writer, Ingest(handle, fresh, settled, policy), data)
         return writer.report
     begun: Ingest | None = None
 
@@ -81,7 +83,8 @@ def add(
         nonlocal begun
         columns = handle.columns(snapshot)
         if begun is None:
-            begun = Ingest(handle, columns, handle.options(columns, given), policy)
+            settled = handle.options(columns, given, policy.on_error)
+            begun = Ingest(handle, columns, settled, policy)
             batches = begun.batches(data, writer.report)
             writer.staged = handle.stored.write(batches, base=snapshot.base)
         if columns is not begun.columns:
