@@ -18,7 +18,7 @@ from embow.embeddings import _signing as signing
 from embow.embeddings._config import accepted_names
 from embow.embeddings._secrets import MASK, scrub, secret_fields
 from embow.embeddings.types import External
-from embow.embeddings.variables import PREFIX
+from embow.variables import PREFIX
 from embow.errors import ConfigurationError, PluginError, SchemaError, UntrustedError
 from embow.plugins import _discovery as discovery
 
