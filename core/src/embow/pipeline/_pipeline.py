@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,9 @@ class Pipeline:
         observers: Called with a :class:`RequestEvent` for each provider request, from any thread.
         clock: Time and waiting; tests replace it.
 
+    Attributes:
+        same_models: What this process found to make the vectors that are stored already.
+
     Example::
 
         pipeline = Pipeline(None)
@@ -71,6 +74,7 @@ class Pipeline:
         self._shared = SharedLimits(self._file) if self._file is not None else None
         self._observers = tuple(observers)
         self._clock = clock or Clock()
+        self.same_models: set[Hashable] = set()
 
     def embed_batches(
         self,
