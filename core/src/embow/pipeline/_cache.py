@@ -143,7 +143,9 @@ def _get(
     for start in range(0, len(digests), _AT_ONCE):
         part = digests[start : start + _AT_ONCE]
         marks = ",".join("?" * len(part))
-        query = f"SELECT id, digest, sum, value FROM vectors WHERE space = ? AND digest IN ({marks})"
+        query = (
+            f"SELECT id, digest, sum, value FROM vectors WHERE space = ? AND digest IN ({marks})"
+        )
         for number, digest, total, value in db.execute(query, (space, *part)):
             if len(value) == width and crc32(value, crc32(digest, seed)) == total:
                 found.append(at[digest])
