@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from embow.embeddings._registry import get_registry as get_registry
     from embow.embeddings._registry import register as register
     from embow.embeddings._rerank import Reranker as Reranker
+    from embow.embeddings._secrets import full_value as full_value
     from embow.embeddings._secrets import scrub as scrub
     from embow.embeddings._secrets import secret_fields as secret_fields
     from embow.embeddings._secrets import secret_mapping as secret_mapping
@@ -75,6 +76,7 @@ _HOME = {
     "Vectors": "_base",
     "as_vectors": "_base",
     "describe_settings": "_describe",
+    "full_value": "_secrets",
     "explain_load_failure": "local_models",
     "external": "types",
     "get_registry": "_registry",

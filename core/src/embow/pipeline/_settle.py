@@ -15,7 +15,8 @@ from embow.pipeline._longer import LongInputs
 from embow.pipeline._requests import Caps, Request, Vectors
 
 if TYPE_CHECKING:
-    from embow.pipeline._cache import CachedVectors
+    from embow.pipeline._cached import CachedVectors
+    from embow.pipeline._rider import Rider
 
 REFUSED_IN_A_ROW = 64
 """Inputs refused one after another, with none accepted ever, before the settings are blamed."""
@@ -28,6 +29,7 @@ LOCAL_ITEMS_MOST = 4096
 LOCAL_SECONDS = 1.0
 """A local call shorter than this is followed by one twice as large."""
 
+_LARGEST_RIDER = 256 * 1024
 _INPUT_KINDS = frozenset(
     {FailureKind.BAD_INPUT, FailureKind.TOO_LONG, FailureKind.TOO_LARGE, FailureKind.BAD_OUTPUT}
 )
@@ -52,11 +54,13 @@ class Settler:
         longer: LongInputs,
         cached: CachedVectors,
         stop_at_failure: bool,
+        rider: Rider | None = None,
     ) -> None:
         self.caller = caller
         self.longer = longer
         self.cached = cached
         self._stop_at_failure = stop_at_failure
+        self._rider = rider if rider is not None and self._fits(rider) else None
         self._lock = threading.Lock()
         self._refused = 0
         self._accepted = False
@@ -72,11 +76,13 @@ class Settler:
             preferred = LOCAL_ITEMS_MOST
         else:
             preferred = REQUEST_ITEMS
-        return Caps(
+        caps = Caps(
             items=min(filter(None, (limits.max_items, limiter.max_items, preferred))),
             tokens=limits.max_tokens_per_request,
             size=min(filter(None, (limits.max_bytes_per_request, limiter.max_bytes)), default=None),
         )
+        rider = self._rider
+        return caps if rider is None or not rider.waiting else caps.less(rider.size)
 
     def settle(self, request: Request, guilty: CallFailedError | None = None) -> bool:
         """Embed a request and deliver its vectors; return whether every input got one.
@@ -101,23 +107,53 @@ class Settler:
         clock = self.caller.context.clock
         started = clock.monotonic()
         try:
-            vectors = self.caller.call(request.values, int(request.tokens.sum()))
+            vectors = self._call(request)
         except CallFailedError as failed:
             return self._failed(request, failed)
         self._accepted = True
+        seconds = clock.monotonic() - started
         # Large calls suit a fast model; a slow one should still show progress.
-        if clock.monotonic() - started < LOCAL_SECONDS:
+        if seconds < LOCAL_SECONDS:
             self._local_items = min(LOCAL_ITEMS_MOST, self._local_items * 2)
-        return self._answered(request, vectors, again)
+        return self._answered(request, vectors, seconds, again)
 
-    def _answered(self, request: Request, vectors: Vectors, again: bool) -> bool:
+    def _call(self, request: Request) -> Vectors:
+        """Ask for a request, the first time together with the stored source that rides along."""
+        tokens, rider = int(request.tokens.sum()), self._rider
+        if rider is None or not rider.board():
+            return self.caller.call(request.values, tokens)
+        if self.caller.limits.max_items == 1:
+            self._compare(rider, self.caller.call([rider.value], 0))
+            return self.caller.call(request.values, tokens)
+        try:
+            vectors = self.caller.call([*request.values, rider.value], tokens)
+        except CallFailedError as failed:
+            if failed.failure.kind not in _INPUT_KINDS:
+                raise
+            return self.caller.call(request.values, tokens)  # whose fault it was shows without it
+        self._compare(rider, vectors)
+        return vectors[:-1]
+
+    def _compare(self, rider: Rider, vectors: Vectors) -> None:
+        try:
+            rider.compare(vectors[-1])
+        except EmbowError:
+            self.cached.drop()  # what other requests of the call put there is not the column's
+            raise
+
+    def _fits(self, rider: Rider) -> bool:
+        """Tell whether a source may ride: one that is cut or averaged has no vector to compare."""
+        most = self.longer.most
+        return (most is None or rider.size <= most) and rider.size <= _LARGEST_RIDER
+
+    def _answered(self, request: Request, vectors: Vectors, seconds: float, again: bool) -> bool:
         bad = unusable(vectors)
         if not len(bad):
-            self._keep(request, vectors)
+            self._keep(request, vectors, seconds)
             return True
         good = np.setdiff1d(np.arange(len(request)), bad)
         if len(good):
-            self._keep(request.pick(good.tolist()), vectors[good])
+            self._keep(request.pick(good.tolist()), vectors[good], seconds)
         rest = request.pick(bad.tolist())
         if again:  # a server under load may do this once
             return self._ask(rest, again=False)
@@ -128,9 +164,9 @@ class Settler:
             self.refuse(rest.cut(at, at + 1), bad_output(f"The vector returned holds {what}."))
         return False
 
-    def _keep(self, request: Request, vectors: Vectors) -> None:
+    def _keep(self, request: Request, vectors: Vectors, seconds: float) -> None:
         """Write to the cache first: once paid, a vector must survive whatever comes next."""
-        self.cached.put(request.digests, vectors)
+        self.cached.put(request, vectors, seconds)
         request.deliver(vectors)
 
     def _failed(self, request: Request, failed: CallFailedError) -> bool:

@@ -6,7 +6,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from embow.embeddings import load_sdk
+from embow.embeddings import full_value, load_sdk
 from embow.embeddings.remote import client_once
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def client_for(function: BedRockText) -> Any:
         function.profile_name,
         function.assumed_role,
         function.role_session_name,
-        function.endpoint_url,
+        full_value(function, "endpoint_url"),
         function.timeout,
         tuple(os.environ.get(name) for name in _SETTINGS),
     )
@@ -67,7 +67,7 @@ def _open(function: BedRockText) -> Any:
     return boto3.Session(botocore_session=session).client(
         "bedrock-runtime",
         region_name=function.region,
-        endpoint_url=function.endpoint_url,
+        endpoint_url=full_value(function, "endpoint_url"),
         config=config,
     )
 

@@ -18,6 +18,7 @@ from embow.embeddings import (
     Usage,
     Vectors,
     as_vectors,
+    full_value,
     load_once,
     load_sdk,
     record_request,
@@ -221,7 +222,7 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
 
     def _client(self) -> Any:
         key = secret_value(self, "api_key", env=("COHERE_API_KEY", "CO_API_KEY"))
-        base_url = self.base_url or os.environ.get("CO_API_URL")
+        base_url = full_value(self, "base_url") or os.environ.get("CO_API_URL")
 
         def make() -> Any:
             client = load_sdk(self, "cohere").ClientV2

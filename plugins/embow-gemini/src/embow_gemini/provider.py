@@ -18,6 +18,7 @@ from embow.embeddings import (
     Usage,
     Vectors,
     as_vectors,
+    full_value,
     load_once,
     load_sdk,
     operational,
@@ -218,7 +219,7 @@ class GeminiText(TextEmbeddingFunction):
             key = None
             location = self.location or os.environ.get("GOOGLE_CLOUD_LOCATION") or "global"
             account = {"vertexai": True, "project": project, "location": location}
-        options = {"base_url": self.base_url, "timeout": int(self.timeout * 1000)}
+        options = {"base_url": full_value(self, "base_url"), "timeout": int(self.timeout * 1000)}
 
         def make() -> Any:
             genai = load_sdk(self, "google.genai")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from embow.embeddings import load_sdk, secret_mapping, secret_value
+from embow.embeddings import full_value, load_sdk, secret_mapping, secret_value
 from embow.embeddings.remote import client_once
 from embow.errors import ConfigurationError
 
@@ -57,7 +57,7 @@ def client_for(function: OpenAIEmbeddings) -> Any:
 
 
 def _openai(function: OpenAIEmbeddings) -> dict[str, Any]:
-    base_url = function.base_url or os.environ.get("OPENAI_BASE_URL")
+    base_url = full_value(function, "base_url") or os.environ.get("OPENAI_BASE_URL")
     key = secret_value(function, "api_key", env=("OPENAI_API_KEY",), required=base_url is None)
     return {
         "api_key": key or NO_KEY,
@@ -69,7 +69,7 @@ def _openai(function: OpenAIEmbeddings) -> dict[str, Any]:
 def _azure(function: OpenAIEmbeddings) -> dict[str, Any]:
     token = secret_value(function, "azure_ad_token", env=("AZURE_OPENAI_AD_TOKEN",), required=False)
     key = secret_value(function, "api_key", env=("AZURE_OPENAI_API_KEY",), required=token is None)
-    endpoint = function.azure_endpoint or function.base_url
+    endpoint = full_value(function, "azure_endpoint") or full_value(function, "base_url")
     return {
         "api_key": key,
         "azure_ad_token": token,

@@ -132,7 +132,7 @@ def _execute(
         if not len(gone) and not len(match.inserted):
             return None
         settled = keeping_rows(handle.options(now, given, policy.on_error))
-        writing = Ingest(handle, now, settled)
+        writing = Ingest(handle, now, settled, snapshot=snapshot)
         rows = _rows(snapshot, now, incoming, match)
         staged = writer.stage(snapshot, match.rows, lambda: writing.embedded(rows, writer.report))
         # Alone, so that of two merges that both find a key missing one sees the other's row.
