@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import time
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
@@ -29,7 +30,6 @@ _PROGRAM_ERRORS: tuple[type[BaseException], ...] = (
     AttributeError,
     NotImplementedError,
     AssertionError,
-    MemoryError,
 )
 _FILE_ERRNOS = frozenset(
     {
@@ -55,6 +55,7 @@ _TOO_LARGE_WORDS = (
     "total number of texts",
     "request too large",
 )
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "failed to allocate memory")
 _TOO_LONG_WORDS = (
     "maximum context length",
     "context_length_exceeded",
@@ -63,15 +64,21 @@ _TOO_LONG_WORDS = (
     "maximum input length",
     "string_above_max_length",
 )
+_MOST_ITEMS = re.compile(
+    r"(?:batch size|array with|maximum|at most|larger than|more than|limit|up to)[^.;\d]{0,40}?"
+    r"(?<=[\s=:])(\d{1,6})\b(?! *(?:tokens|bytes|[kmg]i?b|characters|dimensions))",
+    re.IGNORECASE,
+)
 
 
-def classify(error: BaseException) -> Failure:
+def classify(error: BaseException, remote: bool = True) -> Failure:
     """Return the failure an exception stands for.
 
     embow's own errors keep their kind. Errors that carry an HTTP status are judged by it,
-    network errors may pass, program errors (``TypeError``, ``ImportError``) will not, and
-    anything unknown is taken to be transient, because giving up on a whole ingestion for an
-    unknown error costs more than trying again.
+    network errors may pass, program errors (``TypeError``, ``ImportError``) will not, and where
+    memory ran out, fewer inputs may fit. Anything unknown is taken to be transient where a server
+    is called (``remote``), because giving up on a whole ingestion for an unknown error costs more
+    than trying again; a model on this machine would fail in the same way again.
     """
     if isinstance(error, EmbeddingError):
         return _own(error)
@@ -82,13 +89,20 @@ def classify(error: BaseException) -> Failure:
         return _by_status(status, error)
     if _is_transport(error):
         return Failure(FailureKind.TRANSIENT)
-    if type(error).__name__ == "OutOfMemoryError":  # torch, on any accelerator
+    if _out_of_memory(error):
         return Failure(FailureKind.TOO_LARGE)
     if isinstance(error, _PROGRAM_ERRORS):
         return Failure(FailureKind.PERMANENT)
     if isinstance(error, OSError):
         return Failure(_os_kind(error))
-    return Failure(FailureKind.TRANSIENT, retry_after(error))
+    return Failure(FailureKind.TRANSIENT if remote else FailureKind.PERMANENT, retry_after(error))
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    # torch has a class for it on some accelerators only, and onnxruntime has none.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and _says(str(error).lower(), _MEMORY_WORDS)
 
 
 def _own(error: EmbeddingError) -> Failure:
@@ -122,7 +136,7 @@ def _by_status(status: int, error: BaseException) -> Failure:
         return Failure(FailureKind.AUTH)
     if status == 402 or (status in (400, 429) and _says(text, _QUOTA_WORDS)):
         return Failure(FailureKind.QUOTA)
-    if status == 413:
+    if status == 413 or (status == 429 and "request too large" in text):
         return Failure(FailureKind.TOO_LARGE)
     if status == 429:
         return Failure(FailureKind.RATE_LIMITED, retry_after(error))
@@ -139,6 +153,11 @@ def _refusal(text: str) -> FailureKind:
     if _says(text, _TOO_LONG_WORDS):
         return FailureKind.TOO_LONG
     return FailureKind.BAD_INPUT
+
+
+def most_items(error: BaseException) -> int | None:
+    """Return how many inputs a request may have by the words of its refusal, if they say so."""
+    return min((int(found[1]) for found in _MOST_ITEMS.finditer(str(error))), default=None)
 
 
 def _text(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -142,6 +142,10 @@ class FailureKind(enum.Enum):
         return self in (FailureKind.AUTH, FailureKind.QUOTA, FailureKind.PERMANENT)
 
 
+LONGEST_PAUSE = 3600.0
+"""Seconds a server may have an account left alone. One that asks for more has not said when."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One classified error of one provider call.
@@ -155,6 +159,12 @@ class Failure:
     kind: FailureKind
     retry_after: float | None = None
     index: int | None = None
+
+    @property
+    def pause(self) -> float | None:
+        """The seconds to wait, where the provider named a time that is worth waiting for."""
+        asked = self.retry_after
+        return asked if asked is not None and 0 <= asked <= LONGEST_PAUSE else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +196,9 @@ class CallRecord:
     tokens: int | None = None
     rate: RateStatus | None = None
     requests: int = 0
+    received: int = 0
+    given_up: bool = False
+    closers: list[Callable[[], object]] = field(default_factory=list)
 
 
 _current_call: ContextVar[CallRecord | None] = ContextVar("embow_current_call", default=None)
@@ -194,6 +207,11 @@ _current_call: ContextVar[CallRecord | None] = ContextVar("embow_current_call", 
 def set_current_call(record: CallRecord | None) -> None:
     """Point this thread's reports at ``record``. Called by the pipeline around each call."""
     _current_call.set(record)
+
+
+def current_call() -> CallRecord | None:
+    """Return the record of the call this context runs, if it is one of the pipeline's."""
+    return _current_call.get()
 
 
 def record_usage(usage: Usage) -> None:
@@ -211,7 +229,7 @@ def record_rate(rate: RateStatus) -> None:
 
 
 def record_request() -> None:
-    """Count one wire request. Only for providers that send several in one call."""
+    """Count one wire request, before it is sent. Only for providers that send several in one call."""
     record = _current_call.get()
     if record is not None:
         record.requests += 1

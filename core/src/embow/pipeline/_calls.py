@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings._base import EmbeddingFunction
+from embow.embeddings._base import EmbeddingFunction, WrongLengthError, as_vectors
+from embow.embeddings._calling import call_once
 from embow.embeddings._retry import CallFailedError, RetryPolicy, attempt_call, kind_name
-from embow.embeddings.types import CallRecord, Failure, FailureKind, set_current_call
+from embow.embeddings.types import CallRecord, Failure, FailureKind
 from embow.errors import BadOutputError
 from embow.pipeline._cancel import Cancellation
 from embow.pipeline._clock import Clock
@@ -25,7 +26,6 @@ from embow.pipeline._usage import UsageCounter
 if TYPE_CHECKING:
     from embow.embeddings.types import Role
 
-logger = logging.getLogger("embow")
 Observer = Callable[[RequestEvent], None]
 
 
@@ -39,7 +39,7 @@ class CallContext:
         usage: Where requests and tokens are counted.
         observers: Told of each request.
         shared: Limits shared with other processes, where there is a cache file.
-        deadline: Seconds one call may keep retrying.
+        deadline: Seconds for one call, waits and repetitions included.
     """
 
     clock: Clock
@@ -76,10 +76,8 @@ class Caller:
         most = max(1, limits.max_concurrency)
         self.at_once = most if at_once is None or most == 1 else max(1, at_once)
         self.context = context
-        # Vectors of another length are wrong for every input: no halving will find the one.
-        self.wrong_length = False
         document = role == "document"
-        self._compute: Callable[[Any], Any] = (
+        self.compute: Callable[[Any], Any] = (
             function.compute_source_embeddings if document else function.compute_query_embeddings
         )
 
@@ -94,10 +92,11 @@ class Caller:
             return np.ones(len(values), dtype=np.int64)
         return np.maximum(1, (sizes + 3) // 4)
 
-    def call(self, values: list[Any], tokens: int) -> Vectors:
+    def call(self, values: list[Any], tokens: int, most_retries: int | None = None) -> Vectors:
         """Return one vector for each value, shape ``(len(values), ndims)``.
 
-        Numbers may still be unusable; see :func:`unusable`.
+        Numbers may still be unusable; see :func:`unusable`. ``most_retries`` lowers the
+        function's own ``max_retries``.
 
         Raises:
             CallFailedError: The provider failed for good, or answered with the wrong shape.
@@ -108,8 +107,9 @@ class Caller:
         usage = context.usage
         held = 0.0 if usage.budget is None else usage.hold(tokens)
         one = _OneCall(self, values, tokens)
+        retries = self.function.max_retries
         policy = RetryPolicy(
-            max_retries=self.function.max_retries,
+            max_retries=retries if most_retries is None else min(retries, most_retries),
             deadline=context.deadline,
             clock=context.clock.monotonic,
             sleep=lambda seconds: context.clock.wait(seconds, context.cancelled),
@@ -120,31 +120,6 @@ class Caller:
             if held:
                 usage.release(held)
 
-    def checked(self, answer: Any, count: int) -> Vectors:
-        """Return an answer as float32 of shape ``(count, ndims)``.
-
-        Raises:
-            BadOutputError: It is not.
-        """
-        try:
-            vectors = np.asarray(answer, dtype=np.float32)
-        except (TypeError, ValueError) as exc:
-            raise BadOutputError(
-                f"The provider did not return an array of numbers for {count} inputs: {exc}"
-            ) from exc
-        if vectors.ndim == 2 and len(vectors) and vectors.shape[1] != self.ndims:
-            self.wrong_length = True
-            raise BadOutputError(
-                f"The provider returned vectors of {vectors.shape[1]} dimensions; "
-                f"the column holds {self.ndims}."
-            )
-        if vectors.shape != (count, self.ndims):
-            raise BadOutputError(
-                f"The provider returned {len(vectors) if vectors.ndim else 'no'} vectors for "
-                f"{count} inputs."
-            )
-        return vectors
-
 
 class _OneCall:
     """The attempts of one call. One thread runs them."""
@@ -154,6 +129,7 @@ class _OneCall:
         self._values = values
         self._tokens = tokens
         self._record = CallRecord()
+        self._until = caller.context.clock.monotonic() + caller.context.deadline
         self._seconds = 0.0
         self._number = 0
         self._sent = False
@@ -168,13 +144,13 @@ class _OneCall:
                 caller.limits,
                 context.clock,
                 context.cancelled,
-                context.deadline,
+                self._rest(),
                 caller.shared,
             )
             vectors = self._send()
             caller.limiter.succeeded(self._record.rate, context.clock)
         except Exception as error:
-            self._failed(caller.function.classify(error))
+            self._failed(error)
             raise
         finally:
             caller.limiter.leave()
@@ -183,24 +159,28 @@ class _OneCall:
             self._tell("ok")
         return vectors
 
+    def _rest(self) -> float:
+        return self._until - self._caller.context.clock.monotonic()
+
     def _send(self) -> Vectors:
         caller, clock = self._caller, self._caller.context.clock
         self._sent = True
         started = clock.monotonic()
-        set_current_call(self._record)
+        one, rest = partial(caller.compute, self._values), self._rest()
         try:
-            return caller.checked(caller._compute(self._values), len(self._values))
+            answer = call_once(caller.function, one, self._record, rest, clock.wait_for)
+            return as_vectors(answer, len(self._values), caller.ndims)
         finally:
-            set_current_call(None)
             self._seconds = clock.monotonic() - started
             caller.context.usage.attempt(max(1, self._record.requests))
 
-    def _failed(self, failure: Failure) -> None:
+    def _failed(self, error: Exception) -> None:
         """Tell the limiter and the observers of a failed attempt, while the place is still held."""
         if not self._sent:
             return  # the wait for the limiter was too long: nothing was asked of the provider
         caller, context = self._caller, self._caller.context
-        if failure.kind.fatal or caller.wrong_length:
+        failure = caller.function.classify(error)
+        if failure.kind.fatal or isinstance(error, WrongLengthError):
             context.cancelled.set()  # before the next in line is let in to fail in the same way
         caller.limiter.failed(failure, self._record.rate, context.clock.time(), caller.shared)
         if context.observers:
@@ -222,10 +202,7 @@ class _OneCall:
             server=_server(caller.function),
         )
         for observer in caller.context.observers:
-            try:
-                observer(event)
-            except Exception:
-                logger.exception("An observer of embedding requests failed; going on without it.")
+            observer(event)
 
 
 def _server(function: EmbeddingFunction) -> str | None:

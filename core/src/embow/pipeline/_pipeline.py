@@ -15,8 +15,9 @@ from embow.pipeline._calls import CallContext, Caller, Observer
 from embow.pipeline._cancel import Cancellation, stop_if_cancelled
 from embow.pipeline._clock import Clock, StopWork
 from embow.pipeline._estimate import estimate_rows
+from embow.pipeline._limiter import reset_limiters
 from embow.pipeline._longer import LongInputs
-from embow.pipeline._progress import Progress
+from embow.pipeline._progress import Listener, Progress
 from embow.pipeline._queries import embed_inputs
 from embow.pipeline._requests import Vectors
 from embow.pipeline._run import Run
@@ -68,7 +69,7 @@ class Pipeline:
         size = cache_size() if self._file is not None else 0
         self._cache = EmbeddingCache(self._file, size) if self._file and size else None
         self._shared = SharedLimits(self._file) if self._file is not None else None
-        self._observers = tuple(observers)
+        self._observers = [Listener(call, "observer of requests") for call in observers]
         self._clock = clock or Clock()
 
     def embed_batches(
@@ -185,6 +186,12 @@ class Pipeline:
             for group in _by_function(jobs)
         ]
         return estimate_rows(rows, plans)
+
+    def reset_limits(self) -> None:
+        """Forget what servers said of rates, pauses and sizes: here, and in the cache file."""
+        reset_limiters()
+        if self._shared is not None:
+            self._shared.reset()
 
     def close(self) -> None:
         """Close the cache file."""

@@ -103,7 +103,7 @@ class Run:
             self._cancelled.set()
             self._join()
             if self._progress.shown:
-                self._progress.close(self._update())
+                self._progress.show(self._update(done=True))
 
     # -- the window ---------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ class Run:
             raise first.error from first.cause
         raise AssertionError("the call was cancelled without a reason")  # pragma: no cover
 
-    def _update(self) -> ProgressUpdate:
+    def _update(self, done: bool = False) -> ProgressUpdate:
         report = self._report
         behind = [pending.rows.batch.num_rows - pending.waiting for pending in self._window]
         return ProgressUpdate(
@@ -227,6 +227,7 @@ class Run:
             cached=report.cached,
             failed=len(report.failed),
             tokens=report.tokens,
+            done=done,
         )
 
 

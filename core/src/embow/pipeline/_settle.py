@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embow.embeddings._base import WrongLengthError
 from embow.embeddings._retry import CallFailedError, describe, final_error
+from embow.embeddings.classify import http_status, most_items
 from embow.embeddings.types import Failure, FailureKind
 from embow.errors import BadInputError, EmbowError, PermanentError
 from embow.pipeline._calls import Caller, bad_output, unusable
 from embow.pipeline._longer import LongInputs
-from embow.pipeline._requests import Caps, Request, Vectors
+from embow.pipeline._requests import Caps, Queue, Request, Vectors
 
 if TYPE_CHECKING:
     from embow.pipeline._cache import CachedVectors
@@ -22,10 +24,12 @@ REFUSED_IN_A_ROW = 64
 REQUEST_ITEMS = 128
 """Inputs in one of several requests at once. A provider may take more, but then one long answer
 is waited for where several short ones could come in together."""
-LOCAL_ITEMS = 512
+BROKEN_IN_A_ROW = 8
+"""Single inputs a server broke at, with none answered between, before it is called an outage."""
+LOCAL_ITEMS = 64
 """Inputs in the first call of a local model."""
 LOCAL_ITEMS_MOST = 4096
-LOCAL_SECONDS = 1.0
+LOCAL_SECONDS = 3.0
 """A local call shorter than this is followed by one twice as large."""
 
 _INPUT_KINDS = frozenset(
@@ -59,7 +63,8 @@ class Settler:
         self._stop_at_failure = stop_at_failure
         self._lock = threading.Lock()
         self._refused = 0
-        self._accepted = False
+        self._answers = 0
+        self._answered_at = 0.0
         self._local_items = LOCAL_ITEMS
 
     def caps(self) -> Caps:
@@ -94,21 +99,33 @@ class Settler:
                 return self._isolate(request, guilty)
             self.caller.limiter.await_turn(self.caller.at_once, self.caller.context.cancelled)
             if self.caps().exceeded_by(request):  # the limits were learned after it was packed
-                return self._halve(request)
+                return self._repack(request)
         return self._ask(request)
 
     def _ask(self, request: Request, again: bool = True) -> bool:
         clock = self.caller.context.clock
         started = clock.monotonic()
         try:
-            vectors = self.caller.call(request.values, int(request.tokens.sum()))
+            vectors = self._call(request)
         except CallFailedError as failed:
-            return self._failed(request, failed)
-        self._accepted = True
+            if not _server_broke(failed):
+                return self._failed(request, failed)
+            # An answer in the first half may have come just before the server went down.
+            half = (started + clock.monotonic()) / 2
+            return self._broke(request, failed, meanwhile=self._answered_at > half)
+        return self._answered(request, vectors, again)
+
+    def _call(self, request: Request, most_retries: int | None = None) -> Vectors:
+        clock = self.caller.context.clock
+        started = clock.monotonic()
+        vectors = self.caller.call(request.values, int(request.tokens.sum()), most_retries)
         # Large calls suit a fast model; a slow one should still show progress.
         if clock.monotonic() - started < LOCAL_SECONDS:
             self._local_items = min(LOCAL_ITEMS_MOST, self._local_items * 2)
-        return self._answered(request, vectors, again)
+        with self._lock:
+            self._answers += 1
+            self._answered_at = clock.monotonic()
+        return vectors
 
     def _answered(self, request: Request, vectors: Vectors, again: bool) -> bool:
         bad = unusable(vectors)
@@ -135,13 +152,15 @@ class Settler:
 
     def _failed(self, request: Request, failed: CallFailedError) -> bool:
         kind = failed.failure.kind
-        if kind not in _INPUT_KINDS or self.caller.wrong_length:
-            row = request.position()
-            raise final_error(self.caller.function, failed, row) from failed.error
+        if kind not in _INPUT_KINDS or isinstance(failed.error, WrongLengthError):
+            raise self._end(request, failed) from failed.error
         if kind is FailureKind.TOO_LARGE and len(request) > 1:
-            self.caller.limiter.too_large(len(request), int(request.sizes.sum()))
-            return self._halve(request)
+            most = most_items(failed.error)
+            self.caller.limiter.too_large(len(request), int(request.sizes.sum()), most)
+            return self._repack(request)
         if len(request) > 1:
+            if kind is FailureKind.BAD_OUTPUT and not self._answers:
+                return self._try_one(request, failed)
             return self._isolate(request, failed)
         if kind in (FailureKind.TOO_LONG, FailureKind.TOO_LARGE):
             shorter = self.longer.shorten(request)
@@ -150,10 +169,75 @@ class Settler:
         self.refuse(request, failed)
         return False
 
-    def _halve(self, request: Request) -> bool:
-        left, right = request.halves()
-        fine = self.settle(left)
-        return self.settle(right) and fine
+    def _end(self, request: Request, failed: CallFailedError) -> EmbowError:
+        return final_error(self.caller.function, failed, request.position())
+
+    def _repack(self, request: Request) -> bool:
+        """Embed a request in several of the size that is allowed by now."""
+        queue, fine = Queue(), True
+        queue.put(request)
+        while queue.items:
+            fine = self.settle(queue.take(self.caps())) and fine
+        return fine
+
+    def _try_one(self, request: Request, failed: CallFailedError) -> bool:
+        """Go on after an unusable answer only where one input alone gets a usable one.
+
+        A server that never gave one would else be paid for every half of a half.
+        """
+        first, rest = request.cut(0, 1), request.cut(1, len(request))
+        try:
+            vectors = self._call(first)
+        except CallFailedError as again:
+            if again.failure.kind is FailureKind.BAD_OUTPUT:
+                raise self._end(request, failed) from failed.error
+            fine = self._failed(first, again)
+        else:
+            fine = self._answered(first, vectors, again=True)
+        return self.settle(rest) and fine
+
+    def _broke(self, request: Request, failed: CallFailedError, meanwhile: bool) -> bool:
+        """Find the inputs a server breaks at while it answers others.
+
+        In an outage everything fails, so an input is given up only where another request was
+        answered after it had failed, and it failed once more after that.
+
+        Args:
+            request: What the server broke at, again and again.
+            failed: How.
+            meanwhile: Whether other requests were answered between those attempts.
+        """
+        fine, answers, in_a_row = True, self._answers, 0
+        parts = list(reversed(request.halves())) if len(request) > 1 else []
+        suspects = [] if parts else [request]
+        while parts and in_a_row < BROKEN_IN_A_ROW:
+            part = parts.pop()
+            outcome = self._ask_broken(part)
+            if isinstance(outcome, bool):
+                fine, in_a_row = outcome and fine, 0
+            elif len(part) > 1:
+                parts += reversed(part.halves())
+            else:
+                suspects.append(part)
+                in_a_row += 1
+        answered = meanwhile or self._answers > answers
+        if in_a_row == BROKEN_IN_A_ROW or (suspects and not answered):
+            raise self._end(request, failed) from failed.error
+        for part in suspects:
+            outcome = self._ask_broken(part)
+            if isinstance(outcome, CallFailedError):
+                self.refuse(part, outcome)
+                outcome = False
+            fine = outcome and fine
+        return fine
+
+    def _ask_broken(self, part: Request) -> bool | CallFailedError:
+        """Ask for part of what a server broke at; return how it broke, where it does again."""
+        try:
+            vectors = self._call(part, most_retries=1)
+        except CallFailedError as again:
+            return again if _server_broke(again) else self._failed(part, again)
+        return self._answered(part, vectors, again=True)
 
     def _isolate(self, request: Request, failed: CallFailedError) -> bool:
         named = _named(failed, len(request))
@@ -190,7 +274,7 @@ class Settler:
             raise RowFailedError(position, error, failed.error)
         with self._lock:
             self._refused += 1
-            hopeless = not self._accepted and self._refused >= REFUSED_IN_A_ROW
+            hopeless = not self._answers and self._refused >= REFUSED_IN_A_ROW
         if hopeless:
             raise PermanentError(
                 f"{self._refused} inputs were refused one after another and none was accepted: "
@@ -202,6 +286,12 @@ class Settler:
             ) from failed.error
         segment = request.segments[0]
         segment.target.fail(int(segment.rows[0]), failed)
+
+
+def _server_broke(failed: CallFailedError) -> bool:
+    """Whether a server fell over a request, rather than being out of reach."""
+    transient = failed.failure.kind is FailureKind.TRANSIENT
+    return transient and http_status(failed.error) in (424, 500)
 
 
 def _named(failed: CallFailedError, count: int) -> dict[int, BaseException]:
