@@ -67,7 +67,6 @@ def library_error(module: str, name: str) -> BaseException:
         (type("OutOfMemoryError", (RuntimeError,), {})(), FailureKind.TOO_LARGE),
         (RuntimeError("MPS backend out of memory (allocated 9 GB)"), FailureKind.TOO_LARGE),
         (MemoryError(), FailureKind.TOO_LARGE),
-        (HttpError(429, "Request too large for m (TPM): Limit 4, Requested 9"), FailureKind.TOO_LARGE),
         (FileNotFoundError(2, "model.bin"), FailureKind.PERMANENT),
         (PermissionError(13, "model.bin"), FailureKind.PERMANENT),
         (OSError("cannot find the model on the hub"), FailureKind.PERMANENT),

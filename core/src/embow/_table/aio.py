@@ -286,6 +286,7 @@ class AsyncDatabase(_Face[Database]):
     drop_table = _awaited(Database.drop_table)
     drop_all_tables = _awaited(Database.drop_all_tables)
     rename_table = _awaited(Database.rename_table)
+    reset_limits = _awaited(Database.reset_limits)
 
     async def close(self) -> None:
         """Release files. Tables of a closed database must not be used."""

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pydantic import PrivateAttr
 
 from embow.embeddings import _records as records
-from embow.embeddings._provider import Provider
 from embow.embeddings._calling import completed
+from embow.embeddings._provider import Provider
 from embow.embeddings._retry import call_with_retry
 from embow.embeddings.remote import split_to_limits
 from embow.embeddings.types import Role

@@ -55,7 +55,6 @@ _TOO_LARGE_WORDS = (
     "total number of texts",
     "request too large",
 )
-_MEMORY_WORDS = ("out of memory", "can't allocate memory", "failed to allocate memory")
 _TOO_LONG_WORDS = (
     "maximum context length",
     "context_length_exceeded",
@@ -63,11 +62,6 @@ _TOO_LONG_WORDS = (
     "too long",
     "maximum input length",
     "string_above_max_length",
-)
-_MOST_ITEMS = re.compile(
-    r"(?:batch size|array with|maximum|at most|larger than|more than|limit|up to)[^.;\d]{0,40}?"
-    r"(?<=[\s=:])(\d{1,6})\b(?! *(?:tokens|bytes|[kmg]i?b|characters|dimensions))",
-    re.IGNORECASE,
 )
 
 
@@ -96,13 +90,6 @@ def classify(error: BaseException, remote: bool = True) -> Failure:
     if isinstance(error, OSError):
         return Failure(_os_kind(error))
     return Failure(FailureKind.TRANSIENT if remote else FailureKind.PERMANENT, retry_after(error))
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    # torch has a class for it on some accelerators only, and onnxruntime has none.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and _says(str(error).lower(), _MEMORY_WORDS)
 
 
 def _own(error: EmbeddingError) -> Failure:
@@ -136,7 +123,7 @@ def _by_status(status: int, error: BaseException) -> Failure:
         return Failure(FailureKind.AUTH)
     if status == 402 or (status in (400, 429) and _says(text, _QUOTA_WORDS)):
         return Failure(FailureKind.QUOTA)
-    if status == 413 or (status == 429 and "request too large" in text):
+    if status == 413:
         return Failure(FailureKind.TOO_LARGE)
     if status == 429:
         return Failure(FailureKind.RATE_LIMITED, retry_after(error))
@@ -153,11 +140,6 @@ def _refusal(text: str) -> FailureKind:
     if _says(text, _TOO_LONG_WORDS):
         return FailureKind.TOO_LONG
     return FailureKind.BAD_INPUT
-
-
-def most_items(error: BaseException) -> int | None:
-    """Return how many inputs a request may have by the words of its refusal, if they say so."""
-    return min((int(found[1]) for found in _MOST_ITEMS.finditer(str(error))), default=None)
 
 
 def _text(error: BaseException) -> str:
@@ -223,3 +205,24 @@ def _number(value: str | None) -> float | None:
     except ValueError:
         return None
     return number if number is not None and 0 <= number < float("inf") else None
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    # torch has a class for it on some accelerators only, and onnxruntime has none.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    words = str(error).lower() if isinstance(error, RuntimeError) else ""
+    return any(said in words for said in _MEMORY_WORDS)
+
+
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "failed to allocate memory")
+_MOST_ITEMS = re.compile(
+    r"(?:batch size|array with|maximum|at most|larger than|more than|limit|up to)[^.;\d]{0,40}?"
+    r"(?<=[\s=:])(\d{1,6})\b(?! *(?:tokens|bytes|[kmg]i?b|characters|dimensions))",
+    re.IGNORECASE,
+)
+
+
+def most_items(error: BaseException) -> int | None:
+    """Return how many inputs a request may have by the words of its refusal, if they say so."""
+    return min((int(found[1]) for found in _MOST_ITEMS.finditer(str(error))), default=None)

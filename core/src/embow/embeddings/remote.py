@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
+from embow.embeddings._calling import on_give_up
 from embow.embeddings._loading import load_once
 from embow.embeddings.types import Limits, external, operational
 
@@ -115,5 +116,6 @@ __all__ = [
     "ServerAddress",
     "Timeout",
     "client_once",
+    "on_give_up",
     "split_to_limits",
 ]

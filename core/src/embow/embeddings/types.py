@@ -229,7 +229,7 @@ def record_rate(rate: RateStatus) -> None:
 
 
 def record_request() -> None:
-    """Count one wire request, before it is sent. Only for providers that send several in one call."""
+    """Count one wire request, before it is sent. For providers that send several in a call."""
     record = _current_call.get()
     if record is not None:
         record.requests += 1

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from embow.embeddings._base import EmbeddingFunction
+from embow.embeddings._base import EmbeddingFunction, require_texts
 from embow.errors import BadInputError
 from embow.pipeline._cache import CachedVectors, EmbeddingCache, cache_file, cache_size
 from embow.pipeline._cachefile import CacheFile
@@ -20,7 +20,7 @@ from embow.pipeline._longer import LongInputs
 from embow.pipeline._progress import Listener, Progress
 from embow.pipeline._queries import embed_inputs
 from embow.pipeline._requests import Vectors
-from embow.pipeline._run import Run
+from embow.pipeline._run import Run, pass_on
 from embow.pipeline._settle import Settler
 from embow.pipeline._sharedlimits import SharedLimits
 from embow.pipeline._types import (
@@ -89,7 +89,7 @@ class Pipeline:
         Args:
             rows: Rows of any number; memory does not grow with it. The rows a job does not need
                 keep ``valid=False`` and their hash.
-            jobs: One for each vector column to fill.
+            jobs: One for each vector column to fill. With none, the rows come out as they are.
             options: How to embed.
             report: Receives the counts.
             total: Rows in all, for the progress bar.
@@ -101,6 +101,9 @@ class Pipeline:
             CancelledError: The event of :func:`embow.pipeline._cancel.cancellable` was set.
         """
         jobs = list(jobs)
+        if not jobs:  # nothing here takes long enough for a bar that nobody asked for
+            yield from pass_on(rows, Progress(options.progress or False, total))
+            return
         cancelled = Cancellation()
         run = Run(jobs, report, cancelled, Progress(options.progress, total))
         context = self._context(options, report, cancelled)
@@ -125,7 +128,7 @@ class Pipeline:
             options: How to embed; ``on_error`` is always ``raise``.
 
         Raises:
-            BadInputError: A query is missing or empty.
+            BadInputError: A query is missing, empty or not valid Unicode.
             EmbeddingError: The call failed for good.
         """
         values = function.sanitize_input(inputs)
@@ -158,6 +161,8 @@ class Pipeline:
         role: Role,
         options: PipelineOptions | None,
     ) -> Vectors:
+        if all(isinstance(value, str) for value in values):
+            require_texts(values)
         options = replace(options or PipelineOptions(), on_error="raise")
         context = self._context(options, AddReport(), Cancellation())
         settler = self._settler(function, function.ndims(), role, options, context)

@@ -231,6 +231,18 @@ class Run:
         )
 
 
+def pass_on(rows: Iterable[SourceRows], progress: Progress) -> Generator[EmbeddedBatch, None, None]:
+    """Yield the rows of a call that embeds nothing."""
+    count = 0
+    try:
+        for given in rows:
+            yield EmbeddedBatch(given.batch, count, given.needs)
+            count += given.batch.num_rows
+            progress.show(ProgressUpdate(count, progress.total, 0, 0, 0))
+    finally:
+        progress.show(ProgressUpdate(count, progress.total, 0, 0, 0, done=True))
+
+
 def _cut(rows: Iterable[SourceRows]) -> Iterator[tuple[int, SourceRows]]:
     """Yield rows in parts of bounded size, with the position of their first row."""
     position = 0

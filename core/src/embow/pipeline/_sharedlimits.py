@@ -12,6 +12,7 @@ from embow.pipeline._buckets import declared_buckets, take_all
 if TYPE_CHECKING:
     from embow.pipeline._cachefile import CacheFile
 
+
 class SharedLimits:
     """The part of the limiters that processes on one machine share through the cache file."""
 
@@ -21,7 +22,7 @@ class SharedLimits:
     def blocked_until(self, key: str, now: float) -> float:
         """Return the wall-clock time before which nobody may call.
 
-        One too far away to have been asked for comes from a clock set wrong, and counts for nothing.
+        One too far away to have been asked for comes from a clock set wrong and does not count.
         """
         row = self._file.run(
             lambda db: db.execute("SELECT blocked FROM limits WHERE key = ?", (key,)).fetchone(),

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from embow._table.columns import Columns
 from embow._table.handle import Context
 from embow._table.incoming.conform import Conformer
-from embow._table.incoming.inputs import iter_batches
+from embow._table.incoming.inputs import count_rows, iter_batches
 from embow._table.incoming.vectors import (
     BadVectorPolicy,
     flags,
@@ -65,18 +65,17 @@ class Ingest:
         filled = [binding.vector_column for binding in self.columns.bindings]
         conformer = Conformer(self.columns.visible, filled, self.policy)
         fitted = _fit(iter_batches(data, self.columns.visible), conformer)
-        return self.embedded((new_rows(batch, self.columns) for batch in fitted), report)
+        rows = (new_rows(batch, self.columns) for batch in fitted)
+        return self.embedded(rows, report, count_rows(data))
 
-    def embedded(self, rows: Iterable[SourceRows], report: AddReport) -> Iterator[pa.RecordBatch]:
+    def embedded(
+        self, rows: Iterable[SourceRows], report: AddReport, total: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of rows that fit the visible schema already."""
         jobs, missing = self._jobs()
         rows = _with_functions(rows, missing)
-        if not jobs:
-            for given in rows:
-                yield assemble(self.columns, given.batch, {})
-            return
         with closing(
-            self.context.pipeline.embed_batches(rows, jobs, self.options, report)
+            self.context.pipeline.embed_batches(rows, jobs, self.options, report, total)
         ) as results:
             for out in results:
                 batch = self._keep(out, jobs)
