@@ -509,7 +509,7 @@ def test_an_outage_that_begins_while_a_fault_is_looked_for_is_no_rows_fault(capl
 )
 def test_a_server_that_never_answered_right_is_not_paid_twice(spoil):
     """One input is asked for alone; where that fails as well, the call ends."""
-    function = scripted(lambda texts: spoil(vectors_of(texts)), max_items=30, max_concurrency=8)
+    function = scripted(lambda texts: spoil(vectors_of(texts)), max_items=30)
     with pytest.raises(BadOutputError):
         embed(function, TEXTS[:300], on_error="skip")
     assert function.sent <= 31
