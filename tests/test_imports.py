@@ -15,8 +15,8 @@ SOURCE = Path(__file__).parents[1] / "core" / "src" / "embow"
 MAY_IMPORT = {
     "schema": {"errors"},
     "plugins": {"errors", "engines"},
-    "engines": {"errors"},
-    "embeddings": {"errors", "schema", "plugins"},
+    "engines": {"variables", "errors"},
+    "embeddings": {"variables", "errors", "schema", "plugins"},
     "media": {"errors", "embeddings"},
     "pipeline": {"errors", "schema", "plugins", "embeddings"},
     "_table": {"errors", "schema", "plugins", "embeddings", "pipeline", "engines"},

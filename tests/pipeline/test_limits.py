@@ -19,10 +19,10 @@ from embow.embeddings.types import Failure, FailureKind, RateStatus, record_rate
 from embow.errors import RateLimitError
 from embow.pipeline import AddReport, Pipeline, PipelineOptions
 from embow.pipeline._cachefile import CacheFile
+from embow.pipeline._calls import REQUEST_ITEMS
 from embow.pipeline._cancel import Cancellation
 from embow.pipeline._clock import StopWork
 from embow.pipeline._limiter import AccountLimiter, Bucket, limiter_of
-from embow.pipeline._settle import REQUEST_ITEMS
 from embow.pipeline._sharedlimits import SharedLimits
 from scripted import FakeClock, embed, job, rows_of, scripted, validity, vectors_of
 
@@ -398,7 +398,7 @@ _TAKER = """
 import sys, time
 from embow.embeddings.types import Limits
 from embow.pipeline._cachefile import CacheFile
-from embow.pipeline._settle import REQUEST_ITEMS
+from embow.pipeline._calls import REQUEST_ITEMS
 from embow.pipeline._sharedlimits import SharedLimits
 shared = SharedLimits(CacheFile(sys.argv[1]))
 taken = sum(shared.take("k", Limits(requests_per_minute=600), 1, 1000.0) <= 0 for _ in range(200))

@@ -28,7 +28,7 @@ from embow._table.names import (
 )
 from embow.embeddings import Binding, read_bindings
 from embow.embeddings._bindings import bindings_metadata
-from embow.embeddings._trust import SIGNATURE_KEY, sign
+from embow.embeddings._trust import OWNER_KEY, SIGNATURE_KEY, owner_mark, sign
 from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate._tree import Call, Column, Node
@@ -37,6 +37,7 @@ from embow.schema._protocol import METADATA_KEY
 
 FUNCTIONS = METADATA_KEY.decode()
 SIGNATURE = SIGNATURE_KEY
+OWNER = OWNER_KEY
 COLUMNS = "embow.columns"
 PREVIOUS = "embow.previous"
 QUARANTINE = "embow.quarantine"
@@ -120,6 +121,8 @@ class Columns:
         listed = [[f.name, names[f.name], f.nullable] for f in visible]
         metadata = {**_entries_of_user(visible.metadata), **(extra or {})}
         metadata[QUARANTINE] = uuid4().hex
+        if (mark := owner_mark()) is not None:
+            metadata[OWNER] = mark
         metadata |= {k: v for k, v in function_entries(bindings).items() if v is not None}
         if listed != _as_named(stored):
             metadata[COLUMNS] = json.dumps(listed, ensure_ascii=False)

@@ -7,14 +7,15 @@ them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from embow._table.columns import SIGNATURE, Columns
+from embow._table.columns import OWNER, SIGNATURE, Columns
 from embow._table.identity import require_writer
 from embow._table.settings import TableSettings, pipeline_options
 from embow.embeddings import Binding, EmbeddingFunction
-from embow.embeddings._trust import Trust
+from embow.embeddings._trust import Trust, files_refused, is_own
 from embow.engines.contract import Base, Change, Commit, Engine, EngineTable, Snapshot, Staged
 from embow.errors import CheckedOutError
 from embow.pipeline import EmbedJob, Pipeline, PipelineOptions
@@ -109,6 +110,17 @@ class Handle(Context):
     def seen(self) -> Columns:
         """Return the columns as this handle saw them last; by now they may be others."""
         return self.known.columns or self.look()
+
+    def confined(self, columns: Columns) -> AbstractContextManager[None]:
+        """Return a context to embed stored rows in: a stranger's may not name files to be read."""
+        if self.trust.everything or is_own(columns.metadata.get(OWNER)):
+            return nullcontext()
+        return files_refused(
+            f"it is named by a row of table {self.name!r}, which another user made, and this "
+            "program did not allow to read what it names. If the table is from someone you trust, "
+            "allow it: connect(uri, trust=True). To allow the files of one folder only, set "
+            "EMBOW_MEDIA_ROOT to it."
+        )
 
     # -- writing --------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from embow.embeddings import variables
+from embow import variables
 from embow.embeddings._secrets import (
     references_only,
     scrub,

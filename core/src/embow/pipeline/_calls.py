@@ -18,7 +18,7 @@ from embow.errors import BadOutputError
 from embow.pipeline._cancel import Cancellation
 from embow.pipeline._clock import Clock
 from embow.pipeline._limiter import AccountLimiter, limiter_of
-from embow.pipeline._requests import Ints, Vectors
+from embow.pipeline._requests import Caps, Ints, Vectors
 from embow.pipeline._sharedlimits import SharedLimits
 from embow.pipeline._types import RequestEvent
 from embow.pipeline._usage import UsageCounter
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     from embow.embeddings.types import Role
 
 Observer = Callable[[RequestEvent], None]
+
+REQUEST_ITEMS = 128
+"""Inputs in one of several requests at once. A provider may take more, but then one long answer
+is waited for where several short ones could come in together."""
+LOCAL_ITEMS = 64
+"""Inputs in the first call of a local model."""
+LOCAL_ITEMS_MOST = 4096
+LOCAL_SECONDS = 3.0
+"""A local call shorter than this is followed by one twice as large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +85,25 @@ class Caller:
         most = max(1, limits.max_concurrency)
         self.at_once = most if at_once is None or most == 1 else max(1, at_once)
         self.context = context
+        self._local_items = LOCAL_ITEMS
         document = role == "document"
         self.compute: Callable[[Any], Any] = (
             function.compute_source_embeddings if document else function.compute_query_embeddings
+        )
+
+    def caps(self) -> Caps:
+        """Return what a request may hold by the declared limits and by what was learned."""
+        limits, limiter = self.limits, self.limiter
+        if not self.function.remote and self.at_once == 1:
+            preferred = self._local_items
+        elif self.at_once == 1 or limits.requests_per_minute or limiter.requests_run_short:
+            preferred = LOCAL_ITEMS_MOST
+        else:
+            preferred = REQUEST_ITEMS
+        return Caps(
+            items=min(filter(None, (limits.max_items, limiter.max_items, preferred))),
+            tokens=limits.max_tokens_per_request,
+            size=min(filter(None, (limits.max_bytes_per_request, limiter.max_bytes)), default=None),
         )
 
     def estimate(self, values: list[Any], sizes: Ints, is_text: bool) -> Ints:
@@ -115,10 +140,14 @@ class Caller:
             sleep=lambda seconds: context.clock.wait(seconds, context.cancelled),
         )
         try:
-            return attempt_call(self.function, one.attempt, policy)
+            vectors = attempt_call(self.function, one.attempt, policy)
         finally:
             if held:
                 usage.release(held)
+        # Large calls suit a fast model; a slow one should still show progress.
+        if one.seconds < LOCAL_SECONDS:
+            self._local_items = min(LOCAL_ITEMS_MOST, self._local_items * 2)
+        return vectors
 
 
 class _OneCall:
@@ -130,7 +159,7 @@ class _OneCall:
         self._tokens = tokens
         self._record = CallRecord()
         self._until = caller.context.clock.monotonic() + caller.context.deadline
-        self._seconds = 0.0
+        self.seconds = 0.0
         self._number = 0
         self._sent = False
 
@@ -171,7 +200,7 @@ class _OneCall:
             answer = call_once(caller.function, one, self._record, rest, clock.wait_for)
             return as_vectors(answer, len(self._values), caller.ndims)
         finally:
-            self._seconds = clock.monotonic() - started
+            self.seconds = clock.monotonic() - started
             caller.context.usage.attempt(max(1, self._record.requests))
 
     def _failed(self, error: Exception) -> None:
@@ -195,7 +224,7 @@ class _OneCall:
             role=caller.role,
             items=len(self._values),
             tokens=self._tokens if reported is None else reported,
-            seconds=self._seconds,
+            seconds=self.seconds,
             attempt=self._number,
             outcome=outcome,
             ndims=caller.ndims,

@@ -126,6 +126,14 @@ class Caps:
     tokens: int | None = None
     size: int | None = None
 
+    def less(self, size: int) -> Caps:
+        """Return what is left beside one more input of so many bytes."""
+        return Caps(
+            max(1, self.items - 1),
+            None if self.tokens is None else max(1, self.tokens - size),
+            None if self.size is None else max(1, self.size - size),
+        )
+
     def exceeded_by(self, request: Request) -> bool:
         """Whether a request of several inputs holds more than this."""
         if len(request.values) < 2:

@@ -17,21 +17,14 @@ from embow.pipeline._longer import LongInputs
 from embow.pipeline._requests import Caps, Queue, Request, Vectors
 
 if TYPE_CHECKING:
-    from embow.pipeline._cache import CachedVectors
+    from embow.pipeline._cached import CachedVectors
+    from embow.pipeline._rider import Rider
 
 REFUSED_IN_A_ROW = 64
 """Inputs refused one after another, with none accepted ever, before the settings are blamed."""
-REQUEST_ITEMS = 128
-"""Inputs in one of several requests at once. A provider may take more, but then one long answer
-is waited for where several short ones could come in together."""
 BROKEN_IN_A_ROW = 8
 """Single inputs a server broke at, with none answered between, before it is called an outage."""
-LOCAL_ITEMS = 64
-"""Inputs in the first call of a local model."""
-LOCAL_ITEMS_MOST = 4096
-LOCAL_SECONDS = 3.0
-"""A local call shorter than this is followed by one twice as large."""
-
+_LARGEST_RIDER = 256 * 1024
 _INPUT_KINDS = frozenset(
     {FailureKind.BAD_INPUT, FailureKind.TOO_LONG, FailureKind.TOO_LARGE, FailureKind.BAD_OUTPUT}
 )
@@ -56,32 +49,23 @@ class Settler:
         longer: LongInputs,
         cached: CachedVectors,
         stop_at_failure: bool,
+        rider: Rider | None = None,
     ) -> None:
         self.caller = caller
         self.longer = longer
         self.cached = cached
         self._stop_at_failure = stop_at_failure
+        self._rider = rider if rider is not None and self._fits(rider) else None
         self._lock = threading.Lock()
         self._refused = 0
         self._answers = 0
         self._answered_at = 0.0
-        self._local_items = LOCAL_ITEMS
 
     def caps(self) -> Caps:
         """Return what a request may hold by the declared limits and by what was learned."""
-        caller = self.caller
-        limits, limiter = caller.limits, caller.limiter
-        if not caller.function.remote and caller.at_once == 1:
-            preferred = self._local_items
-        elif caller.at_once == 1 or limits.requests_per_minute or limiter.requests_run_short:
-            preferred = LOCAL_ITEMS_MOST
-        else:
-            preferred = REQUEST_ITEMS
-        return Caps(
-            items=min(filter(None, (limits.max_items, limiter.max_items, preferred))),
-            tokens=limits.max_tokens_per_request,
-            size=min(filter(None, (limits.max_bytes_per_request, limiter.max_bytes)), default=None),
-        )
+        caps = self.caller.caps()
+        rider = self._rider
+        return caps if rider is None or not rider.waiting else caps.less(rider.size)
 
     def settle(self, request: Request, guilty: CallFailedError | None = None) -> bool:
         """Embed a request and deliver its vectors; return whether every input got one.
@@ -106,35 +90,63 @@ class Settler:
         clock = self.caller.context.clock
         started = clock.monotonic()
         try:
-            vectors = self._call(request)
+            vectors, seconds = self._call(request)
         except CallFailedError as failed:
             if not _server_broke(failed):
                 return self._failed(request, failed)
             # An answer in the first half may have come just before the server went down.
             half = (started + clock.monotonic()) / 2
             return self._broke(request, failed, meanwhile=self._answered_at > half)
-        return self._answered(request, vectors, again)
+        return self._answered(request, vectors, seconds, again)
 
-    def _call(self, request: Request, most_retries: int | None = None) -> Vectors:
+    def _call(self, request: Request, most_retries: int | None = None) -> tuple[Vectors, float]:
+        """Return the vectors of a request, and the seconds they took."""
         clock = self.caller.context.clock
         started = clock.monotonic()
-        vectors = self.caller.call(request.values, int(request.tokens.sum()), most_retries)
-        # Large calls suit a fast model; a slow one should still show progress.
-        if clock.monotonic() - started < LOCAL_SECONDS:
-            self._local_items = min(LOCAL_ITEMS_MOST, self._local_items * 2)
+        vectors = self._along(request, most_retries)
+        ended = clock.monotonic()
         with self._lock:
             self._answers += 1
-            self._answered_at = clock.monotonic()
-        return vectors
+            self._answered_at = ended
+        return vectors, ended - started
 
-    def _answered(self, request: Request, vectors: Vectors, again: bool) -> bool:
+    def _along(self, request: Request, most_retries: int | None) -> Vectors:
+        """Ask for a request, the first time together with the stored source that rides along."""
+        tokens, rider = int(request.tokens.sum()), self._rider
+        if rider is None or not rider.board():
+            return self.caller.call(request.values, tokens, most_retries)
+        if self.caller.limits.max_items == 1:
+            self._compare(rider, self.caller.call([rider.value], 0))
+            return self.caller.call(request.values, tokens)
+        try:
+            vectors = self.caller.call([*request.values, rider.value], tokens)
+        except CallFailedError as failed:
+            if failed.failure.kind not in _INPUT_KINDS:
+                raise
+            return self.caller.call(request.values, tokens)  # whose fault it was shows without it
+        self._compare(rider, vectors)
+        return vectors[:-1]
+
+    def _compare(self, rider: Rider, vectors: Vectors) -> None:
+        try:
+            rider.compare(vectors[-1])
+        except EmbowError:
+            self.cached.drop()  # what other requests of the call put there is not the column's
+            raise
+
+    def _fits(self, rider: Rider) -> bool:
+        """Tell whether a source may ride: one that is cut or averaged has no vector to compare."""
+        most = self.longer.most
+        return (most is None or rider.size <= most) and rider.size <= _LARGEST_RIDER
+
+    def _answered(self, request: Request, vectors: Vectors, seconds: float, again: bool) -> bool:
         bad = unusable(vectors)
         if not len(bad):
-            self._keep(request, vectors)
+            self._keep(request, vectors, seconds)
             return True
         good = np.setdiff1d(np.arange(len(request)), bad)
         if len(good):
-            self._keep(request.pick(good.tolist()), vectors[good])
+            self._keep(request.pick(good.tolist()), vectors[good], seconds)
         rest = request.pick(bad.tolist())
         if again:  # a server under load may do this once
             return self._ask(rest, again=False)
@@ -145,9 +157,9 @@ class Settler:
             self.refuse(rest.cut(at, at + 1), bad_output(f"The vector returned holds {what}."))
         return False
 
-    def _keep(self, request: Request, vectors: Vectors) -> None:
+    def _keep(self, request: Request, vectors: Vectors, seconds: float) -> None:
         """Write to the cache first: once paid, a vector must survive whatever comes next."""
-        self.cached.put(request.digests, vectors)
+        self.cached.put(request, vectors, seconds)
         request.deliver(vectors)
 
     def _failed(self, request: Request, failed: CallFailedError) -> bool:
@@ -187,13 +199,13 @@ class Settler:
         """
         first, rest = request.cut(0, 1), request.cut(1, len(request))
         try:
-            vectors = self._call(first)
+            vectors, seconds = self._call(first)
         except CallFailedError as again:
             if again.failure.kind is FailureKind.BAD_OUTPUT:
                 raise self._end(request, failed) from failed.error
             fine = self._failed(first, again)
         else:
-            fine = self._answered(first, vectors, again=True)
+            fine = self._answered(first, vectors, seconds, again=True)
         return self.settle(rest) and fine
 
     def _broke(self, request: Request, failed: CallFailedError, meanwhile: bool) -> bool:
@@ -234,10 +246,10 @@ class Settler:
     def _ask_broken(self, part: Request) -> bool | CallFailedError:
         """Ask for part of what a server broke at; return how it broke, where it does again."""
         try:
-            vectors = self._call(part, most_retries=1)
+            vectors, seconds = self._call(part, most_retries=1)
         except CallFailedError as again:
             return again if _server_broke(again) else self._failed(part, again)
-        return self._answered(part, vectors, again=True)
+        return self._answered(part, vectors, seconds, again=True)
 
     def _isolate(self, request: Request, failed: CallFailedError) -> bool:
         named = _named(failed, len(request))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from embow.embeddings._base import EmbeddingFunction
     from embow.embeddings.types import Role
+    from embow.pipeline._rider import Rider
 
 OnError = Literal["raise", "skip", "null", "quarantine"]
 OnLong = Literal["truncate", "error", "split"]
@@ -54,12 +55,14 @@ class EmbedJob:
         source_column: Column whose values are embedded.
         vector_column: Column the vectors are for.
         ndims: Length of the vectors.
+        rider: A stored source to embed along with the first request.
     """
 
     function: EmbeddingFunction
     source_column: str
     vector_column: str
     ndims: int
+    rider: Rider | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ class PipelineOptions:
         concurrency: Requests at once; ``None`` takes the provider's own limit.
         deadline: Seconds for one request to the provider, its waits and repetitions included. One
             that is on its way when they are over is given up.
-        cache: Whether to use the cache; ``None`` uses it for remote providers.
+        cache: Whether to use the cache. ``None`` uses it for remote functions, and for rows that
+            take a local function much longer to embed than they take to keep.
         budget: Tokens that may be sent; the call stops before it is exceeded.
         progress: ``None`` shows a bar in a terminal or notebook; a callable gets each update, the
             last of them with ``done``.

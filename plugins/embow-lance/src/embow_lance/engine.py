@@ -14,7 +14,7 @@ import lance
 import pyarrow as pa
 from lance.file import LanceFileSession
 
-from embow.embeddings.variables import has_reference, resolve
+from embow.variables import has_reference, resolve
 from embow.engines.contract import Engine, EngineOptions, EngineTable, check_table_name
 from embow.errors import (
     ConfigurationError,

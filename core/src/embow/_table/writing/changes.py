@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -70,7 +71,8 @@ def add(
         nonlocal begun
         columns = handle.columns(snapshot)
         if begun is None:
-            begun = Ingest(handle, columns, handle.options(columns, given), policy)
+            options = handle.options(columns, given)
+            begun = Ingest(handle, columns, options, policy, snapshot=snapshot)
             batches = begun.batches(data, writer.report)
             writer.staged = handle.stored.write(batches, base=snapshot.base)
         require_same_functions(begun.columns, columns, handle)
@@ -148,7 +150,9 @@ def update(
         staged = writer.stage(snapshot, (ids,), lambda: _updated(writer, snapshot, ids, new, given))
         return Change(snapshot.base, add=[staged], remove=ids)
 
-    commit = writer.commit(plan)
+    copied = handle.confined(handle.look()) if values_sql else nullcontext()
+    with copied:
+        commit = writer.commit(plan)
     return UpdateResult(changed, commit.version, writer.report)
 
 
@@ -158,7 +162,8 @@ def _updated(
     """Yield the rows with their new values, embedded where that is needed."""
     handle = writer.handle
     columns = handle.columns(snapshot)
-    writing = Ingest(handle, columns, keeping_rows(handle.options(columns, given)))
+    options = keeping_rows(handle.options(columns, given))
+    writing = Ingest(handle, columns, options, snapshot=snapshot)
     rows = (rewritten(old, new(old), columns) for old in stored_rows(snapshot, ids))
     return writing.embedded(rows, writer.report)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embow._table.columns import Columns
-from embow._table.handle import Context
+from embow._table.handle import Context, Handle
 from embow._table.incoming.conform import Conformer
 from embow._table.incoming.inputs import count_rows, iter_batches
 from embow._table.incoming.vectors import (
@@ -28,8 +28,10 @@ from embow._table.incoming.vectors import (
     vector_values,
 )
 from embow._table.names import HASH_TYPE, HIDDEN_PREFIX
+from embow._table.truth.sample import part_of, rider
 from embow._table.writing.hashes import chosen_hashes
 from embow.embeddings import Binding
+from embow.engines.contract import Snapshot
 from embow.errors import DataError, EmbowError, PluginError, UntrustedError
 from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob, FailedRow, PipelineOptions
 from embow.pipeline._types import SourceRows
@@ -52,6 +54,8 @@ class Ingest:
         policy: What to do with bad vectors the user brought.
         rejected: Rows that could not be embedded, where they are to be quarantined; complete when
             the last batch was pulled.
+        snapshot: The rows that stay in the table, one of which tells whether the model is still the
+            same; ``None`` where none do.
     """
 
     context: Context
@@ -59,6 +63,7 @@ class Ingest:
     options: PipelineOptions
     policy: BadVectorPolicy = field(default_factory=BadVectorPolicy)
     rejected: list[Rejected] = field(default_factory=list)
+    snapshot: Snapshot | None = None
 
     def batches(self, data: Any, report: AddReport) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of the user's data, filling in the report as they pass."""
@@ -81,6 +86,9 @@ class Ingest:
                 batch = self._keep(out, jobs)
                 if batch.num_rows:
                     yield batch
+        if self.snapshot is None:  # all there is was made by these functions in this process
+            made = (part_of(self.columns, job.vector_column, job.function) for job in jobs)
+            self.context.pipeline.same_models.update(made)
 
     def _jobs(self) -> tuple[list[EmbedJob], list[tuple[Binding, EmbowError]]]:
         """Return the jobs of the bindings whose function can be had, and the other bindings."""
@@ -88,10 +96,17 @@ class Ingest:
         missing: list[tuple[Binding, EmbowError]] = []
         for binding in self.columns.bindings:
             try:
-                jobs.append(self.context.job(self.columns, binding))
+                jobs.append(self._job(binding))
             except (PluginError, UntrustedError) as exc:
                 missing.append((binding, exc))
         return jobs, missing
+
+    def _job(self, binding: Binding) -> EmbedJob:
+        job, context = self.context.job(self.columns, binding), self.context
+        if self.snapshot is None or not isinstance(context, Handle):
+            return job
+        known = rider(context, self.snapshot, self.columns, binding, job.function)
+        return replace(job, rider=known)
 
     def _keep(self, out: EmbeddedBatch, jobs: Sequence[EmbedJob]) -> pa.RecordBatch:
         """Return the rows of a batch to store, setting the rejected ones aside."""

@@ -145,7 +145,8 @@ def _execute(
         gone = np.concatenate([match.targets, match.deleted])
         if not len(gone) and not len(match.inserted):
             return None
-        writing = Ingest(handle, now, keeping_rows(handle.options(now, given)))
+        options = keeping_rows(handle.options(now, given))
+        writing = Ingest(handle, now, options, snapshot=snapshot)
         rows = _rows(snapshot, now, incoming, match)
         staged = writer.stage(snapshot, match.rows, lambda: writing.embedded(rows, writer.report))
         # Alone, so that of two merges that both find a key missing one sees the other's row.
