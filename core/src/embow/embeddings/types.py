@@ -137,6 +137,16 @@ class FailureKind(enum.Enum):
         return self in (FailureKind.RATE_LIMITED, FailureKind.TRANSIENT)
 
     @property
+    def of_inputs(self) -> bool:
+        """Whether fewer, shorter or other inputs may fare better."""
+        return self in (
+            FailureKind.BAD_INPUT,
+            FailureKind.TOO_LONG,
+            FailureKind.TOO_LARGE,
+            FailureKind.BAD_OUTPUT,
+        )
+
+    @property
     def fatal(self) -> bool:
         """Whether every other call with this function would fail too."""
         return self in (FailureKind.AUTH, FailureKind.QUOTA, FailureKind.PERMANENT)

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from embow.embeddings._base import EmbeddingFunction
 
 
-_JUDGED = frozenset({FailureKind.TOO_LONG, FailureKind.TOO_LARGE, FailureKind.BAD_INPUT})
-
-
 class AccountLimiter:
     """What is known of one provider account, shared by everyone who calls it.
 
@@ -175,7 +172,7 @@ class AccountLimiter:
                 self._slow_down(failure.pause, now, shared)
             elif failure.kind in (FailureKind.AUTH, FailureKind.QUOTA):
                 self._proved = False
-            elif failure.kind in _JUDGED:
+            elif failure.kind.of_inputs and failure.kind is not FailureKind.BAD_OUTPUT:
                 self._proved = True  # the provider judged the inputs, so it accepted the key
             self._condition.notify_all()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,19 +17,15 @@ from embow.errors import BadInputError, EmbowError, PermanentError
 from embow.pipeline._calls import Caller, bad_output, unusable
 from embow.pipeline._longer import LongInputs
 from embow.pipeline._requests import Caps, Queue, Request, Vectors
+from embow.pipeline._rider import Rider, call_along
 
 if TYPE_CHECKING:
     from embow.pipeline._cached import CachedVectors
-    from embow.pipeline._rider import Rider
 
 REFUSED_IN_A_ROW = 64
 """Inputs refused one after another, with none accepted ever, before the settings are blamed."""
 BROKEN_IN_A_ROW = 8
-"""Single inputs a server broke at, with none answered between, before it is called an outage."""
-_LARGEST_RIDER = 256 * 1024
-_INPUT_KINDS = frozenset(
-    {FailureKind.BAD_INPUT, FailureKind.TOO_LONG, FailureKind.TOO_LARGE, FailureKind.BAD_OUTPUT}
-)
+"""Single inputs a server broke at, with none answered between, before an outage is suspected."""
 
 
 class RowFailedError(Exception):
@@ -55,11 +53,10 @@ class Settler:
         self.longer = longer
         self.cached = cached
         self._stop_at_failure = stop_at_failure
-        self._rider = rider if rider is not None and self._fits(rider) else None
+        self._rider = rider if rider is not None and rider.fits(longer.most) else None
         self._lock = threading.Lock()
         self._refused = 0
-        self._answers = 0
-        self._answered_at = 0.0
+        self._answered_before: list[Any] = []
 
     def caps(self) -> Caps:
         """Return what a request may hold by the declared limits and by what was learned."""
@@ -87,16 +84,10 @@ class Settler:
         return self._ask(request)
 
     def _ask(self, request: Request, again: bool = True) -> bool:
-        clock = self.caller.context.clock
-        started = clock.monotonic()
         try:
             vectors, seconds = self._call(request)
         except CallFailedError as failed:
-            if not _server_broke(failed):
-                return self._failed(request, failed)
-            # An answer in the first half may have come just before the server went down.
-            half = (started + clock.monotonic()) / 2
-            return self._broke(request, failed, meanwhile=self._answered_at > half)
+            return (self._broke if _server_broke(failed) else self._failed)(request, failed)
         return self._answered(request, vectors, seconds, again)
 
     def _call(self, request: Request, most_retries: int | None = None) -> tuple[Vectors, float]:
@@ -104,40 +95,22 @@ class Settler:
         clock = self.caller.context.clock
         started = clock.monotonic()
         vectors = self._along(request, most_retries)
-        ended = clock.monotonic()
-        with self._lock:
-            self._answers += 1
-            self._answered_at = ended
-        return vectors, ended - started
+        self._answered_before = request.values[:1]
+        return vectors, clock.monotonic() - started
 
     def _along(self, request: Request, most_retries: int | None) -> Vectors:
         """Ask for a request, the first time together with the stored source that rides along."""
-        tokens, rider = int(request.tokens.sum()), self._rider
+        tokens, rider, caller = int(request.tokens.sum()), self._rider, self.caller
         if rider is None or not rider.board():
-            return self.caller.call(request.values, tokens, most_retries)
-        if self.caller.limits.max_items == 1:
-            self._compare(rider, self.caller.call([rider.value], 0))
-            return self.caller.call(request.values, tokens)
+            return caller.call(request.values, tokens, most_retries)
+        alone = caller.limits.max_items == 1
+        vectors, again = call_along(rider, caller.call, request.values, tokens, alone)
         try:
-            vectors = self.caller.call([*request.values, rider.value], tokens)
-        except CallFailedError as failed:
-            if failed.failure.kind not in _INPUT_KINDS:
-                raise
-            return self.caller.call(request.values, tokens)  # whose fault it was shows without it
-        self._compare(rider, vectors)
-        return vectors[:-1]
-
-    def _compare(self, rider: Rider, vectors: Vectors) -> None:
-        try:
-            rider.compare(vectors[-1])
+            rider.compare(again)
         except EmbowError:
             self.cached.drop()  # what other requests of the call put there is not the column's
             raise
-
-    def _fits(self, rider: Rider) -> bool:
-        """Tell whether a source may ride: one that is cut or averaged has no vector to compare."""
-        most = self.longer.most
-        return (most is None or rider.size <= most) and rider.size <= _LARGEST_RIDER
+        return vectors
 
     def _answered(self, request: Request, vectors: Vectors, seconds: float, again: bool) -> bool:
         bad = unusable(vectors)
@@ -151,9 +124,8 @@ class Settler:
         if again:  # a server under load may do this once
             return self._ask(rest, again=False)
         for at in range(len(rest)):
-            what = (
-                "not a finite number" if not np.isfinite(vectors[bad[at]]).all() else "only zeros"
-            )
+            finite = np.isfinite(vectors[bad[at]]).all()
+            what = "only zeros" if finite else "not a finite number"
             self.refuse(rest.cut(at, at + 1), bad_output(f"The vector returned holds {what}."))
         return False
 
@@ -164,14 +136,14 @@ class Settler:
 
     def _failed(self, request: Request, failed: CallFailedError) -> bool:
         kind = failed.failure.kind
-        if kind not in _INPUT_KINDS or isinstance(failed.error, WrongLengthError):
+        if not kind.of_inputs or isinstance(failed.error, WrongLengthError):
             raise self._end(request, failed) from failed.error
         if kind is FailureKind.TOO_LARGE and len(request) > 1:
             most = most_items(failed.error)
             self.caller.limiter.too_large(len(request), int(request.sizes.sum()), most)
             return self._repack(request)
         if len(request) > 1:
-            if kind is FailureKind.BAD_OUTPUT and not self._answers:
+            if kind is FailureKind.BAD_OUTPUT and not self._answered_before:
                 return self._try_one(request, failed)
             return self._isolate(request, failed)
         if kind in (FailureKind.TOO_LONG, FailureKind.TOO_LARGE):
@@ -198,33 +170,23 @@ class Settler:
         A server that never gave one would else be paid for every half of a half.
         """
         first, rest = request.cut(0, 1), request.cut(1, len(request))
-        try:
-            vectors, seconds = self._call(first)
-        except CallFailedError as again:
-            if again.failure.kind is FailureKind.BAD_OUTPUT:
-                raise self._end(request, failed) from failed.error
-            fine = self._failed(first, again)
-        else:
-            fine = self._answered(first, vectors, seconds, again=True)
+        fine = self._retried(first, lambda again: again.failure.kind is FailureKind.BAD_OUTPUT)
+        if isinstance(fine, CallFailedError):
+            raise self._end(request, failed) from failed.error
         return self.settle(rest) and fine
 
-    def _broke(self, request: Request, failed: CallFailedError, meanwhile: bool) -> bool:
+    def _broke(self, request: Request, failed: CallFailedError) -> bool:
         """Find the inputs a server breaks at while it answers others.
 
-        In an outage everything fails, so an input is given up only where another request was
-        answered after it had failed, and it failed once more after that.
-
-        Args:
-            request: What the server broke at, again and again.
-            failed: How.
-            meanwhile: Whether other requests were answered between those attempts.
+        In an outage everything fails, so an input is given up only where the server answers again
+        what it answered before, and the input fails once more after that.
         """
-        fine, answers, in_a_row = True, self._answers, 0
+        fine, in_a_row = True, 0
         parts = list(reversed(request.halves())) if len(request) > 1 else []
         suspects = [] if parts else [request]
-        while parts and in_a_row < BROKEN_IN_A_ROW:
+        while parts:
             part = parts.pop()
-            outcome = self._ask_broken(part)
+            outcome = self._retried(part, _server_broke)
             if isinstance(outcome, bool):
                 fine, in_a_row = outcome and fine, 0
             elif len(part) > 1:
@@ -232,23 +194,35 @@ class Settler:
             else:
                 suspects.append(part)
                 in_a_row += 1
-        answered = meanwhile or self._answers > answers
-        if in_a_row == BROKEN_IN_A_ROW or (suspects and not answered):
-            raise self._end(request, failed) from failed.error
+            if in_a_row == BROKEN_IN_A_ROW:
+                self._require_answer(request, failed)
+                in_a_row = 0
+        if suspects:
+            self._require_answer(request, failed)
         for part in suspects:
-            outcome = self._ask_broken(part)
+            outcome = self._retried(part, _server_broke)
             if isinstance(outcome, CallFailedError):
                 self.refuse(part, outcome)
                 outcome = False
             fine = outcome and fine
         return fine
 
-    def _ask_broken(self, part: Request) -> bool | CallFailedError:
-        """Ask for part of what a server broke at; return how it broke, where it does again."""
+    def _require_answer(self, request: Request, failed: CallFailedError) -> None:
+        """Raise what a request failed with, unless the server answers what it answered before."""
+        if self._answered_before:
+            with suppress(CallFailedError):
+                self.caller.call(self._answered_before, 0, most_retries=1)
+                return
+        raise self._end(request, failed) from failed.error
+
+    def _retried(
+        self, part: Request, same: Callable[[CallFailedError], bool]
+    ) -> bool | CallFailedError:
+        """Ask for part of a request that failed; return how it failed, where it is the same."""
         try:
             vectors, seconds = self._call(part, most_retries=1)
         except CallFailedError as again:
-            return again if _server_broke(again) else self._failed(part, again)
+            return again if same(again) else self._failed(part, again)
         return self._answered(part, vectors, seconds, again=True)
 
     def _isolate(self, request: Request, failed: CallFailedError) -> bool:
@@ -286,7 +260,7 @@ class Settler:
             raise RowFailedError(position, error, failed.error)
         with self._lock:
             self._refused += 1
-            hopeless = not self._answers and self._refused >= REFUSED_IN_A_ROW
+            hopeless = not self._answered_before and self._refused >= REFUSED_IN_A_ROW
         if hopeless:
             raise PermanentError(
                 f"{self._refused} inputs were refused one after another and none was accepted: "
