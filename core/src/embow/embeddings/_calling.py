@@ -60,6 +60,8 @@ def call_once(
     """
     if not function.remote:
         return _recorded(call, record)
+    if rest <= 0:
+        raise TransientError("No time was left for a request before the deadline.")
     done = threading.Event()
     outcome: list[tuple[Any, BaseException | None]] = []
 

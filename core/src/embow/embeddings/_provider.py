@@ -73,10 +73,6 @@ class Provider(BaseModel, ABC):
         """Say what kind of failure an exception is, so that it is treated as such."""
         return classify.classify(error, remote=self.remote)
 
-    def text_of(self, error: BaseException) -> str:
-        """Return what an exception says, for messages: where ``str()`` says more than is wanted."""
-        return str(error)
-
     def identity(self) -> dict[str, Any]:
         """Return everything that changes what comes out, as plain JSON values."""
         return {"provider": provider_name(type(self)), **config.identity_fields(self)}

@@ -186,7 +186,7 @@ def kind_name(kind: FailureKind) -> str:
 
 def describe(function: Provider, error: BaseException) -> str:
     """Return one line on an error, without secrets and of bounded length."""
-    text = " ".join(function.text_of(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
     text = scrub(function, text)
     if not isinstance(error, EmbeddingError):
         text = f"{type(error).__name__}: {text}"

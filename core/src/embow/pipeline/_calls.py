@@ -158,7 +158,7 @@ class _OneCall:
         self._values = values
         self._tokens = tokens
         self._record = CallRecord()
-        self._until = caller.context.clock.monotonic() + caller.context.deadline
+        self._until: float | None = None
         self.seconds = 0.0
         self._number = 0
         self._sent = False
@@ -167,6 +167,8 @@ class _OneCall:
         caller, context = self._caller, self._caller.context
         self._number, self._sent, self._record = number, False, CallRecord()
         caller.limiter.enter(caller.at_once, context.cancelled)
+        if self._until is None:  # waiting for the other requests of a call is no fault of this one
+            self._until = context.clock.monotonic() + context.deadline
         try:
             caller.limiter.admit(
                 self._tokens,
@@ -189,6 +191,7 @@ class _OneCall:
         return vectors
 
     def _rest(self) -> float:
+        assert self._until is not None
         return self._until - self._caller.context.clock.monotonic()
 
     def _send(self) -> Vectors:

@@ -109,11 +109,9 @@ class AccountLimiter:
             RateLimitError: The wait would be longer than ``patience`` seconds.
             StopWork: ``cancelled`` is set.
         """
-        until = None
+        until = clock.monotonic() + patience
         while (wait := self._wait(tokens, limits, clock.time(), shared)) > 0:
-            now = clock.monotonic()
-            until = now + patience if until is None else until
-            if now + wait > until:
+            if clock.monotonic() + wait > until:
                 raise RateLimitError(
                     f"The account may be called again in {wait:.0f} s, past the deadline.",
                     retry_after=wait,
