@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import re
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from embow.embeddings.types import Failure, FailureKind
 from embow.errors import BadOutputError
@@ -165,6 +167,20 @@ def _bytes_of(row: Any, who: str) -> bytes:
     except (ValueError, TypeError, OverflowError) as exc:
         raise BadOutputError(f"{who} returned a vector that cannot be read: {exc}.") from exc
     raise BadOutputError(f"{who} returned a row without a vector.")
+
+
+@contextmanager
+def readable(who: str) -> Iterator[None]:
+    """Turn what a vendor's package trips over while it reads an answer into bad output.
+
+    Raises:
+        BadOutputError: The answer has another form than the package expects.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValidationError) as exc:
+        text = f"{type(exc).__name__}: {exc}"[:200]
+        raise BadOutputError(f"{who} answered in a form that cannot be read ({text}).") from exc
 
 
 def in_order(rows: Sequence[Any], who: str = "The server") -> Sequence[Any]:
