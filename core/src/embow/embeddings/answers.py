@@ -94,7 +94,8 @@ def failure_of(status: int, words: str, wait: float | None = None) -> Failure | 
         return Failure(FailureKind.TOO_LARGE)
     if status in (400, 422):
         return None
-    passing = status in _PASSING or not 400 <= status < 500
+    # 501 is the answer of servers that do not embed at all.
+    passing = status in _PASSING or (status != 501 and not 400 <= status < 500)
     return Failure(FailureKind.TRANSIENT, wait) if passing else Failure(FailureKind.PERMANENT)
 
 
