@@ -55,7 +55,7 @@ KNOWN = (
     Known(
         "bedrock-text",
         "bedrock",
-        "Titan and Cohere text models on AWS Bedrock",
+        "Titan, Nova and Cohere text models on AWS Bedrock",
         ("BedRockText",),
     ),
     Known("cohere", "cohere", "Cohere's embedding API", ("CohereEmbeddingFunction",)),
