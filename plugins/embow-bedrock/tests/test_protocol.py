@@ -215,7 +215,7 @@ def test_what_cannot_work_is_refused_at_once(make, settings, said):
 def test_one_model_under_several_names_is_one_identity(make, server, name):
     """Profiles and ARNs lead to the same model, and are called as given."""
     function = make(name=name)
-    assert function.fingerprint() == make(name=TITAN_2).fingerprint()
+    assert function.fingerprint() == make(name=V4).fingerprint()
     assert function.generate_embeddings(["a"]).shape == (1, 1536)
     assert server.requests[0].path == f"/model/{name}/invoke"
 

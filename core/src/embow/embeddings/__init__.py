@@ -117,9 +117,22 @@ def __getattr__(name: str) -> Any:
     provider = known.provider_of_class(name)
     if provider is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from embow.embeddings._registry import get_registry
+    import inspect
 
-    return get_registry().get(provider)
+    from embow.embeddings._registry import get_registry
+    from embow.errors import (
+        ProviderClassError,
+        ProviderNotFoundError,
+        ProviderNotInstalledError,
+    )
+
+    try:
+        return get_registry().get(provider)
+    except (ProviderNotFoundError, ProviderNotInstalledError) as exc:
+        # For "from embow.embeddings import X", Python itself would say less than we know.
+        importing = inspect.stack(0)[1].function == "_handle_fromlist"
+        error = ProviderNotInstalledError if importing else ProviderClassError
+        raise error(str(exc)) from None
 
 
 def __dir__() -> list[str]:
