@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from embow.embeddings._registry import get_registry as get_registry
     from embow.embeddings._registry import register as register
     from embow.embeddings._rerank import Reranker as Reranker
+    from embow.embeddings._secrets import plain_secrets as plain_secrets
     from embow.embeddings._secrets import scrub as scrub
     from embow.embeddings._secrets import secret_fields as secret_fields
     from embow.embeddings._secrets import secret_mapping as secret_mapping
@@ -85,6 +86,7 @@ _HOME = {
     "local_path": "types",
     "model_reference": "local_models",
     "operational": "types",
+    "plain_secrets": "_secrets",
     "read_bindings": "_bindings",
     "record_rate": "types",
     "record_request": "types",
