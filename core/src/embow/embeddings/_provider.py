@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from abc import ABC
 from typing import Annotated, Any, ClassVar, Self
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from embow.embeddings import _config as config
 from embow.embeddings import classify
-from embow.embeddings._secrets import secrets_of, without_userinfo
+from embow.embeddings._secrets import plain_secrets, secrets_of, without_userinfo
 from embow.embeddings.types import Failure, Limits, operational, provider_name
 from embow.plugins import _discovery as discovery
 
@@ -45,6 +46,17 @@ class Provider(BaseModel, ABC):
     )
 
     _original_args: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        for name in plain_secrets(cls):
+            warnings.warn(
+                f"Setting {name!r} of {cls.__name__} is named like a key and is plain text: tables "
+                "would keep it and messages show it. Annotate it with pydantic.SecretStr.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     # -- making one ---------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from embow.embeddings import answers
 from embow.embeddings.types import Failure, FailureKind
 from embow.errors import EmbeddingError, EmbowError
 
@@ -42,26 +43,6 @@ _FILE_ERRNOS = frozenset(
         errno.ENOSPC,
         errno.EROFS,
     }
-)
-_TRANSIENT_STATUS = frozenset({408, 409, 425})
-_QUOTA_WORDS = ("insufficient_quota", "billing_hard_limit_reached", "exceeded your current quota")
-_TOO_LARGE_WORDS = (
-    "tokens per request",
-    "too many inputs",
-    "batch size",
-    "payload size",
-    "array too long",
-    "array_above_max_length",
-    "total number of texts",
-    "request too large",
-)
-_TOO_LONG_WORDS = (
-    "maximum context length",
-    "context_length_exceeded",
-    "context length",
-    "too long",
-    "maximum input length",
-    "string_above_max_length",
 )
 
 
@@ -118,37 +99,9 @@ def http_status(error: BaseException) -> int | None:
 
 
 def _by_status(status: int, error: BaseException) -> Failure:
-    text = _text(error)
-    if status in (401, 403):
-        return Failure(FailureKind.AUTH)
-    if status == 402 or (status in (400, 429) and _says(text, _QUOTA_WORDS)):
-        return Failure(FailureKind.QUOTA)
-    if status == 413:
-        return Failure(FailureKind.TOO_LARGE)
-    if status == 429:
-        return Failure(FailureKind.RATE_LIMITED, retry_after(error))
-    if status in _TRANSIENT_STATUS or status >= 500:
-        return Failure(FailureKind.TRANSIENT, retry_after(error))
-    if status in (400, 422):
-        return Failure(_refusal(text))
-    return Failure(FailureKind.PERMANENT)
-
-
-def _refusal(text: str) -> FailureKind:
-    if _says(text, _TOO_LARGE_WORDS):
-        return FailureKind.TOO_LARGE
-    if _says(text, _TOO_LONG_WORDS):
-        return FailureKind.TOO_LONG
-    return FailureKind.BAD_INPUT
-
-
-def _text(error: BaseException) -> str:
-    parts = (error, getattr(error, "body", ""), getattr(error, "code", ""))
-    return " ".join(str(part) for part in parts).lower()
-
-
-def _says(text: str, words: tuple[str, ...]) -> bool:
-    return any(word in text for word in words)
+    parts = (error, getattr(error, "body", None), getattr(error, "code", None))
+    words = " ".join(filter(None, map(answers.said, parts)))
+    return answers.failure_of(status, words, retry_after(error)) or answers.refusal(words)
 
 
 def _is_transport(error: BaseException) -> bool:
