@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import subprocess
 import sys
 import threading
@@ -14,7 +13,8 @@ import numpy as np
 import pytest
 
 from embow.embeddings import TextEmbeddingFunction
-from embow.embeddings.remote import Timeout, on_give_up
+from embow.embeddings.remote import Timeout
+from embow.embeddings.transport import bounded
 from embow.embeddings.types import Usage, record_request, record_usage
 from embow.errors import BadOutputError, ConfigurationError, TransientError
 from embow.pipeline import Pipeline, PipelineOptions
@@ -145,20 +145,21 @@ def test_a_late_answer_is_not_stored(tmp_path, stop, caplog):
     assert (report.cached, report.embedded) == (0, 1)
 
 
-def test_what_a_provider_holds_open_is_closed_when_its_call_is_given_up(caplog):
-    """A socket that drips for ever is not read for ever."""
-    ours, theirs = socket.socketpair()
-    ended = threading.Event()
+def test_an_answer_nobody_waits_for_is_not_read_on(caplog):
+    """A server that drips for ever holds neither a thread nor a connection for ever."""
+    reading, ended = threading.Event(), threading.Event()
     function = Timed(max_retries=0)
 
-    def answer(texts):
-        on_give_up(lambda: ours.shutdown(socket.SHUT_RDWR))
-        reading.set()
-        ours.recv(1)
-        ended.set()
-        raise ConnectionError
+    def dripping():
+        while True:
+            reading.set()
+            yield b"x"
 
-    reading = threading.Event()
+    def answer(texts):
+        try:
+            bounded(dripping())
+        finally:
+            ended.set()
 
     class WhenReading(FakeClock):
         def wait_for(self, event, seconds):
@@ -169,8 +170,6 @@ def test_what_a_provider_holds_open_is_closed_when_its_call_is_given_up(caplog):
     with caplog.at_level(logging.ERROR), pytest.raises(TransientError):
         embed(function, ["a"], clock=WhenReading())
     assert ended.wait(30)
-    ours.close()
-    theirs.close()
 
 
 def test_the_timeout_holds_for_direct_calls_too(stop, caplog):

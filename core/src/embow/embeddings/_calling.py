@@ -8,7 +8,6 @@ no reason to stay for a process that ends, and nobody looks at what it comes bac
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import math
 import os
@@ -78,7 +77,9 @@ def call_once(
         _await(done, record, timeout_of(function), rest, wait)
     finally:
         if not done.is_set():
-            _give_up(record)
+            record.given_up = True
+            if record.coroutine is not None:
+                record.coroutine.cancel()
     value, error = outcome.pop()
     if error is None:
         return value
@@ -86,6 +87,15 @@ def call_once(
         raise error
     finally:
         del error  # a traceback that holds its own frame would keep the inputs alive
+
+
+def given_up() -> bool:
+    """Tell whether nobody waits for the current call any more.
+
+    Ask it between the pieces of an answer, and stop reading then: a server may drip for ever.
+    """
+    record = current_call()
+    return record is not None and record.given_up
 
 
 def _recorded(call: Callable[[], Any], record: CallRecord) -> Any:
@@ -109,20 +119,6 @@ def _await(
         if record.requests <= sent:
             raise TransientError(f"No answer came within {timeout:g} s (timeout).")
         sent = record.requests
-
-
-def _give_up(record: CallRecord) -> None:
-    record.given_up = True
-    for close in record.closers:
-        with contextlib.suppress(Exception):  # it may have ended by itself just now
-            close()
-
-
-def on_give_up(close: Callable[[], object]) -> None:
-    """Have ``close`` called, from another thread, once the current call is given up."""
-    record = current_call()
-    if record is not None:
-        record.closers.append(close)
 
 
 # -- providers whose methods are coroutines ------------------------------------------------
@@ -149,8 +145,9 @@ def completed(answer: Any) -> Any:
     """
     if not inspect.iscoroutine(answer):
         return answer
-    future = asyncio.run_coroutine_threadsafe(answer, _loop())
-    on_give_up(future.cancel)
+    future, record = asyncio.run_coroutine_threadsafe(answer, _loop()), current_call()
+    if record is not None:
+        record.coroutine = future
     return future.result()
 
 

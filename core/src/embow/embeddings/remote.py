@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from embow.embeddings._calling import on_give_up
+from embow.embeddings._calling import given_up
 from embow.embeddings._loading import load_once
 from embow.embeddings.types import Limits, external, operational
 
@@ -122,6 +122,6 @@ __all__ = [
     "Timeout",
     "client_once",
     "fitting",
-    "on_give_up",
+    "given_up",
     "split_to_limits",
 ]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from embow.errors import PermanentError
+from embow.embeddings._calling import given_up
+from embow.errors import PermanentError, TransientError
 
 MOST_BYTES = 256 * 2**20
 """Bytes one answer may unpack to: 2,048 vectors of 5,000 numbers, written out."""
@@ -20,9 +21,12 @@ def bounded(chunks: Iterable[bytes]) -> bytes:
 
     Raises:
         PermanentError: There are more. Asking again would give the same.
+        TransientError: Nobody waits for them any more.
     """
     kept = bytearray()
     for chunk in chunks:
+        if given_up():
+            raise TransientError("The answer came too slowly and was not read to its end.")
         kept += chunk
         if len(kept) > MOST_BYTES:
             raise PermanentError(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -206,9 +207,8 @@ class CallRecord:
     tokens: int | None = None
     rate: RateStatus | None = None
     requests: int = 0
-    received: int = 0
     given_up: bool = False
-    closers: list[Callable[[], object]] = field(default_factory=list)
+    coroutine: Future[Any] | None = None
 
 
 _current_call: ContextVar[CallRecord | None] = ContextVar("embow_current_call", default=None)

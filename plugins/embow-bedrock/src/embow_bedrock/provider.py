@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -175,12 +175,14 @@ class BedRockText(TextEmbeddingFunction):
                     f"Text {row} has {len(text):,} characters; {self.name} takes {most:,}.", row=row
                 )
 
-    def _call_all(self, parts: list[Any], input_type: InputType) -> list[tuple[Vectors, int]]:
+    def _call_all(self, parts: list[Any], input_type: InputType) -> Iterator[tuple[Vectors, int]]:
+        """Yield answers as they come, in order, so that each is counted when it is there."""
         call = partial(self._call, self._client() if parts else None, input_type)
         if len(parts) <= 1:
-            return [call(part) for part in parts]
+            yield from map(call, parts)
+            return
         with ThreadPoolExecutor(min(len(parts), MAX_CONCURRENCY)) as pool:
-            return list(pool.map(call, parts))
+            yield from pool.map(call, parts)
 
     def _call(
         self, client: Any, input_type: InputType, texts: Sequence[str]
