@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from embow.embeddings import _secrets as secrets
 from embow.embeddings._calling import call_once
+from embow.embeddings.classify import classify
 from embow.embeddings.types import CallRecord, Failure, FailureKind, leaves_folder
 from embow.errors import EmbeddingError, EmbowError
 from embow.plugins import _discovery as discovery
@@ -113,7 +114,7 @@ def attempt_call(
         except CallFailedError:
             raise
         except Exception as error:
-            failure = function.classify(error)
+            failure = failure_of(function, error)
             wait = policy.wait_after(number, failure)
             late = policy.clock() - started + wait > policy.deadline
             if late or number > policy.max_retries or not failure.kind.retryable:
@@ -129,6 +130,11 @@ def attempt_call(
             )
         policy.sleep(wait)
         number += 1
+
+
+def failure_of(function: Provider, error: BaseException) -> Failure:
+    """Return what an error means: embow's own keep their kind, others the function judges."""
+    return classify(error) if isinstance(error, EmbowError) else function.classify(error)
 
 
 _PHRASES = {

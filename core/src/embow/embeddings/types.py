@@ -239,7 +239,13 @@ def record_rate(rate: RateStatus) -> None:
 
 
 def record_request() -> None:
-    """Count one wire request, before it is sent. For providers that send several in a call."""
+    """Count one wire request. For providers that send several in a call.
+
+    Raises:
+        TransientError: The call was given up, and is to send nothing more.
+    """
     record = _current_call.get()
     if record is not None:
+        if record.given_up:
+            raise errors.TransientError("Nobody waits for this call any more.")
         record.requests += 1

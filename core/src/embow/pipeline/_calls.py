@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from embow.embeddings._base import EmbeddingFunction, WrongLengthError, as_vectors
 from embow.embeddings._calling import call_once
-from embow.embeddings._retry import CallFailedError, RetryPolicy, attempt_call, kind_name
+from embow.embeddings._retry import (
+    CallFailedError,
+    RetryPolicy,
+    attempt_call,
+    failure_of,
+    kind_name,
+)
 from embow.embeddings.types import CallRecord, Failure, FailureKind
 from embow.errors import BadOutputError
 from embow.pipeline._cancel import Cancellation
@@ -211,7 +217,7 @@ class _OneCall:
         if not self._sent:
             return  # the wait for the limiter was too long: nothing was asked of the provider
         caller, context = self._caller, self._caller.context
-        failure = caller.function.classify(error)
+        failure = failure_of(caller.function, error)
         if failure.kind.fatal or isinstance(error, WrongLengthError):
             context.cancelled.set()  # before the next in line is let in to fail in the same way
         caller.limiter.failed(failure, self._record.rate, context.clock.time(), caller.shared)

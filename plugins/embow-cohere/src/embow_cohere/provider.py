@@ -205,8 +205,8 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
             arguments["truncate"] = self.truncation
         if self.output_dimension is not None and (model is None or model.flexible):
             arguments["output_dimension"] = self.output_dimension
-        record_request()
         client = self._client()
+        record_request()
         with readable("Cohere"), failures.without_headers():
             answer = client.embed(**arguments)
         record_usage(Usage(tokens=_tokens(answer)))

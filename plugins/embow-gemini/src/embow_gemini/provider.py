@@ -181,8 +181,8 @@ class GeminiText(TextEmbeddingFunction):
         # Plain strings would be melted into one vector by multimodal models.
         parts = [{"text": (prefix or "") + text} for text in texts]
         contents = [{"parts": [part], "role": "user"} for part in parts]
-        record_request()
         client = self._client()
+        record_request()
         with readable(self.name):
             answer = client.models.embed_content(model=self.name, contents=contents, config=config)
         embeddings = answer.embeddings or []

@@ -116,7 +116,6 @@ class OpenAIEmbeddings(OpenAISettings):
             arguments["dimensions"] = self.dim
         if self.user is not None:
             arguments["user"] = self.user
-        record_request()
         response = self._send(arguments)
         rate = wire.read_rate(response.headers)
         if rate is not None:
@@ -131,6 +130,7 @@ class OpenAIEmbeddings(OpenAISettings):
     def _send(self, arguments: dict[str, Any]) -> Any:
         connection = connection_of(self)
         client = client_for(connection, partial(load_sdk, self))
+        record_request()
         try:
             return client.embeddings.with_raw_response.create(**arguments)
         except load_sdk(self, "openai").NotFoundError as exc:
