@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fault import Fault
 
-COMMITS = "engines/local/commits.py"
-FILES = "engines/local/files.py"
-SWEEP = "engines/local/sweep.py"
-LEASES = "engines/local/leases.py"
-TABLE = "engines/local/table.py"
+COMMITS = "engines/_local/commits.py"
+FILES = "engines/_local/files.py"
+SWEEP = "engines/_local/sweep.py"
+LEASES = "engines/_local/leases.py"
+TABLE = "engines/_local/table.py"
 USUAL = "tests/engines/test_contract.py::TestUsualSizes"
 SMALL = "tests/engines/test_contract.py::TestSmallSizes"
 DURABLE = "tests/engines/test_durability.py"
@@ -80,8 +80,8 @@ FAULTS = (
         COMMITS,
         (
             (
-                "    known = earlier(db, [each for each in change.add if",
-                "    known = earlier(db, [each for each in () if",
+                "    known = earlier(db, change.add)\n",
+                "    known = earlier(db, ())\n",
             ),
         ),
         USUAL,
@@ -92,8 +92,8 @@ FAULTS = (
         LEASES,
         (
             (
-                "microseconds(each.until)) for each in staged],\n",
-                "microseconds(each.until)) for each in ()],\n",
+                "    for each in staged:\n        if each.rows or each.column:\n",
+                "    for each in ():\n        if each.rows or each.column:\n",
             ),
         ),
         USUAL,
@@ -101,7 +101,7 @@ FAULTS = (
     ),
     Fault(
         "local: rows for a table that went come in",
-        "engines/local/store.py",
+        "engines/_local/store.py",
         (("        if base.table != self.identity:\n", "        if False:\n"),),
         USUAL,
         "another_table or went or old_handle or its_own_token",
@@ -182,21 +182,21 @@ FAULTS = (
     ),
     Fault(
         "local: optimize drops a tagged version",
-        "engines/local/retention.py",
+        "engines/_local/retention.py",
         ((" and each.version not in tagged\n", "\n"),),
         USUAL,
         "tag",
     ),
     Fault(
         "local: optimize drops rows that were restored",
-        "engines/local/retention.py",
+        "engines/_local/retention.py",
         (("            first[hidden] = end\n", "            first[hidden] = count\n"),),
         SMALL,
         "restored",
     ),
     Fault(
         "local: a dropped column's name brings its values back",
-        "engines/local/columns.py",
+        "engines/_local/columns.py",
         (
             (
                 "    stored = fresh_name(values.field.name)\n",

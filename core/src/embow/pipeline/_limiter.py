@@ -11,7 +11,14 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from embow.embeddings.types import LONGEST_PAUSE, Failure, FailureKind, Limits, RateStatus
+from embow.embeddings.types import (
+    LONGEST_PAUSE,
+    Failure,
+    FailureKind,
+    Limits,
+    RateStatus,
+    provider_name,
+)
 from embow.errors import RateLimitError
 from embow.pipeline._buckets import Bucket, declared_buckets, take_all
 from embow.pipeline._cancel import Cancellation
@@ -244,7 +251,7 @@ if hasattr(os, "register_at_fork"):
 
 def limiter_of(function: EmbeddingFunction) -> AccountLimiter:
     """Return the one limiter of this process for a function's provider, model and account."""
-    parts = (function.name_of_provider(), function.model_label() or "", function.account())
+    parts = (provider_name(type(function)), function.model_label() or "", function.account())
     key = "/".join(parts)
     with _limiters_lock:
         if key not in _limiters:

@@ -20,18 +20,9 @@ from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow._table.settings import AddOptions
 from embow._table.writing.ingest import Ingest, new_rows, rewritten, take_rows
 from embow._table.writing.matching import Clauses, Match, match_rows
-from embow._table.writing.staging import (
-    Writer,
-    chunks,
-    keeping_rows,
-    stored_rows,
-)
+from embow._table.writing.staging import Writer, chunks, keeping_rows, stored_rows
 from embow.engines.contract import Change, Snapshot
-from embow.errors import (
-    CommitConflictError,
-    ConfigurationError,
-    MissingColumnError,
-)
+from embow.errors import CommitConflictError, ConfigurationError, MissingColumnError
 from embow.pipeline import AddReport
 from embow.pipeline._types import SourceRows
 
@@ -48,13 +39,7 @@ class MergeResult:
 
 
 class MergeInsert:
-    """A merge being described; ``execute`` runs it.
-
-    Args:
-        handle: Table to merge into.
-        on: Key columns. Rows whose key holds a null match nothing.
-        remember: Called with the report of what was embedded.
-    """
+    """A merge being described; ``execute`` runs it. A key that holds a null matches nothing."""
 
     def __init__(
         self, handle: Handle, on: Sequence[str], remember: Callable[[AddReport], object]
@@ -169,8 +154,8 @@ def _incoming(
     if missing:
         raise MissingColumnError(f"Key column {missing[0]!r} is missing from the rows.")
     partial = pa.schema([f for f in schema if f.name in names])
-    filled = [binding.vector_column for binding in columns.bindings]
-    fitted = [Conformer(partial, filled, policy).fit(batch) for batch in batches]
+    conformer = Conformer(partial, columns.filled, policy)
+    fitted = [conformer.fit(batch) for batch in batches]
     schema = fitted[0].schema if fitted else partial
     return one_batch(pa.Table.from_batches(fitted, schema=schema))
 
@@ -189,14 +174,13 @@ def _rows(
     snapshot: Snapshot, columns: Columns, incoming: pa.RecordBatch, match: Match
 ) -> Iterator[SourceRows]:
     """Yield the changed rows and then the inserted ones."""
-    filled = [binding.vector_column for binding in columns.bindings]
     for old, at in zip(stored_rows(snapshot, match.targets), chunks(match.sources), strict=True):
         rows = take_rows(incoming, at)
         new = dict(zip(rows.schema.names, rows.columns, strict=True))
-        for name in filled:
+        for name in columns.filled:
             if name in new and new[name].null_count == rows.num_rows:
                 del new[name]  # Objects of a model say None where they bring no vector.
         yield rewritten(old, new, columns)
     if len(match.inserted):
-        fitted = Conformer(columns.visible, filled).fit(take_rows(incoming, match.inserted))
+        fitted = Conformer(columns.visible, columns.filled).fit(take_rows(incoming, match.inserted))
         yield new_rows(fitted, columns)

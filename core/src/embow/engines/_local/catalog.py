@@ -47,7 +47,7 @@ class Catalog:
     def _prepare(self) -> None:
         if self._number("application_id") != _APPLICATION:
             self._writer.execute("PRAGMA journal_mode = WAL")
-            with self._transaction("BEGIN IMMEDIATE"):
+            with self.write():
                 if self._number("application_id") != _APPLICATION:
                     self._create()
         found = self._number("user_version")
@@ -84,23 +84,18 @@ class Catalog:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Hold the only write transaction; durable once this has been left without an error."""
-        transaction = self._transaction("BEGIN IMMEDIATE")
-        with self._writing, storing(self.path, "write"), transaction:
-            faults.reach("transaction.begun")
-            yield self._writer
-            faults.reach("transaction.changed")
+        with self._writing, storing(self.path, "write"):
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                faults.reach("transaction.begun")
+                yield self._writer
+                faults.reach("transaction.changed")
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
         faults.reach("transaction.committed")
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
-        self._writer.execute(begin)
-        try:
-            yield
-            self._writer.execute("COMMIT")
-        except BaseException:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            raise
 
     def close(self) -> None:
         """Close both connections."""

@@ -134,10 +134,12 @@ def remember(
     db: sqlite3.Connection, row: TableRow, staged: Iterable[Staged], commit: Commit
 ) -> None:
     """Remember what was committed, or (version 0) given up."""
-    db.executemany(
-        "INSERT OR IGNORE INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
-        [(each.token, row.id, *astuple(commit), microseconds(each.until)) for each in staged],
-    )
+    for each in staged:
+        if each.rows or each.column:
+            db.execute(
+                "INSERT OR IGNORE INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
+                (each.token, row.id, *astuple(commit), microseconds(each.until)),
+            )
 
 
 def earlier(db: sqlite3.Connection, staged: Iterable[Staged]) -> Commit | None:
@@ -149,6 +151,8 @@ def earlier(db: sqlite3.Connection, staged: Iterable[Staged]) -> Commit | None:
     """
     found: set[Commit | None] = set()
     for each in staged:
+        if not each.rows and each.column is None:
+            continue
         known = db.execute(
             "SELECT version, added, removed FROM tokens WHERE token = ?", (each.token,)
         ).fetchone()

@@ -256,16 +256,12 @@ def deletion_rows(db: sqlite3.Connection, table_id: int, after: int = 0) -> list
         "WHERE table_id = ? AND id > ? ORDER BY id",
         (table_id, after),
     )
-    return [
-        Deletion(
-            number,
-            version,
-            np.frombuffer(rows, "<i8").astype(np.int64),
-            None if first is None else (first, last),
-            until,
-        )
-        for number, version, rows, first, last, until in found
-    ]
+    deletions = []
+    for number, version, rows, first, last, until in found:
+        row_ids = np.frombuffer(rows, "<i8").astype(np.int64)
+        whole = None if first is None else (first, last)
+        deletions.append(Deletion(number, version, row_ids, whole, until))
+    return deletions
 
 
 def delete_table(db: sqlite3.Connection, table_id: int) -> list[str]:

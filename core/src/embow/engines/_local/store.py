@@ -180,7 +180,7 @@ class Store(EngineTable):
         return remove_files(self.folder, names)
 
     def _load(self, db: sqlite3.Connection) -> View:
-        row = self.current(db)
+        row = table_row(db, self.id, self.name)
         self.name = row.name
         self.held = load_view(db, row, self.data, self.held)
         return self.held

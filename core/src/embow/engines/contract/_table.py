@@ -199,12 +199,14 @@ class EngineTable(History, ABC):
             CommitConflictError: One of the three does not hold, or the table is another one.
             StagedGoneError: The lease ended, and the staged rows were removed.
         """
-        columns = any(staged.column for staged in change.add)
+        columns = added = False
+        for staged in change.add:
+            columns |= staged.column is not None
+            added |= staged.rows > 0 or staged.column is not None
         if change.remove is not None and (columns or change.metadata is not None):
             raise ValueError(
                 "A change of metadata or columns cannot also remove rows: make two changes."
             )
-        added = columns or any(staged.rows for staged in change.add)
         removed = change.remove is not None and len(change.remove)
         if not added and not removed and change.metadata is None:
             return Commit(change.base.version)
@@ -232,7 +234,6 @@ class EngineTable(History, ABC):
         self,
         plan: Callable[[Snapshot], Change | None],
         *,
-        at_least: int = 0,
         wait: Callable[[float], None] = time.sleep,
     ) -> Commit | None:
         """Commit what ``plan`` makes of a snapshot, planning again where another writer was faster.
@@ -248,7 +249,7 @@ class EngineTable(History, ABC):
             CommitConflictError: Others were faster many times in a row.
         """
         for attempt in range(_TRIES):
-            with self.snapshot(at_least=at_least) as snapshot:
+            with self.snapshot() as snapshot:
                 change = plan(snapshot)
             if change is None:
                 return None
