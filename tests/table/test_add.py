@@ -381,3 +381,52 @@ def test_a_half_surrogate_pair_is_named(db: embow.Database, row: dict[str, Any])
     assert len(table) == 0
     table.add([{"text": "good"}, row], on_error="null")
     assert "\ufffd" in str(table.to_arrow().to_pylist()[1])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_progress_counts_the_rows_that_were_given(words: embow.Table, form: str) -> None:
+    """The last update has every row once, and the total where the data says how many there are."""
+    updates: list[Any] = []
+    words.add(FORMS[form](), progress=updates.append)
+    last = updates[-1]
+    known = form in ("dicts", "pandas", "polars", "arrow table", "arrow batch")
+    assert (last.rows, last.total, last.done) == (2, 2 if known else None, True)
+
+
+def test_progress_is_told_of_rows_that_embed_nothing(db: embow.Database) -> None:
+    """A table without functions says when it is done, as any other."""
+    updates: list[Any] = []
+    table = db.create_table("plain", [{"id": 1}])
+    table.add([{"id": 2}, {"id": 3}], progress=updates.append)
+    assert (updates[-1].rows, updates[-1].total, updates[-1].done) == (2, 2, True)
+
+
+def test_what_providers_asked_for_can_be_forgotten(db: embow.Database) -> None:
+    """A database has the way out of a pause that a server asked for."""
+    db.reset_limits()
+
+
+def test_a_warning_of_cut_texts_points_to_the_users_line(db: embow.Database) -> None:
+    """Whoever reads it finds the call that embeds, not a line of embow's."""
+
+    @embow.embeddings.register("short-texts")
+    class Short(embow.embeddings.TextEmbeddingFunction):
+        def ndims(self) -> int:
+            return 2
+
+        def limits(self) -> embow.embeddings.Limits:
+            return embow.embeddings.Limits(max_tokens_per_item=2)
+
+        def generate_embeddings(self, texts: list[str]) -> Any:
+            return np.ones((len(texts), 2))
+
+    function = Short()
+    config = embow.embeddings.EmbeddingFunctionConfig(
+        vector_column="vector", source_column="text", function=function
+    )
+    table = db.create_table(
+        "short", schema=pa.schema([("text", pa.string())]), embedding_functions=[config]
+    )
+    with pytest.warns(embow.pipeline.InputTruncatedWarning) as caught:
+        table.add([{"text": "much longer than that"}])
+    assert caught[0].filename == __file__

@@ -226,6 +226,14 @@ class Database:
             f"Tables there: {', '.join(names) or 'none'}."
         )
 
+    def reset_limits(self) -> None:
+        """Forget what providers' servers said of rates, pauses and sizes, for all their accounts.
+
+        They are called again at once. This holds for the whole process, and for others that share
+        this database's cache file.
+        """
+        self._context.pipeline.reset_limits()
+
     def close(self) -> None:
         """Release files. Tables of a closed database must not be used."""
         self._context.pipeline.close()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from embow.embeddings._registry import register as register
     from embow.embeddings._rerank import Reranker as Reranker
     from embow.embeddings._secrets import full_value as full_value
+    from embow.embeddings._secrets import plain_secrets as plain_secrets
     from embow.embeddings._secrets import scrub as scrub
     from embow.embeddings._secrets import secret_fields as secret_fields
     from embow.embeddings._secrets import secret_mapping as secret_mapping
@@ -87,6 +88,7 @@ _HOME = {
     "local_path": "types",
     "model_reference": "local_models",
     "operational": "types",
+    "plain_secrets": "_secrets",
     "read_bindings": "_bindings",
     "record_rate": "types",
     "record_request": "types",
@@ -119,9 +121,22 @@ def __getattr__(name: str) -> Any:
     provider = known.provider_of_class(name)
     if provider is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from embow.embeddings._registry import get_registry
+    import inspect
 
-    return get_registry().get(provider)
+    from embow.embeddings._registry import get_registry
+    from embow.errors import (
+        ProviderClassError,
+        ProviderNotFoundError,
+        ProviderNotInstalledError,
+    )
+
+    try:
+        return get_registry().get(provider)
+    except (ProviderNotFoundError, ProviderNotInstalledError) as exc:
+        # For "from embow.embeddings import X", Python itself would say less than we know.
+        importing = inspect.stack(0)[1].function == "_handle_fromlist"
+        error = ProviderNotInstalledError if importing else ProviderClassError
+        raise error(str(exc)) from None
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from abc import ABC
 from typing import Annotated, Any, ClassVar, Self
 
@@ -11,7 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from embow.embeddings import _config as config
 from embow.embeddings import classify
-from embow.embeddings._secrets import full_value, secrets_of, without_url_secrets
+from embow.embeddings._secrets import (
+    full_value,
+    plain_secrets,
+    secrets_of,
+    without_url_secrets,
+)
 from embow.embeddings.types import Failure, Limits, operational, provider_name
 from embow.plugins import _discovery as discovery
 
@@ -46,6 +52,17 @@ class Provider(BaseModel, ABC):
 
     _original_args: dict[str, Any] = PrivateAttr(default_factory=dict)
     _with_url_secrets: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        for name in plain_secrets(cls):
+            warnings.warn(
+                f"Setting {name!r} of {cls.__name__} is named like a key and is plain text: tables "
+                "would keep it and messages show it. Annotate it with pydantic.SecretStr.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     # -- making one ---------------------------------------------------------------------
 
@@ -82,7 +99,7 @@ class Provider(BaseModel, ABC):
 
     def classify(self, error: BaseException) -> Failure:
         """Say what kind of failure an exception is, so that it is treated as such."""
-        return classify.classify(error)
+        return classify.classify(error, remote=self.remote)
 
     def identity(self) -> dict[str, Any]:
         """Return everything that changes what comes out, as plain JSON values."""

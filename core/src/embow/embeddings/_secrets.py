@@ -19,6 +19,9 @@ from embow.variables import PREFIX, Reference, lookup, parse_reference
 MASK = "***"
 
 _SECRET_TYPES = (Secret, SecretStr, SecretBytes)
+_LIKE_A_SECRET = re.compile(
+    r"(?:^|_)(?:(?:api|access)?key|token|secret|passwd|pass(?:word|phrase))$"
+)
 _USERINFO = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/\s?#]*)@")
 _IN_QUERY = re.compile(
     r"(?P<name>[?&](?:key|sig|auth|[\w.-]*(?:token|secret|passw|signature|credential|api[_-]?key)"
@@ -33,6 +36,18 @@ def secret_fields(cls: type[BaseModel]) -> frozenset[str]:
     return frozenset(
         name for name, info in cls.model_fields.items() if _is_secret(info.annotation, {cls})
     )
+
+
+@lru_cache(maxsize=512)
+def plain_secrets(cls: type[BaseModel]) -> tuple[str, ...]:
+    """Return the fields that are named like a key and hold text anyone can read."""
+    fields = cls.model_fields.items()
+    named = [(name, info.annotation) for name, info in fields if _LIKE_A_SECRET.search(name)]
+    return tuple(n for n, kind in named if n not in secret_fields(cls) and _holds_text(kind))
+
+
+def _holds_text(annotation: Any) -> bool:
+    return annotation is str or any(map(_holds_text, get_args(annotation)))
 
 
 def _is_secret(annotation: Any, seen: set[type]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from embow.embeddings._base import EmbeddingFunction
+from embow.embeddings._base import EmbeddingFunction, require_texts
 from embow.errors import BadInputError
 from embow.pipeline._cache import EmbeddingCache, cache_file, cache_size
 from embow.pipeline._cached import CachedVectors
@@ -16,11 +16,12 @@ from embow.pipeline._calls import CallContext, Caller, Observer
 from embow.pipeline._cancel import Cancellation, stop_if_cancelled
 from embow.pipeline._clock import Clock, StopWork
 from embow.pipeline._estimate import estimate_rows
+from embow.pipeline._limiter import reset_limiters
 from embow.pipeline._longer import LongInputs
-from embow.pipeline._progress import Progress
+from embow.pipeline._progress import Listener, Progress
 from embow.pipeline._queries import embed_inputs
 from embow.pipeline._requests import Vectors
-from embow.pipeline._run import Run
+from embow.pipeline._run import Run, pass_on
 from embow.pipeline._settle import Settler
 from embow.pipeline._sharedlimits import SharedLimits
 from embow.pipeline._types import (
@@ -72,7 +73,7 @@ class Pipeline:
         size = cache_size() if self._file is not None else 0
         self._cache = EmbeddingCache(self._file, size) if self._file and size else None
         self._shared = SharedLimits(self._file) if self._file is not None else None
-        self._observers = tuple(observers)
+        self._observers = [Listener(call, "observer of requests") for call in observers]
         self._clock = clock or Clock()
         self.same_models: set[Hashable] = set()
 
@@ -93,7 +94,7 @@ class Pipeline:
         Args:
             rows: Rows of any number; memory does not grow with it. The rows a job does not need
                 keep ``valid=False`` and their hash.
-            jobs: One for each vector column to fill.
+            jobs: One for each vector column to fill. With none, the rows come out as they are.
             options: How to embed.
             report: Receives the counts.
             total: Rows in all, for the progress bar.
@@ -105,6 +106,9 @@ class Pipeline:
             CancelledError: The event of :func:`embow.pipeline._cancel.cancellable` was set.
         """
         jobs = list(jobs)
+        if not jobs:  # nothing here takes long enough for a bar that nobody asked for
+            yield from pass_on(rows, Progress(options.progress or False, total))
+            return
         cancelled = Cancellation()
         run = Run(jobs, report, cancelled, Progress(options.progress, total))
         context = self._context(options, report, cancelled)
@@ -128,7 +132,7 @@ class Pipeline:
             options: How to embed; ``on_error`` is always ``raise``.
 
         Raises:
-            BadInputError: A query is missing or empty.
+            BadInputError: A query is missing, empty or not valid Unicode.
             EmbeddingError: The call failed for good.
         """
         values = function.sanitize_input(inputs)
@@ -161,6 +165,8 @@ class Pipeline:
         role: Role,
         options: PipelineOptions | None,
     ) -> Vectors:
+        if all(isinstance(value, str) for value in values):
+            require_texts(values)
         options = replace(options or PipelineOptions(), on_error="raise")
         context = self._context(options, AddReport(), Cancellation())
         job = EmbedJob(function, "", "", function.ndims())
@@ -190,6 +196,12 @@ class Pipeline:
             for group in _by_function(jobs)
         ]
         return estimate_rows(rows, plans)
+
+    def reset_limits(self) -> None:
+        """Forget what servers said of rates, pauses and sizes: here, and in the cache file."""
+        reset_limiters()
+        if self._shared is not None:
+            self._shared.reset()
 
     def close(self) -> None:
         """Close the cache file."""

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embow.embeddings._retry import CallFailedError
 from embow.errors import EmbowError
 
 SAME_MODEL = 0.999
 """Least cosine similarity of two embeddings of one input by one model."""
+_LARGEST = 256 * 1024
 
 
 @dataclass(slots=True)
@@ -46,16 +48,44 @@ class Rider:
             first, self.waiting = self.waiting, False
         return first
 
-    def compare(self, vector: NDArray[np.floating]) -> None:
-        """Compare the source's new vector with the one it has.
+    def fits(self, most: int | None) -> bool:
+        """Tell whether it may ride: what is cut or averaged has no vector to compare."""
+        return self.size <= min(_LARGEST, self.size if most is None else most)
+
+    def compare(self, vector: NDArray[np.floating] | None) -> None:
+        """Compare the source's new vector, where there is one, with the one it has.
 
         Raises:
             EmbowError: Another model made it.
         """
+        if vector is None:
+            return
         similarity = cosine(vector, self.vector)
         if similarity < SAME_MODEL:
             raise self.differs(similarity)
         self.same()
+
+
+Call = Callable[[list[Any], int], NDArray[np.float32]]
+
+
+def call_along(
+    rider: Rider, call: Call, values: list[Any], tokens: int, alone: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return the vectors of some inputs, and of the source, embedded with them or ``alone``.
+
+    The source has none where the provider refuses them: whose fault that is shows without it.
+    """
+    if alone:
+        (again,) = call([rider.value], 0)
+        return call(values, tokens), again
+    try:
+        vectors = call([*values, rider.value], tokens)
+    except CallFailedError as failed:
+        if not failed.failure.kind.of_inputs:
+            raise
+        return call(values, tokens), None
+    return vectors[:-1], vectors[-1]
 
 
 def cosine(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:

@@ -62,6 +62,18 @@ def iter_batches(data: Any, how: Reading) -> Iterator[pa.RecordBatch]:
         raise DataError(_unreadable(data))
 
 
+def count_rows(data: Any) -> int | None:
+    """Return how many rows the data holds, ``None`` where that shows only when it is read."""
+    if isinstance(data, (pa.RecordBatch, pa.Table)):
+        return int(data.num_rows)
+    if type(data).__module__.partition(".")[0] in ("pandas", "polars"):
+        return len(data) if hasattr(data, "__len__") else None
+    if not isinstance(data, (list, tuple)) or not data or hasattr(data[0], "__arrow_c_array__"):
+        return None
+    columns = len(data) == 1 and isinstance(data[0], Mapping)  # one dict of lists in a list
+    return None if columns or hasattr(data[0], "__arrow_c_stream__") else len(data)
+
+
 def _known_batches(data: Any) -> Iterable[pa.RecordBatch] | None:
     """Return batches of objects that hold columns already, ``None`` for all else."""
     if isinstance(data, pa.RecordBatch):

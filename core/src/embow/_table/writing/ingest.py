@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from embow._table.columns import Columns
 from embow._table.handle import Context, Handle
 from embow._table.incoming.conform import Conformer
-from embow._table.incoming.inputs import Reading, iter_batches
+from embow._table.incoming.inputs import Reading, count_rows, iter_batches
 from embow._table.incoming.vectors import (
     BadVectorPolicy,
     as_mask,
@@ -75,7 +75,7 @@ class Ingest:
 
     def batches(self, data: Any, report: AddReport) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of the user's data, filling in the report as they pass."""
-        return self.embedded(self._incoming(data, report), report)
+        return self.embedded(self._incoming(data, report), report, count_rows(data))
 
     def _incoming(self, data: Any, report: AddReport) -> Iterator[SourceRows]:
         """Yield the user's rows as the table has them; those with odd text fail by the settings."""
@@ -116,17 +116,15 @@ class Ingest:
         rows = _with_functions(self._incoming(data, AddReport()), missing)
         return self.context.pipeline.estimate(rows, jobs, self.options)
 
-    def embedded(self, rows: Iterable[SourceRows], report: AddReport) -> Iterator[pa.RecordBatch]:
+    def embedded(
+        self, rows: Iterable[SourceRows], report: AddReport, total: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of rows that fit the visible schema already."""
         jobs, missing = self._jobs()
         if missing:
             rows = _with_functions(rows, missing)
-        if not jobs:
-            for given in rows:
-                yield assemble(self.columns, given.batch, {})
-            return
         with closing(
-            self.context.pipeline.embed_batches(rows, jobs, self.options, report)
+            self.context.pipeline.embed_batches(rows, jobs, self.options, report, total)
         ) as results:
             for out in results:
                 batch = self._keep(out, jobs)
