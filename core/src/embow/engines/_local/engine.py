@@ -22,6 +22,9 @@ from embow.engines._local.records import (
     insert_table,
     insert_version,
     table_named,
+    table_row,
+    table_rows,
+    update_table,
 )
 from embow.engines._local.sizes import sizes_from
 from embow.engines._local.staging import insert_rows, stage
@@ -60,7 +63,7 @@ class LocalEngine(Engine):
     def table_names(self) -> list[str]:
         """Return all table names, sorted."""
         with self._catalog.read() as db:
-            return [name for (name,) in db.execute("SELECT name FROM tables ORDER BY name")]
+            return [row.name for row in table_rows(db)]
 
     def _create_table(
         self,
@@ -73,7 +76,7 @@ class LocalEngine(Engine):
             raise _exists(name)
         layout = Layout.new(schema, metadata)
         folder = uuid.uuid4().hex
-        with NewFiles(self._data / folder) as files:
+        with NewFiles(self._catalog, self._data / folder) as files:
             rows = stage(batches, layout, files, self._sizes)
             with self._catalog.write() as db:
                 if table_named(db, name) is not None:
@@ -103,7 +106,7 @@ class LocalEngine(Engine):
         with self._catalog.write() as db:
             if table_named(db, new_name) is not None:
                 raise _exists(new_name)
-            db.execute("UPDATE tables SET name = ? WHERE id = ?", (new_name, row.id))
+            update_table(db, replace(table_row(db, row.id, name), name=new_name))
         self._table(row).name = new_name
 
     @property
