@@ -26,6 +26,7 @@ from embow.engines._local.records import (
     table_rows,
     update_table,
 )
+from embow.engines._local.sealed import require_pages
 from embow.engines._local.sizes import sizes_from
 from embow.engines._local.staging import insert_rows, stage
 from embow.engines._local.table import CAPABILITIES, LocalTable
@@ -130,6 +131,8 @@ class LocalEngine(Engine):
     def _need(self, name: str) -> TableRow:
         row = self._find(name)
         if row is None:
+            with self._catalog.read() as db:
+                require_pages(db)
             names = self.table_names()
             raise TableNotFoundError(
                 f"There is no table '{name}' in {self._root}.{near_name(name, names)} "

@@ -31,21 +31,26 @@ _HINTS = {
 LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """Of a file system where no file can be locked."""
 
+# SQLite quotes a damaged schema, which then may be no text.
+_FAILURES = (OSError, sqlite3.Error, pa.ArrowException, MemoryError, UnicodeDecodeError)
+
 
 @contextmanager
-def storing(path: Path, doing: str) -> Iterator[None]:
+def storing(path: Path, doing: str, table: str = "") -> Iterator[None]:
     """Raise `StorageError` for failures of the storage below.
 
     Args:
         path: File or folder in question.
         doing: What was tried, such as ``"write"``.
+        table: The table whose file it is.
     """
     try:
         yield
     except EmbowError:
         raise
-    except (OSError, sqlite3.Error, pa.ArrowException, MemoryError) as exc:
-        raise StorageError(f"Cannot {doing} {path}: {_cause(exc, path)}.") from exc
+    except _FAILURES as exc:
+        whose = f" of table '{table}'" if table else ""
+        raise StorageError(f"Cannot {doing} {path}{whose}: {_cause(exc, path)}.") from exc
 
 
 def _cause(exc: Exception, path: Path) -> str:

@@ -64,7 +64,7 @@ class NewFile:
             with storing(self.path, "write"):
                 self._sink = pa.OSFile(str(self.path), "wb")
                 self._writer = pa.ipc.new_stream(self._sink, schema)
-                self._check()
+                self._schema_bytes = schema.serialize().size
         except BaseException:
             self.release()
             raise
@@ -78,7 +78,8 @@ class NewFile:
         """Add a batch."""
         with storing(self.path, "write"):
             self._writer.write_batch(batch)
-            self._check()
+            self._check_schema()
+            self._check(self.bytes)
         self.rows += batch.num_rows
         faults.reach("file.half")
 
@@ -87,15 +88,20 @@ class NewFile:
         with storing(self.path, "write"):
             self._writer.close()
             self._sink.close()
+            self._check_schema()
             faults.reach("file.written")
             os.fsync(self._descriptor)
             sync_folder(self.path.parent)
         faults.reach("file.synced")
         return FileRow(self.name, self.bytes, ALGORITHM, b"".join(self._checks))
 
-    def _check(self) -> None:
-        """Note where the message just written ends, and its checksum."""
-        end, total = self.bytes, xxhash.xxh3_64()
+    def _check_schema(self) -> None:
+        if not self._checks:  # It comes first, but Arrow writes it with the first batch.
+            self._check(self._schema_bytes)
+
+    def _check(self, end: int) -> None:
+        """Note where a message ends that was just written, and its checksum."""
+        total = xxhash.xxh3_64()
         for start in range(self._checked, end, _CHUNK):
             total.update(os.pread(self._descriptor, min(_CHUNK, end - start), start))
         self._checks.append(_ALGORITHMS[ALGORITHM][0].pack(end, total.intdigest()))
@@ -164,13 +170,14 @@ def read_file(path: Path, file: FileRow, table: str) -> tuple[pa.Schema, list[Ba
     Raises:
         StorageError: It is damaged, or a link. A missing file is a plain `FileNotFoundError`.
     """
+    whose = f"{path} of table '{table}'"
     for each, kind in ((path.parent, stat.S_ISDIR), (path, stat.S_ISREG)):
         if not kind(os.lstat(each).st_mode):
             raise StorageError(f"Cannot read {each}: it is a link, which embow does not make.")
     found = os.stat(path).st_size
     if found != file.size:
         raise StorageError(
-            f"Cannot read {path}: the file is damaged ({found:,} bytes, should be {file.size:,})."
+            f"Cannot read {whose}: the file is damaged ({found:,} bytes, should be {file.size:,})."
         )
     if file.checks and file.algorithm not in _ALGORITHMS:
         raise StorageError(
@@ -182,31 +189,31 @@ def read_file(path: Path, file: FileRow, table: str) -> tuple[pa.Schema, list[Ba
     def verify(start: int, end: int, expected: int) -> None:
         if algorithm(memoryview(whole)[start:end]) != expected:
             raise StorageError(
-                f"Cannot read {path} of table '{table}': the file is damaged (bytes {start:,} to "
+                f"Cannot read {whose}: the file is damaged (bytes {start:,} to "
                 f"{end:,} are not those that were written). Restore it from a backup."
             )
 
-    with storing(path, "read"):
+    with storing(path, "read", table):
         whole = pa.memory_map(str(path)).read_buffer()
         checks = list(form.iter_unpack(file.checks or b""))
-        if checks:  # The schema comes first.
-            verify(0, *checks[0])
+        if checks:  # The schema comes first; in old files it is one message with the first batch.
+            verify(0, *(checks[0] if checks[0][0] else checks[1]))
         reader = pa.ipc.open_stream(whole)
         batches = list(reader)
         for batch in batches:
             batch.validate()
     if not checks:
-        return reader.schema, [(batch, partial(_validate, path, batch)) for batch in batches]
+        return reader.schema, [(batch, partial(_validate, path, table, batch)) for batch in batches]
     if len(batches) != len(checks) - 1:
-        raise StorageError(f"Cannot read {path}: the file is damaged (batches are missing).")
+        raise StorageError(f"Cannot read {whose}: the file is damaged (batches are missing).")
     return reader.schema, [
         (batch, partial(verify, start, *check))
         for batch, (start, _), check in zip(batches, checks, checks[1:], strict=False)
     ]
 
 
-def _validate(path: Path, batch: pa.RecordBatch) -> None:
-    with storing(path, "read"):
+def _validate(path: Path, table: str, batch: pa.RecordBatch) -> None:
+    with storing(path, "read", table):
         batch.validate(full=True)
 
 

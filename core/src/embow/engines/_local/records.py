@@ -16,6 +16,7 @@ from embow.engines._local.sealed import (
     FILE,
     FOLDER,
     check_name,
+    damaged,
     insert,
     rewrite,
     select,
@@ -165,7 +166,8 @@ def insert_schema(db: sqlite3.Connection, table_id: int, version: int, layout: L
 def layout_at(db: sqlite3.Connection, table_id: int, version: int) -> Layout:
     """Return the schema a table had in a version, whose schema must be known."""
     layout = find_layout(db, table_id, version)
-    assert layout is not None, "each version that is kept has its schema kept"
+    if layout is None:
+        raise damaged(db, "the schema of a version is missing")
     return layout
 
 
@@ -189,6 +191,8 @@ def fragment_rows(
     found = []
     for row in select(db, "fragments", f"{mine} ORDER BY id", table_id, after, staged, id=True):
         number, _, _, first_row, rows, dense, _ = row
+        if number not in files:
+            raise damaged(db, "a file of a fragment is missing")
         found.append(FragmentRow(tuple(files[number]), rows, first_row, bool(dense), number))
     return found
 

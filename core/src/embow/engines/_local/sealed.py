@@ -79,6 +79,17 @@ def select(
         yield row
 
 
+def pages(db: sqlite3.Connection) -> list[str]:
+    """Return what SQLite finds wrong with the file itself."""
+    return [line for (line,) in db.execute("PRAGMA integrity_check") if line != "ok"]
+
+
+def require_pages(db: sqlite3.Connection) -> None:
+    """Raise `StorageError` where what is not found may have been lost."""
+    for line in pages(db):
+        raise damaged(db, line)
+
+
 def check_name(db: sqlite3.Connection, form: re.Pattern[str], name: object) -> str:
     """Return a name of a file or folder; one we never write could lead out of the database.
 

@@ -19,6 +19,7 @@ from embow.engines._local.records import (
     tag_rows,
     version_rows,
 )
+from embow.engines._local.sealed import require_pages
 from embow.engines._local.sizes import Sizes
 from embow.engines._local.sweep import remove_files
 from embow.engines._local.view import View, load_view
@@ -157,6 +158,7 @@ class Store(EngineTable):
         for each in versions:
             if each.version == number:
                 return each
+        require_pages(db)
         raise VersionNotFoundError(
             f"Version {number} no longer exists. Table '{self.name}' has {len(versions)} versions, "
             f"{versions[0].version} to {versions[-1].version}; optimize() drops old ones that have "
@@ -166,6 +168,7 @@ class Store(EngineTable):
     def _tagged(self, db: sqlite3.Connection, tag: str) -> int:
         tags = tag_rows(db, self.id)
         if tag not in tags:
+            require_pages(db)
             raise VersionNotFoundError(
                 f"Table '{self.name}' has no tag '{tag}'.{near_name(tag, tags)} "
                 f"Tags: {', '.join(tags) or 'none'}."
