@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 from embow._cli import main
 from embow.engines._local import LocalEngine
 from embow.engines.contract import EngineOptions
+from embow.errors import StorageError
 from steps import add, ids, remove
 
 SIZES = {"small_rows": 40, "block_rows": 64, "fragment_bytes": 4096}
@@ -155,6 +157,18 @@ def test_all_damages_are_listed(folder: Path) -> None:
     for name in (first.name, second.name, "catalog.sqlite"):
         assert any(name in each for each in report.damages), report
     assert not report.ok
+
+
+def test_fewer_rows_than_were_written_are_noticed(folder: Path) -> None:
+    """As where a page of the catalog is lost, though every row that is left is whole."""
+    catalog = sqlite3.connect(folder / "catalog.sqlite")
+    catalog.execute("DELETE FROM tail WHERE id = (SELECT max(id) FROM tail WHERE table_id = 1)")
+    catalog.commit()
+    catalog.close()
+    engine = LocalEngine(str(folder), EngineOptions())
+    with pytest.raises(StorageError, match="table 't' has not the rows of its version 4"):
+        ids(engine.open_table("t"))
+    engine.close()
 
 
 def test_a_whole_table_has_no_damage(folder: Path) -> None:

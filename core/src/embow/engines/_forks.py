@@ -28,6 +28,28 @@ def rest_at_fork(each: Resting) -> None:
     _known.add(each)
 
 
+class Guard:
+    """A lock that a thread may take again, and that nobody holds in a forked child."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        rest_at_fork(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *raised: object) -> None:
+        self._lock.release()
+
+    def pause(self) -> None:
+        """Take the lock."""
+        self._lock.acquire()
+
+    def resume(self, *, child: bool) -> None:
+        """Give it back; the thread that forked is the one that lives on in the child."""
+        self._lock.release()
+
+
 def _before() -> None:
     _forking.acquire()
     _resting.extend(_known)

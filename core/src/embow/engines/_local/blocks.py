@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from itertools import repeat
 
 import numpy as np
@@ -51,14 +50,15 @@ class Block:
         self.rows = rows
         self.first_row = first_row
         self._ids = ids
+        self._every = ids
         self._vectors: dict[str, Vectors] = {}
 
-    @cached_property
+    @property
     def ids(self) -> NDArray[np.int64]:
         """Row ids, ascending, shape ``(rows,)``."""
-        if self._ids is not None:
-            return self._ids
-        return np.arange(self.first_row, self.first_row + self.rows, dtype=np.int64)
+        if self._every is None:
+            self._every = np.arange(self.first_row, self.first_row + self.rows, dtype=np.int64)
+        return self._every
 
     @property
     def last_row(self) -> int:

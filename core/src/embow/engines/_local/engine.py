@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -155,6 +156,8 @@ def _exists(name: str) -> TableExistsError:
 def _path(uri: str) -> Path:
     if not uri:
         raise ConfigurationError("The address is empty. Name a folder: embow.connect('./mydb').")
+    if "\0" in uri or not _encodable(uri):
+        raise ConfigurationError(f"{uri!r} is no path: it holds a character no file name can have.")
     if not uri.lower().startswith("file:"):
         return Path(uri).expanduser().absolute()
     parts = urlsplit(uri)
@@ -164,3 +167,11 @@ def _path(uri: str) -> Path:
             f"'{uri}' is no folder of this machine. Write file:///folder, or the folder itself."
         )
     return Path(path)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True

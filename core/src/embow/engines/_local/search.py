@@ -52,7 +52,7 @@ def _nearest(view: View, query: VectorQuery, vectors: NDArray[np.float32]) -> li
     dtype = _number_type(view, query.column)
     queries = prepare(vectors, query.metric, dtype)
     candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
-    with one_thread():
+    with one_thread:
         for scores, origin in _scored(view, query, queries):
             candidates.add(scores, origin)
     return [
