@@ -5,11 +5,31 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
 
 import embow
+
+UNLISTED = {
+    "EmbedJob",
+    "EmbeddedBatch",
+    "External",
+    "Pipeline",
+    "Role",
+    "SourceRows",
+    "Trust",
+    "Usage",
+    "Vectors",
+    "__version__",
+    "content_hashes",
+    "is_signed",
+    "secret_fields",
+    "secrets_of",
+    "sign",
+}
+"""What engines and tests use, and names of types."""
 
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
@@ -38,3 +58,13 @@ def test_the_examples_in_a_module_run(
     result = doctest.testmod(module, globs={"__name__": "__main__"}, optionflags=FLAGS)
     assert result.attempted
     assert result.failed == 0
+
+
+@pytest.mark.parametrize("package", ["embow", "embow.embeddings", "embow.pipeline"])
+def test_the_reference_lists_what_users_and_plugin_authors_use(package: str) -> None:
+    """A class or function that is public and says so in no page is missing there."""
+    page = (Path(__file__).parents[2] / "docs/reference/api.md").read_text(encoding="utf-8")
+    names = set(importlib.import_module(package).__all__) - UNLISTED
+    assert [
+        name for name in sorted(names) if not re.search(rf"embow\.(\w+\.)?{name}\n", page)
+    ] == []

@@ -138,7 +138,6 @@ def _nested(depth: int) -> str:
         (lambda t: t.search(np.zeros((0, 26))), BadVectorError, "empty"),
         (lambda t: t.search([1e39] * 26), BadVectorError, "too large"),
         (lambda t: t.search([10**400] * 26), BadVectorError, "too large"),
-        (lambda t: t.search(["1"] * 26).to_list(), EmbowError, "not text"),
         (lambda t: t.migrate("vector", "openai"), ConfigurationError, "embedding function"),
         (lambda t: t.merge_insert("vector"), ConfigurationError, "cannot be a key"),
         (

@@ -13,6 +13,7 @@ import binascii
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ from embow._table.names import (
     is_hidden,
     unknown_column,
 )
+from embow._table.settings import TableSettings
 from embow.embeddings import Binding, read_bindings
 from embow.embeddings._bindings import bindings_metadata
 from embow.embeddings._trust import SIGNATURE_KEY, sign
@@ -33,6 +35,7 @@ from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate._tree import Call, Column, Node
 from embow.errors import SchemaError
+from embow.pipeline import PipelineOptions
 from embow.schema._protocol import METADATA_KEY
 
 FUNCTIONS = METADATA_KEY.decode()
@@ -61,9 +64,9 @@ class Previous:
     nullable: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Columns:
-    """The columns of one version of a table.
+    """The columns of one version of a table, and what follows from them.
 
     Attributes:
         visible: As the user sees them, with the user's metadata and the embedding functions.
@@ -100,12 +103,7 @@ class Columns:
 
     @classmethod
     def create(cls, visible: pa.Schema, extra: Mapping[str, str] | None = None) -> Columns:
-        """Return how the columns of a new table are to be stored.
-
-        Args:
-            visible: As the user declared them; functions in the metadata are bound.
-            extra: More entries for the table's metadata.
-        """
+        """Return how declared columns are to be stored; functions in the metadata are bound."""
         bindings = tuple(read_bindings(visible).values())
         filled = [binding.vector_column for binding in bindings]
         names: dict[str, str] = {}
@@ -125,6 +123,11 @@ class Columns:
             metadata[COLUMNS] = json.dumps(listed, ensure_ascii=False)
         return cls(visible, stored, metadata, bindings, names)
 
+    @cached_property
+    def options(self) -> PipelineOptions:
+        """How a call embeds that says nothing else: as the table was told, else by default."""
+        return TableSettings.read(self.metadata).options()
+
     # -- names ----------------------------------------------------------------------------------
 
     def physical(self, name: str) -> str:
@@ -137,9 +140,14 @@ class Columns:
             raise unknown_column(name, self.names, self.names)
         return self.names[name]
 
-    def hashes(self, vector: str) -> str:
-        """Return the physical hash column of a visible vector column."""
-        return hash_column(self.physical(vector))
+    @cached_property
+    def hashes(self) -> Mapping[str, str]:
+        """Physical hash column of each vector column that a function fills."""
+        return {name: hash_column(self.physical(name)) for name in self.filled}
+
+    @cached_property
+    def _shown(self) -> Mapping[str, pa.Field]:
+        return {self.names[field.name]: field for field in self.visible}
 
     def predicate(self, sql: str | None) -> Predicate | None:
         """Return a condition over visible columns as one over physical columns."""
@@ -149,39 +157,40 @@ class Columns:
         return replace(predicate, root=_translated(predicate.root, self.names))
 
     def to_visible(self, data: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the visible columns that rows have, in visible order, and then what results add.
-
-        Args:
-            data: Rows with physical columns, such as a snapshot gives them.
-        """
+        """Return the visible columns that rows have, in visible order, and then what results add."""
         there = data.schema.names
-        kept = [name for name in (*self.names.values(), *RESERVED) if name in there]
-        columns = [data.column(there.index(name)) for name in kept]
-        chosen = pa.schema([data.schema.field(name) for name in kept])
-        return pa.RecordBatch.from_arrays(columns, schema=self.visible_schema(chosen))
+        kept = data.select([n for n in (*self.names.values(), *RESERVED) if n in there])
+        return pa.RecordBatch.from_arrays(kept.columns, schema=self.visible_schema(kept.schema))
 
     def visible_schema(self, physical: pa.Schema) -> pa.Schema:
         """Return physical columns under the names users give them; others stay as they are."""
-        called = {stored: name for name, stored in self.names.items()}
-        return pa.schema(
-            self.visible.field(called[f.name]) if f.name in called else f for f in physical
-        )
+        shown = self._shown
+        return pa.schema([shown.get(field.name, field) for field in physical])
 
-    def to_stored(
-        self, rows: int, visible: Mapping[str, pa.Array], hidden: Mapping[str, pa.Array]
-    ) -> pa.RecordBatch:
-        """Return rows as they are stored; columns that are not given are null.
+    def to_stored(self, given: Mapping[str, pa.Array]) -> pa.RecordBatch:
+        """Return rows as they are stored, with the physical columns given.
 
-        Args:
-            rows: How many.
-            visible: Columns by visible name.
-            hidden: Columns by physical name.
+        Others are left to the engine, so that rows on their way do not stop it from dropping one.
         """
-        given = {self.physical(name): column for name, column in visible.items()} | dict(hidden)
-        arrays = [given[f.name] if f.name in given else pa.nulls(rows, f.type) for f in self.stored]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.stored)
+        fields, arrays = [], []
+        for field in self.stored:
+            if field.name in given:
+                fields.append(field)
+                arrays.append(given[field.name])
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
     # -- functions ------------------------------------------------------------------------------
+
+    @cached_property
+    def filled(self) -> tuple[str, ...]:
+        """Vector columns that functions fill, by visible name."""
+        return tuple(binding.vector_column for binding in self.bindings)
+
+    @cached_property
+    def first(self) -> Binding | None:
+        """Binding of the first vector column that has one, in visible order."""
+        by_column = {binding.vector_column: binding for binding in self.bindings}
+        return next((by_column[name] for name in self.names if name in by_column), None)
 
     def binding(self, vector: str) -> Binding | None:
         """Return the binding of a visible vector column, if it has one."""

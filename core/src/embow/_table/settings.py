@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypedDict, get_args
 
 from embow.errors import ConfigurationError, near_name
@@ -60,12 +60,15 @@ class TableSettings:
 
     def entries(self) -> dict[str, str | None]:
         """Return the metadata to set for these settings."""
-        given = {name: value for name, value in asdict(self).items() if value is not None}
-        return {SETTINGS: json.dumps(given)}
+        return {SETTINGS: json.dumps(_set(asdict(self)))}
+
+    def options(self) -> PipelineOptions:
+        """Return how a call embeds that says nothing else."""
+        return PipelineOptions(**_set(asdict(self)))
 
 
-def pipeline_options(settings: TableSettings, given: Mapping[str, Any]) -> PipelineOptions:
-    """Return the options of one call.
+def with_options(options: PipelineOptions, given: Mapping[str, Any]) -> PipelineOptions:
+    """Return the options of a call that says these things besides; ``None`` says nothing.
 
     Raises:
         ConfigurationError: A setting is unknown or has an unknown value.
@@ -78,9 +81,11 @@ def pipeline_options(settings: TableSettings, given: Mapping[str, Any]) -> Pipel
                 f"The settings are: {', '.join(sorted(known))}."
             )
         _check_choice(name, value)
-    merged = {name: value for name, value in asdict(settings).items() if value is not None}
-    merged.update({name: value for name, value in given.items() if value is not None})
-    return PipelineOptions(**merged)
+    return replace(options, **_set(given))
+
+
+def _set(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _check_choice(name: str, value: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Unpack, overload
 
 import pyarrow as pa
 
@@ -24,6 +24,8 @@ from embow.embeddings import EmbeddingFunction
 from embow.engines.contract import RETENTION, Change, CheckReport, OptimizeReport
 from embow.errors import ConfigurationError
 from embow.pipeline import AddReport, Estimate
+
+AddMode = Literal["append", "overwrite"]
 
 
 class Table(ReadableTable):
@@ -42,14 +44,40 @@ class Table(ReadableTable):
 
     # -- writing ----------------------------------------------------------------------------
 
+    @overload
     def add(
         self,
         data: Any,
-        mode: Literal["append", "overwrite"] = "append",
+        mode: AddMode = "append",
         on_bad_vectors: OnBadVectors = "error",
         fill_value: float = 0.0,
+        *,
+        dry_run: Literal[False] = False,
         **options: Unpack[AddOptions],
-    ) -> AddReport:
+    ) -> AddReport: ...
+
+    @overload
+    def add(
+        self,
+        data: Any,
+        mode: AddMode = "append",
+        on_bad_vectors: OnBadVectors = "error",
+        fill_value: float = 0.0,
+        *,
+        dry_run: Literal[True],
+        **options: Unpack[AddOptions],
+    ) -> Estimate: ...
+
+    def add(
+        self,
+        data: Any,
+        mode: AddMode = "append",
+        on_bad_vectors: OnBadVectors = "error",
+        fill_value: float = 0.0,
+        *,
+        dry_run: bool = False,
+        **options: Unpack[AddOptions],
+    ) -> AddReport | Estimate:
         """Add rows, embedding what has no vector yet, in one commit.
 
         A row whose source is null or empty text gets no vector. A vector column given by the user
@@ -62,6 +90,8 @@ class Table(ReadableTable):
             on_bad_vectors: For vectors in the data of wrong length or with NaN or infinity:
                 ``"error"``, ``"drop"`` the row, ``"fill"`` with ``fill_value``, or ``"null"``.
             fill_value: See ``on_bad_vectors``.
+            dry_run: Return the estimate of inputs, tokens and requests, and store nothing. No
+                provider is called; a generator is used up.
             **options: ``on_error`` (``"raise"``, ``"skip"``, ``"null"``, ``"quarantine"``),
                 ``on_long`` (``"truncate"``, ``"error"``, ``"split"``), ``concurrency``,
                 ``deadline`` in seconds, ``cache``, ``budget`` in tokens, ``progress``.
@@ -78,6 +108,8 @@ class Table(ReadableTable):
         if mode not in ("append", "overwrite"):
             raise ConfigurationError(f"mode={mode!r}: mode must be 'append' or 'overwrite'.")
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
+        if dry_run:
+            return changes.estimate(self._handle, data, policy, options)
         return self._kept(changes.add(self._handle, data, mode, policy, options))
 
     def update(

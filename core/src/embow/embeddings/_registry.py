@@ -38,6 +38,9 @@ class EmbeddingFunctionRegistry:
         """Start with the classes given, with none but the plugins' otherwise."""
         self._known = Classes() if known is None else known
 
+    def __repr__(self) -> str:
+        return f"EmbeddingFunctionRegistry({len(self._known.providers())} providers)"
+
     @classmethod
     def get_instance(cls) -> EmbeddingFunctionRegistry:
         """Return the registry of the process."""

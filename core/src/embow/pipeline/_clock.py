@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
+import time as _time
 
 
 class StopWork(BaseException):
@@ -11,15 +11,15 @@ class StopWork(BaseException):
 
 
 class Clock:
-    """The clock of the machine."""
+    """The clock of the machine.
 
-    def time(self) -> float:
-        """Return wall-clock seconds, comparable between processes."""
-        return time.time()
+    Attributes:
+        time: Returns wall-clock seconds, comparable between processes.
+        monotonic: Returns seconds that never run backwards.
+    """
 
-    def monotonic(self) -> float:
-        """Return seconds that never run backwards."""
-        return time.monotonic()
+    time = staticmethod(_time.time)
+    monotonic = staticmethod(_time.monotonic)
 
     def wait(self, seconds: float, cancelled: threading.Event) -> None:
         """Wait so many seconds.

@@ -10,7 +10,7 @@ import math
 import threading
 from typing import TYPE_CHECKING
 
-from embow.embeddings.types import Failure, FailureKind, Limits, RateStatus
+from embow.embeddings.types import Failure, FailureKind, Limits, RateStatus, provider_name
 from embow.errors import RateLimitError
 from embow.pipeline._buckets import Bucket, declared_buckets, take_all
 from embow.pipeline._cancel import Cancellation
@@ -213,7 +213,7 @@ _limiters_lock = threading.Lock()
 
 def limiter_of(function: EmbeddingFunction) -> AccountLimiter:
     """Return the one limiter of this process for a function's provider, model and account."""
-    parts = (function.name_of_provider(), function.model_label() or "", function.account())
+    parts = (provider_name(type(function)), function.model_label() or "", function.account())
     key = "/".join(parts)
     with _limiters_lock:
         if key not in _limiters:

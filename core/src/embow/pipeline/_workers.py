@@ -230,7 +230,7 @@ class WorkerPool:
 
     def join(self) -> None:
         """Wait for the threads. They end once ``stopping`` or ``cancelled`` is set."""
-        self.wake()
+        self.settler.caller.limiter.wake()
         if sys.is_finalizing():
             return  # The interpreter has ended them already, and some releases wait for ever.
         for thread in tuple(self._threads):

@@ -75,7 +75,8 @@ class Conformer:
             if column.null_count == len(column):
                 return pa.nulls(batch.num_rows, target.type), keep
             return fit_vectors(column, target, first_row, self.policy)
-        return _cast(column, target, first_row), keep
+        same = column.type == target.type
+        return column if same else _cast(column, target, first_row), keep
 
     def _nullable_schema(self) -> pa.Schema:
         return pa.schema([f.with_nullable(True) for f in self.schema])
@@ -112,8 +113,6 @@ def check_columns(names: Sequence[str], known: Sequence[str]) -> None:
 
 def _cast(column: pa.Array, target: pa.Field, first_row: int) -> pa.Array:
     """Cast a column to its type in the table, naming the first row that does not fit."""
-    if column.type == target.type:
-        return column
     try:
         return _decoded(column, target.type).cast(target.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as exc:

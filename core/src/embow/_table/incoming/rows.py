@@ -43,12 +43,12 @@ def rows_to_batch(rows: Sequence[Any], schema: pa.Schema | None, first_row: int)
         schema = rows[0].to_arrow_schema() if hasattr(rows[0], "to_arrow_schema") else None
         if schema is None:
             return _inferred([row.model_dump() for row in rows], first_row)
-    lenient = pa.schema([_lenient(f) for f in schema])
     if models:
+        lenient = pa.schema([_lenient(f) for f in schema])
         return models_to_batch(rows, lenient, first_row=first_row)
     names = _names(rows)
     check_columns(names, schema.names)
-    present = pa.schema([f for f in lenient if f.name in names])
+    present = pa.schema([_lenient(f) for f in schema if f.name in names])
     return fitted_rows_to_batch(rows, present, first_row=first_row)
 
 
@@ -57,9 +57,9 @@ def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     names: dict[str, None] = {}
     for row in rows:
         names.update(dict.fromkeys(row))
-    odd = next((name for name in names if not isinstance(name, str)), None)
-    if odd is not None:
-        raise DataError(f"Column names are text; the rows have the key {odd!r}.")
+    for name in names:
+        if not isinstance(name, str):
+            raise DataError(f"Column names are text; the rows have the key {name!r}.")
     return list(names)
 
 

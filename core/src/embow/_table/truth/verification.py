@@ -88,7 +88,7 @@ def _inspected(snapshot: Snapshot, columns: Columns) -> dict[str, ColumnReport]:
     for binding in columns.bindings:
         vector = binding.vector_column
         names |= {columns.physical(binding.source_column), columns.physical(vector)}
-        names.add(columns.hashes(vector))
+        names.add(columns.hashes[vector])
     if names:
         for batch in snapshot.scan(ScanQuery(columns=sorted(names), with_row_id=True)):
             for binding in columns.bindings:
@@ -101,7 +101,7 @@ def _inspect(
 ) -> None:
     """Sort the rows of a batch into the states of a column."""
     now = content_hashes(batch.column(columns.physical(binding.source_column)))
-    stored = batch.column(columns.hashes(binding.vector_column))
+    stored = batch.column(columns.hashes[binding.vector_column])
     present = validity(batch.column(columns.physical(binding.vector_column))).tolist()
     row_ids = row_ids_of(batch).tolist()
     rows = zip(row_ids, now.to_pylist(), stored.to_pylist(), present, strict=True)

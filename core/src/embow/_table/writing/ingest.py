@@ -31,7 +31,14 @@ from embow._table.names import HASH_TYPE, HIDDEN_PREFIX
 from embow._table.writing.hashes import chosen_hashes
 from embow.embeddings import Binding
 from embow.errors import DataError, EmbowError, PluginError, UntrustedError
-from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob, FailedRow, PipelineOptions
+from embow.pipeline import (
+    AddReport,
+    EmbeddedBatch,
+    EmbedJob,
+    Estimate,
+    FailedRow,
+    PipelineOptions,
+)
 from embow.pipeline._types import SourceRows
 
 CARRIED = f"{HIDDEN_PREFIX}_carried"
@@ -62,15 +69,27 @@ class Ingest:
 
     def batches(self, data: Any, report: AddReport) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of the user's data, filling in the report as they pass."""
-        filled = [binding.vector_column for binding in self.columns.bindings]
-        conformer = Conformer(self.columns.visible, filled, self.policy)
-        fitted = _fit(iter_batches(data, self.columns.visible), conformer)
-        return self.embedded((new_rows(batch, self.columns) for batch in fitted), report)
+        return self.embedded(self._incoming(data), report)
+
+    def _incoming(self, data: Any) -> Iterator[SourceRows]:
+        """Yield the user's data, fitted to the visible schema."""
+        schema, first_row = self.columns.visible, 0
+        conformer = Conformer(schema, self.columns.filled, self.policy)
+        for batch in iter_batches(data, schema):
+            yield new_rows(conformer.fit(batch, first_row), self.columns)
+            first_row += batch.num_rows
+
+    def estimate(self, data: Any) -> Estimate:
+        """Return what embedding the user's data would take; nothing is stored."""
+        jobs, missing = self._jobs()
+        rows = _with_functions(self._incoming(data), missing)
+        return self.context.pipeline.estimate(rows, jobs, self.options)
 
     def embedded(self, rows: Iterable[SourceRows], report: AddReport) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of rows that fit the visible schema already."""
         jobs, missing = self._jobs()
-        rows = _with_functions(rows, missing)
+        if missing:
+            rows = _with_functions(rows, missing)
         if not jobs:
             for given in rows:
                 yield assemble(self.columns, given.batch, {})
@@ -96,10 +115,12 @@ class Ingest:
 
     def _keep(self, out: EmbeddedBatch, jobs: Sequence[EmbedJob]) -> pa.RecordBatch:
         """Return the rows of a batch to store, setting the rejected ones aside."""
-        made = {job.vector_column: self._filled(out, job) for job in jobs}
+        made = {}
+        for job in jobs:
+            made[job.vector_column] = self._filled(out, job)
         stored = assemble(self.columns, out.batch, made)
         self._refuse_missing_vectors(out, stored)
-        failed = sorted({offset for rows in out.failed.values() for offset in rows})
+        failed = sorted(set().union(*out.failed.values()))
         if not failed or self.options.on_error == "null":
             return stored
         if self.options.on_error == "quarantine":
@@ -119,7 +140,7 @@ class Ingest:
         given = out.batch.column(name)
         if given.null_count == len(given):
             return vector_array(made, valid, data_type), chosen_hashes(hashes, valid)
-        carried = carried_columns(out.batch).get(self.columns.hashes(name))
+        carried = carried_columns(out.batch).get(self.columns.hashes[name])
         kept = validity(given) & ~out.needs[name]
         merged = np.array(vector_values(given))
         merged[valid] = made[valid]
@@ -130,7 +151,7 @@ class Ingest:
         """Refuse a row without a vector where the vector column may not be null."""
         for binding in self.columns.bindings:
             vector = binding.vector_column
-            column = stored.column(self.columns.physical(vector))
+            column = stored.column(self.columns.names[vector])
             if self.columns.visible.field(vector).nullable or not column.null_count:
                 continue
             left_out = {} if self.options.on_error == "null" else out.failed.get(vector, {})
@@ -145,8 +166,10 @@ class Ingest:
 
 def new_rows(batch: pa.RecordBatch, columns: Columns) -> SourceRows:
     """Return rows that come in: what has no vector is embedded."""
-    vectors = [binding.vector_column for binding in columns.bindings]
-    return SourceRows(batch, {name: ~validity(batch.column(name)) for name in vectors})
+    needs = {}
+    for name in columns.filled:
+        needs[name] = ~validity(batch.column(name))
+    return SourceRows(batch, needs)
 
 
 def rewritten(
@@ -174,7 +197,7 @@ def rewritten(
     for binding in columns.bindings:
         vector, source = binding.vector_column, binding.source_column
         if vector in new:
-            hidden[columns.hashes(vector)] = pa.nulls(old.num_rows, HASH_TYPE)
+            hidden[columns.hashes[vector]] = pa.nulls(old.num_rows, HASH_TYPE)
         elif source in new and vector not in needs:
             needs[vector] = _differs(seen.column(source), new[source])
         needs.setdefault(vector, np.zeros(old.num_rows, np.bool_))
@@ -201,27 +224,18 @@ def assemble(
         batch: Visible columns, and what the rows carry.
         made: Vectors and hashes by visible vector column.
     """
-    visible = {name: batch.column(name) for name in columns.names}
-    hidden = carried_columns(batch)
+    given = carried_columns(batch)
+    for name, physical in columns.names.items():
+        given[physical] = batch.column(name)
     for name, (vectors, hashes) in made.items():
-        visible[name], hidden[columns.hashes(name)] = vectors, hashes
-    stored = columns.to_stored(batch.num_rows, visible, hidden)
-    # Hidden columns that new rows have nothing for are left to the engine, so that rows on their
-    # way do not stop it from dropping one.
-    return stored.select([*columns.names.values(), *hidden])
+        given[columns.names[name]], given[columns.hashes[name]] = vectors, hashes
+    return columns.to_stored(given)
 
 
 def take_rows(batch: pa.RecordBatch, rows: Sequence[int] | NDArray[np.int64]) -> pa.RecordBatch:
     """Return the rows at these positions."""
     at = pa.py_buffer(np.ascontiguousarray(rows, dtype=np.int64))
     return batch.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, at]))
-
-
-def _fit(batches: Iterable[pa.RecordBatch], conformer: Conformer) -> Iterator[pa.RecordBatch]:
-    first_row = 0
-    for batch in batches:
-        yield conformer.fit(batch, first_row)
-        first_row += batch.num_rows
 
 
 def _with_functions(

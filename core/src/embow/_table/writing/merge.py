@@ -168,8 +168,8 @@ def _incoming(
     if missing:
         raise MissingColumnError(f"Key column {missing[0]!r} is missing from the rows.")
     partial = pa.schema([f for f in schema if f.name in names])
-    filled = [binding.vector_column for binding in columns.bindings]
-    fitted = [Conformer(partial, filled, policy).fit(batch) for batch in batches]
+    conformer = Conformer(partial, columns.filled, policy)
+    fitted = [conformer.fit(batch) for batch in batches]
     schema = fitted[0].schema if fitted else partial
     return one_batch(pa.Table.from_batches(fitted, schema=schema))
 
@@ -188,14 +188,13 @@ def _rows(
     snapshot: Snapshot, columns: Columns, incoming: pa.RecordBatch, match: Match
 ) -> Iterator[SourceRows]:
     """Yield the changed rows and then the inserted ones."""
-    filled = [binding.vector_column for binding in columns.bindings]
     for old, at in zip(stored_rows(snapshot, match.targets), chunks(match.sources), strict=True):
         rows = take_rows(incoming, at)
         new = dict(zip(rows.schema.names, rows.columns, strict=True))
-        for name in filled:
+        for name in columns.filled:
             if name in new and new[name].null_count == rows.num_rows:
                 del new[name]  # Objects of a model say None where they bring no vector.
         yield rewritten(old, new, columns)
     if len(match.inserted):
-        fitted = Conformer(columns.visible, filled).fit(take_rows(incoming, match.inserted))
+        fitted = Conformer(columns.visible, columns.filled).fit(take_rows(incoming, match.inserted))
         yield new_rows(fitted, columns)

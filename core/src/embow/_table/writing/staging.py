@@ -74,23 +74,15 @@ class Writer:
         Returns:
             The commit; where the plan found nothing to do, the version it saw.
         """
-        seen = 0
-
-        def watched(snapshot: Snapshot) -> Change | None:
-            nonlocal seen
-            seen = snapshot.base.version
-            return plan(snapshot)
-
         try:
-            commit = self.handle.transact(watched)
+            commit = self.handle.transact(plan)
         except BaseException:
             self.discard()
             raise
-        if commit is None or (self.staged is not None and not self.staged.rows):
+        if not commit.rows_added:
             self.discard()
-        done = commit or Commit(seen)
-        self.finish(done)
-        return done
+        self.finish(commit)
+        return commit
 
     def finish(self, commit: Commit) -> None:
         """Complete the report."""

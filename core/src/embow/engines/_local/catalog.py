@@ -62,7 +62,7 @@ class Catalog:
         db = self._connection("read" if self.read_only else "write")
         if not self.read_only and _number(db, "application_id") != _APPLICATION:
             db.execute("PRAGMA journal_mode = WAL")
-            with self._transaction(db):
+            with self.write():
                 if _number(db, "application_id") != _APPLICATION:
                     self._create(db)
         found = _number(db, "user_version")
@@ -105,11 +105,17 @@ class Catalog:
         with self._locks["write"], storing(self.path, "write"):
             self.require_writable()
             db = self._connection("write")
-            with self._transaction(db):
+            db.execute("BEGIN IMMEDIATE")
+            try:
                 faults.reach("transaction.begun")
                 yield db
                 faults.reach("transaction.changed")
                 self._require_place()
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
         faults.reach("transaction.committed")
 
     def require_writable(self) -> None:
@@ -151,17 +157,6 @@ class Catalog:
             self._connections[use] = _connect(self.path, self._mode, self._busy)
             self._mode = self._mode.replace("rwc", "rw")
         return self._connections[use]
-
-    @contextmanager
-    def _transaction(self, db: sqlite3.Connection) -> Iterator[None]:
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
 
     def close(self) -> None:
         """Close both connections."""

@@ -89,7 +89,7 @@ def _try_commit(
         operation = _operation(change, bool(columns), bool(rows), bool(len(removed)))
         insert_version(db, row, operation, plain=operation == "add" and not change.alone)
         done = Commit(row.version, row.next_row - before.next_row, len(removed))
-        remember(db, row, [each for each in change.add if each.rows or each.column], done)
+        remember(db, row, change.add, done)
         files.keep()
     return done
 
@@ -102,7 +102,7 @@ def _start(store: Store, db: Connection, change: Change) -> TableRow | Commit:
     """
     for staged in change.add:
         store.check_table(staged.base)
-    known = earlier(db, [each for each in change.add if each.rows or each.column])
+    known = earlier(db, change.add)
     if known is not None:
         return known
     row = store.current(db, change.base)

@@ -35,12 +35,14 @@ class Queries:
         norms: Euclidean norms, float64.
         units: Queries scaled to length 1, in the type the column is scored in.
         metric: Distance.
+        wild: Queries so long or short that their scores say nothing.
     """
 
     exact: NDArray[np.float64]
     norms: NDArray[np.float64]
     units: NDArray[Any]
     metric: Metric
+    wild: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def prepare(vectors: NDArray[np.float32], metric: Metric, column: np.dtype[Any])
     norms = np.sqrt((exact * exact).sum(axis=1))
     scoring = np.float64 if column == np.float64 else np.float32
     units = (exact / np.where(norms > 0, norms, 1)[:, None]).astype(scoring)
-    return Queries(exact, norms, units, metric)
+    return Queries(exact, norms, units, metric, (norms != 0) & ~is_tame(norms))
 
 
 def score(queries: Queries, vectors: Vectors) -> Scores:
@@ -95,8 +97,7 @@ def _scores(
         distance = _distances(queries, products, norms)
     distance[:, odd] = np.inf
     error = _errors(queries, reach)
-    wild = (queries.norms != 0) & ~is_tame(queries.norms)
-    distance[wild], error[wild] = 0, np.inf
+    distance[queries.wild], error[queries.wild] = 0, np.inf
     return Scores(distance, error, odd)
 
 

@@ -120,8 +120,9 @@ def remember(
 ) -> None:
     """Remember what was committed, or (version 0) given up."""
     for each in staged:
-        values = (each.token, row.id, *astuple(commit), microseconds(each.until))
-        insert(db, "tokens", *values, verb="INSERT OR IGNORE")
+        if each.rows or each.column:
+            values = (each.token, row.id, *astuple(commit), microseconds(each.until))
+            insert(db, "tokens", *values, verb="INSERT OR IGNORE")
 
 
 def earlier(db: sqlite3.Connection, staged: Iterable[Staged]) -> Commit | None:
@@ -133,6 +134,8 @@ def earlier(db: sqlite3.Connection, staged: Iterable[Staged]) -> Commit | None:
     """
     found: set[Commit | None] = set()
     for each in staged:
+        if not each.rows and each.column is None:
+            continue
         commit = None
         for _, _, version, added, removed, _ in select(db, "tokens", "token = ?", each.token):
             if not version:

@@ -168,7 +168,7 @@ def _rewrite(store: Store, needs: Needs, run: tuple[Fragment, ...], files: NewFi
 def _rows(
     block: Block, positions: RowIds, columns: dict[str, pa.DataType], *, with_ids: bool
 ) -> pa.RecordBatch:
-    arrays = {name: block.column(name, kind) for name, kind in columns.items()}
+    arrays = dict(zip(columns, block.select(columns, columns), strict=True))
     if with_ids:
         arrays[STORED_ROW_ID] = int64_array(block.ids)
     batch = pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))

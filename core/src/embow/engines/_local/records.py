@@ -248,16 +248,12 @@ def insert_deletion(db: sqlite3.Connection, row: TableRow, each: Deletion) -> No
 def deletion_rows(db: sqlite3.Connection, table_id: int, after: int = 0) -> list[Deletion]:
     """Return the deletions numbered above ``after``, by number."""
     found = select(db, "deletions", "table_id = ? AND id > ? ORDER BY id", table_id, after, id=True)
-    return [
-        Deletion(
-            version,
-            np.frombuffer(rows, "<i8").astype(np.int64),
-            None if first is None else (first, last),
-            until,
-            number,
-        )
-        for number, _, version, rows, first, last, until in found
-    ]
+    deletions = []
+    for number, _, version, rows, first, last, until in found:
+        row_ids = np.frombuffer(rows, "<i8").astype(np.int64)
+        whole = None if first is None else (first, last)
+        deletions.append(Deletion(version, row_ids, whole, until, number))
+    return deletions
 
 
 def delete_table(db: sqlite3.Connection, table_id: int) -> list[str]:

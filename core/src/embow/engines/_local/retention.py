@@ -75,7 +75,7 @@ class Needs:
         kept = version_rows(db, row.id)
         types: dict[str, pa.DataType] = {}
         for version in sorted({each.schema_version for each in kept}):
-            types |= layout_at(db, row.id, version).types()
+            types |= layout_at(db, row.id, version).types
         next_rows = np.array([each.next_row for each in kept], np.int64)
         return cls(next_rows, _held(kept, deletion_rows(db, row.id)), types)
 

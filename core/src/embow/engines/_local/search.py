@@ -39,7 +39,9 @@ def search(view: View, query: VectorQuery) -> list[pa.Table]:
     results: list[pa.Table] = []
     for start in range(0, len(query.vectors), _QUERIES_AT_ONCE):
         vectors = query.vectors[start : start + _QUERIES_AT_ONCE]
-        for nearest in _nearest(view, query, vectors):
+        candidates, exact = _candidates(view, query, vectors)
+        for at, vector in enumerate(exact):
+            nearest = _rank(view, query, vector, *candidates.of(at))
             results.append(_table(view, query, names, *nearest))
     return results
 
@@ -48,33 +50,36 @@ Nearest = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]
 """Part numbers, positions and distances, nearest first."""
 
 
-def _nearest(view: View, query: VectorQuery, vectors: NDArray[np.float32]) -> list[Nearest]:
+def _candidates(
+    view: View, query: VectorQuery, vectors: NDArray[np.float32]
+) -> tuple[Candidates, NDArray[np.float64]]:
+    """Return what can be among the nearest of each vector, and the vectors in float64."""
     dtype = _number_type(view, query.column)
     queries = prepare(vectors, query.metric, dtype)
     candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
     with one_thread:
         for scores, origin in _scored(view, query, queries):
             candidates.add(scores, origin)
-    return [
-        _rank(view, query, queries.exact[each], *candidates.of(each))
-        for each in range(len(vectors))
-    ]
+    return candidates, queries.exact
 
 
 def _scored(view: View, query: VectorQuery, queries: Queries) -> Iterator[tuple[Scores, Origin]]:
     """Score each part whole, or, of parts from which few rows pass, those rows together."""
     few: list[_Few] = []
     wanted = None if query.row_ids is None else np.unique(np.asarray(query.row_ids, np.int64))
+    everything = query.predicate is None and wanted is None
+    stored = view.layout.stored[query.column]
     checks = check_ahead([part.block for part in view.parts])
     for number, (part, _) in enumerate(zip(view.parts, checks, strict=True)):
-        block = view.vectors(part, query.column)
+        block = part.block.vectors(stored)
         if block is None or not query.k:
             continue
-        mask = view.passing(part, query.predicate, wanted)
+        mask = part.live if everything else view.passing(part, query.predicate, wanted)
         if block.valid is not None:
             mask = block.valid if mask is None else mask & block.valid
         if mask is None or np.count_nonzero(mask) > _GATHER_BELOW * len(mask):
-            yield _masked(score(queries, block), mask), Origin(number)
+            scores = score(queries, block)
+            yield scores if mask is None else _masked(scores, mask), Origin(number)
             continue
         few.append(_Few(number, block, np.flatnonzero(mask)))
         if sum(len(each.rows) for each in few) > _TOGETHER:
@@ -98,9 +103,7 @@ def _score_few(queries: Queries, few: list[_Few]) -> tuple[Scores, Origin]:
     return scores, Origin(parts=parts, positions=positions)
 
 
-def _masked(scores: Scores, mask: NDArray[np.bool_] | None) -> Scores:
-    if mask is None:
-        return scores
+def _masked(scores: Scores, mask: NDArray[np.bool_]) -> Scores:
     scores.distance[:, ~mask] = np.inf
     unknown = scores.unknown[mask[scores.unknown]]
     return Scores(scores.distance, scores.error, unknown)
@@ -114,8 +117,9 @@ def _rank(
     positions: NDArray[np.intp],
 ) -> Nearest:
     distances = np.empty(len(parts), np.float32)
+    stored = view.layout.stored[query.column]
     for number in np.unique(parts):
-        block = view.vectors(view.parts[number], query.column)
+        block = view.parts[number].block.vectors(stored)
         assert block is not None
         chosen = parts == number
         rows = block.matrix[positions[chosen]]

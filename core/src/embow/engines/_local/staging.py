@@ -98,13 +98,10 @@ def discard(store: Store, staged: Staged) -> None:
 
 def stage(batches: Iterable[pa.RecordBatch], layout: Layout, files: NewFiles, sizes: Sizes) -> Rows:
     """Pull all batches, in bounded memory."""
-    schema = layout.stored_schema()
     with ending(batches):
-        fitted = (conform(batch, layout.schema) for batch in batches)
-        stored = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in fitted)
-        first, rest = _first_rows(stored, sizes)
+        stored = _as_stored(batches, layout)
+        first, rows, rest = _first_rows(stored, sizes)
         if not rest:
-            rows = sum(batch.num_rows for batch in first)
             return rows, tails.encode(join(first)) if rows else b"", ()
         every = _emptied(first, stored)
         blocks = map(with_norms, coalesce(every, sizes.block_rows, sizes.block_bytes))
@@ -112,18 +109,24 @@ def stage(batches: Iterable[pa.RecordBatch], layout: Layout, files: NewFiles, si
     return sum(each.rows for each in fragments), b"", fragments
 
 
+def _as_stored(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        columns = conform(batch, layout.schema).columns
+        yield pa.RecordBatch.from_arrays(columns, schema=layout.stored_schema)
+
+
 def _first_rows(
     batches: Iterator[pa.RecordBatch], sizes: Sizes
-) -> tuple[list[pa.RecordBatch], bool]:
-    """Return the first batches, and whether they are too many rows for the catalog."""
+) -> tuple[list[pa.RecordBatch], int, bool]:
+    """Return the first batches, their rows, and whether these are too many for the catalog."""
     first: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
         first.append(batch)
         rows, size = rows + batch.num_rows, size + batch.nbytes
         if rows > sizes.small_rows or size > sizes.small_bytes:
-            return first, True
-    return first, False
+            return first, rows, True
+    return first, rows, False
 
 
 def _emptied(

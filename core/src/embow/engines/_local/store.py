@@ -181,7 +181,7 @@ class Store(EngineTable):
 
     def load(self, db: sqlite3.Connection) -> View:
         """Return the latest version within a transaction that changed nothing yet."""
-        row = self.current(db)
+        row = table_row(db, self.id, self.name)
         self.name = row.name
         view = load_view(db, row, self.data, self.held)
         self.held = view  # Another thread may set its own, of another moment.

@@ -214,12 +214,14 @@ class EngineTable(History, ABC):
             CommitConflictError: One of the three does not hold, or the table is another one.
             StagedGoneError: The lease ended, and the staged rows were removed.
         """
-        columns = any(staged.column for staged in change.add)
+        columns = added = False
+        for staged in change.add:
+            columns |= staged.column is not None
+            added |= staged.rows > 0 or staged.column is not None
         if change.remove is not None and (columns or change.metadata is not None):
             raise ValueError(
                 "A change of metadata or columns cannot also remove rows: make two changes."
             )
-        added = columns or any(staged.rows for staged in change.add)
         removed = change.remove is not None and len(change.remove)
         if not added and not removed and change.metadata is None:
             return Commit(change.base.version)
