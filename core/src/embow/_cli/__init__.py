@@ -27,6 +27,11 @@ COMMANDS = (
         target="embow._cli.provider:add_arguments",
         summary="show the settings of one provider",
     ),
+    CommandSpec(
+        id="check",
+        target="embow._cli.check:add_arguments",
+        summary="read all of a database and report damage",
+    ),
 )
 _OWN = {command.id: command for command in COMMANDS}
 
