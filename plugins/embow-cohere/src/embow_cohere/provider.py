@@ -232,7 +232,7 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
             kind = load_sdk(self, "cohere").ClientV2
             http = load_sdk(self, "httpx").Client  # the SDK calls it, and takes one of ours
             timeout = self.timeout
-            own = bounded_client(http, base_url, timeout=timeout, follow_redirects=True)
+            own = bounded_client(http, timeout, base_url, follow_redirects=True)
             return kind(api_key=key, base_url=base_url, timeout=timeout, httpx_client=own)
 
         # The client has no close(), only a context manager.

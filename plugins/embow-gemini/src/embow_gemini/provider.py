@@ -234,8 +234,9 @@ class GeminiText(TextEmbeddingFunction):
             given = dict(options)
             # Early SDKs make their own client, and so must Vertex AI, for its certificates.
             if project is None and "httpx_client" in genai.types.HttpOptions.model_fields:
-                http = _http().Client
-                given["httpx_client"] = bounded_client(http, base_url, follow_redirects=True)
+                given["httpx_client"] = bounded_client(
+                    _http().Client, self.timeout, base_url, follow_redirects=True
+                )
             # Without retry options the SDK makes one call: the caller retries.
             return genai.Client(api_key=key, http_options=given, **account)
 

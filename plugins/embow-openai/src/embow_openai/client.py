@@ -100,7 +100,7 @@ def client_for(connection: Connection, load: Callable[[str], ModuleType]) -> Any
             default_headers=connection.headers or None,
             timeout=timeout,
             max_retries=0,  # the caller retries, and honours Retry-After
-            http_client=bounded_client(sdk.DefaultHttpxClient, connection.address, timeout=timeout),
+            http_client=bounded_client(sdk.DefaultHttpxClient, timeout, connection.address),
         )
 
     clear = [*connection.secrets.values(), *connection.headers.values()]
