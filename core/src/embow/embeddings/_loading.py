@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 from collections.abc import Callable, Hashable
 from types import ModuleType
@@ -29,13 +30,30 @@ class _Slot:
 
 _slots: dict[Hashable, _Slot] = {}
 _slots_lock = threading.Lock()
+_inherited: list[Any] = []
+
+
+def _start_anew() -> None:
+    """Let a forked child load for itself.
+
+    What its parent loaded waits for threads that no fork copies, or for a lock one of them held.
+    It is kept, because letting go of it would close what the parent still uses.
+    """
+    global _slots, _slots_lock
+    _inherited.append(_slots)
+    _slots, _slots_lock = {}, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
 
 
 def load_once(key: Hashable, loader: Callable[[], T]) -> T:
     """Return what ``loader`` gives, calling it once a process for each key.
 
     Threads that ask for the same key at the same time wait for the first one; other keys load
-    meanwhile. A loader that raises leaves nothing behind: the next caller tries again.
+    meanwhile. A loader that raises leaves nothing behind: the next caller tries again. A forked
+    child loads its own.
 
     Args:
         key: Everything the loaded object depends on, such as ``("onnx", path, device)``.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -254,8 +253,7 @@ class OnnxEmbeddings(TextEmbeddingFunction):
         sdk = load_sdk(self, "onnxruntime")
         file = self._folder().graph
         placement = Placement(self.device, self.execution_providers, self.threads or 0)
-        # A forked child has the session but not its threads, so it loads its own.
-        key = (PROVIDER, "graph", file, placement, os.getpid())
+        key = (PROVIDER, "graph", file, placement)
         return load_once(key, lambda: Graph(sdk, file, placement))
 
     def _tokenizer(self) -> TextTokenizer:
