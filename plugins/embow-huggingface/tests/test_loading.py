@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forked import embed_in_a_child
 
 from embow.embeddings import FailureKind
 from embow.errors import ConfigurationError
@@ -149,3 +151,9 @@ def test_code_that_comes_with_a_model_is_not_run_unasked(make_model: Any, tmp_pa
     with pytest.raises(ConfigurationError, match="pass trust_remote_code=True"):
         Provider(name=str(folder)).generate_embeddings(["cat"])
     assert not marker.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_embeds(minilm: str) -> None:
+    """A process forked after the model was used has not its threads, and does without."""
+    embed_in_a_child("huggingface", {"name": minilm}, ["word " * 200] * 8)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from forked import embed_in_a_child
 
 import embow
 from embow import media
@@ -182,3 +184,9 @@ def test_the_example_of_the_documents_runs(
         wanted = func.compute_query_embeddings(query)
         distances = ((stored - wanted) ** 2).sum(axis=1)
         assert (np.diff(distances) >= 0).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_embeds(settings: dict[str, Any]) -> None:
+    """A process forked after the model was used has not its threads, and does without."""
+    embed_in_a_child("imagebind", settings, ["word " * 70] * 64)

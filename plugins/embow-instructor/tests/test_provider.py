@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forked import embed_in_a_child
 
 from embow.embeddings import FailureKind
 from embow.errors import ConfigurationError
@@ -187,3 +189,10 @@ def test_what_is_not_text_is_refused_by_position(provider: Any) -> None:
     """The error says which input is wrong and what it is."""
     with pytest.raises(TypeError, match="Input 1 is NoneType"):
         provider.compute_source_embeddings(["cat", None])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_embeds(folder: str) -> None:
+    """A process forked after the model was used has not its threads, and does without."""
+    settings = {"name": folder, "show_progress_bar": False}
+    embed_in_a_child("instructor", settings, ["word " * 200] * 64)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from forked import embed_in_a_child
 from PIL import Image
 
 import embow
@@ -34,6 +36,21 @@ def test_texts_are_those_of_open_clip(folder: str, reference: Any) -> None:
     for text in ("man's best friend", "look at dog.jpg", "dog.jpg"):
         (vector,) = func.compute_query_embeddings(text)
         np.testing.assert_allclose(vector, reference(text), atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_every_precision_embeds_images_and_texts(
+    precision: str, folder: str, images: list[bytes], reference: Any
+) -> None:
+    """A model of half precision gives nearly the same vectors, of length 1."""
+    func = OpenClipEmbeddings.create(name=folder, precision=precision)
+    for given, vectors in (
+        (images[:2], func.compute_source_embeddings(images[:2])),
+        (["a dog"], func.compute_query_embeddings("a dog")),
+    ):
+        for vector, value in zip(vectors, given, strict=True):
+            assert float(vector @ reference(value)) > 0.995
+            assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("form", ["path", "string", "uri", "url", "pil", "array", "media"])
@@ -209,3 +226,10 @@ def test_what_is_not_there_is_named(settings: dict[str, str], words: str) -> Non
     func = OpenClipEmbeddings.create(**settings)
     with pytest.raises(ConfigurationError, match=words):
         func.compute_query_embeddings("a")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_embeds(folder: str) -> None:
+    """A process forked after the model was used has not its threads, and does without."""
+    settings = {"name": folder, "source_type": "text"}
+    embed_in_a_child("open-clip", settings, ["word " * 70] * 64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forked import embed_in_a_child
 
 from embow.embeddings import FailureKind
 from embow.errors import ConfigurationError
@@ -183,3 +185,9 @@ def test_a_full_gpu_asks_for_smaller_calls() -> None:
 
     error = torch.OutOfMemoryError("CUDA out of memory")
     assert Provider().classify(error).kind is FailureKind.TOO_LARGE
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_embeds(minilm: str) -> None:
+    """A process forked after the model was used has not its threads, and does without."""
+    embed_in_a_child("sentence-transformers", {"name": minilm}, ["word " * 200] * 8)

@@ -66,17 +66,20 @@ class LoadedModel:
         torch = self._torch
         with self._turn, torch.inference_mode():
             batch = torch.stack(prepared).to(self._device, self._dtype)
-            return _numpy(self.model.encode_image(batch, normalize=normalize))
+            return _numpy(self.model.encode_image(batch), normalize)
 
     def encode_texts(self, texts: list[str], normalize: bool) -> Vectors:
         """Run texts through the model together; ``(n, ndims)`` float32."""
         with self._turn, self._torch.inference_mode():
             tokens = self._tokenizer(texts).to(self._device)
-            return _numpy(self.model.encode_text(tokens, normalize=normalize))
+            return _numpy(self.model.encode_text(tokens), normalize)
 
 
-def _numpy(vectors: Tensor) -> Vectors:
-    return np.ascontiguousarray(vectors.float().cpu().numpy())
+def _numpy(vectors: Tensor, normalize: bool) -> Vectors:
+    found = vectors.float()  # in half precision no vector would have exactly length 1
+    if normalize:
+        found = found / found.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    return np.ascontiguousarray(found.cpu().numpy())
 
 
 def config_ndims(function: EmbeddingFunction, name: str) -> int:
