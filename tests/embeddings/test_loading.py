@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 import types
@@ -192,3 +194,30 @@ def test_broken_sdk_is_not_called_missing(
     with pytest.raises(PluginBrokenError, match="installed but fails to import") as caught:
         load_sdk(FakeEmbeddings.create(), "broken_sdk")
     assert cause in str(caught.value)
+
+
+FORKED = """
+import os, signal, threading, warnings
+warnings.simplefilter("ignore")  # newer Pythons warn of a fork beside threads
+from embow.embeddings import load_once
+entered, leave = threading.Event(), threading.Event()
+first = load_once("loaded", object)
+slow = threading.Thread(target=lambda: load_once("slow", lambda: entered.set() or leave.wait()))
+slow.start()
+entered.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)  # the thread that would let go of the lock is not here
+    other = load_once("loaded", object)
+    os._exit(0 if load_once("slow", lambda: 3) == 3 and other is not first else 1)
+leave.set()
+slow.join()
+assert load_once("loaded", list) is first
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_loads_its_own() -> None:
+    """It waits for no thread of its parent's, and the parent keeps what it had."""
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=60)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forked import embed_in_a_child
 
 import embow
 from embow import media
@@ -17,6 +16,7 @@ from embow.errors import BadInputError, ConfigurationError
 from embow.plugins import ProviderSpec
 from embow.plugins import _discovery as discovery
 from embow_imagebind import ImageBindEmbeddings
+from forked import embed_in_a_child
 
 Make = dict[str, Callable[..., bytes]]
 
@@ -190,3 +190,11 @@ def test_the_example_of_the_documents_runs(
 def test_a_forked_child_embeds(settings: dict[str, Any]) -> None:
     """A process forked after the model was used has not its threads, and does without."""
     embed_in_a_child("imagebind", settings, ["word " * 70] * 64)
+
+
+def test_a_text_that_is_no_unicode_is_named(settings: dict[str, Any]) -> None:
+    """A lone surrogate is a bad input of its row."""
+    func = ImageBindEmbeddings.create(**settings)
+    with pytest.raises(BadInputError, match="surrogate") as caught:
+        func.compute_source_embeddings(["a dog", "q\ud83d"])
+    assert caught.value.row == 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import math
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from forked import embed_in_a_child
 from PIL import Image
 
 import embow
@@ -19,6 +19,7 @@ from embow import media
 from embow.embeddings import unload
 from embow.errors import BadInputError, ConfigurationError
 from embow_open_clip import OpenClipEmbeddings, runtime
+from forked import embed_in_a_child
 
 Noise = Callable[[int], bytes]
 
@@ -233,3 +234,33 @@ def test_a_forked_child_embeds(folder: str) -> None:
     """A process forked after the model was used has not its threads, and does without."""
     settings = {"name": folder, "source_type": "text"}
     embed_in_a_child("open-clip", settings, ["word " * 70] * 64)
+
+
+@pytest.mark.parametrize("more", ["notes.txt", "train.py", "README.md", "onnx/config.json"])
+def test_one_more_file_in_the_folder_changes_nothing(
+    more: str, folder: str, tmp_path: Path
+) -> None:
+    """A file that open_clip does not read, other weights included, makes no other model."""
+    copy = Path(shutil.copytree(folder, tmp_path / "model"))
+    before = OpenClipEmbeddings.create(name=str(copy)).fingerprint()
+    (copy / more).parent.mkdir(exist_ok=True)
+    (copy / more).write_text("more")
+    (copy / "weights.pt").unlink()
+    assert OpenClipEmbeddings.create(name=str(copy)).fingerprint() == before
+
+
+@pytest.mark.parametrize("name", ["open_clip_config.json", "open_clip_model.safetensors"])
+def test_what_is_read_of_a_folder_counts(name: str, folder: str, tmp_path: Path) -> None:
+    """Configuration and weights are the model."""
+    copy = Path(shutil.copytree(folder, tmp_path / "model"))
+    before = OpenClipEmbeddings.create(name=str(copy)).fingerprint()
+    (copy / name).write_bytes((copy / name).read_bytes() + b" ")
+    assert OpenClipEmbeddings.create(name=str(copy)).fingerprint() != before
+
+
+def test_a_text_that_is_no_unicode_is_named(folder: str) -> None:
+    """A lone surrogate is a bad input of its row, among images and other texts."""
+    func = OpenClipEmbeddings.create(name=folder, source_type="text")
+    with pytest.raises(BadInputError, match="surrogate") as caught:
+        func.compute_source_embeddings(["a dog", "q\ud83d"])
+    assert caught.value.row == 1

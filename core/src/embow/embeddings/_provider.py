@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC
+from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from embow.embeddings import _config as config
 from embow.embeddings import classify
 from embow.embeddings._secrets import secrets_of, without_userinfo
-from embow.embeddings.types import Failure, Limits, operational, provider_name
+from embow.embeddings.types import Failure, Limits, leaves_folder, operational, provider_name
 from embow.plugins import _discovery as discovery
 
 
@@ -90,9 +91,11 @@ class Provider(BaseModel, ABC):
         return provider_name(type(self))
 
     def model_label(self) -> str | None:
-        """Return the model's name for messages, or ``None``."""
+        """Return the model's name for messages, of a path its last part; or ``None``."""
         name = getattr(self, "name", None) or getattr(self, "model_name", None)
-        return name if isinstance(name, str) else None
+        if not isinstance(name, str):
+            return None
+        return PurePath(name).name if leaves_folder(name) else name
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the identity, in hex."""

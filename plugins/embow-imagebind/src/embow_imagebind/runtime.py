@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings import load_sdk
+from embow.embeddings import load_sdk, require_texts
 from embow.embeddings.local_models import file_digest, load_on_device
 from embow.errors import ConfigurationError
 from embow.media import Media, MediaSettings, Modality
@@ -71,7 +71,7 @@ class LoadedModel:
         """
         value = media.value
         ways: dict[Modality, Callable[[], Tensor]] = {
-            "text": lambda: self._tokens(str(value)),
+            "text": lambda: self._tokens(*require_texts([str(value)])),
             "image": lambda: prepare_image(value, settings),
             "video": lambda: prepare_video(value, settings),
             "audio": lambda: prepare_audio(value),

@@ -9,7 +9,15 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from embow.embeddings import EmbeddingFunction, External, Limits, Role, Vectors, local_path
+from embow.embeddings import (
+    EmbeddingFunction,
+    External,
+    Limits,
+    Role,
+    Vectors,
+    local_path,
+    require_texts,
+)
 from embow.embeddings.local_models import BatchSize, CacheFolder, Device
 from embow.errors import BadInputError
 from embow.media import (
@@ -123,7 +131,9 @@ class OpenClipEmbeddings(EmbeddingFunction):
         model = self._model()
         texts, images = np.flatnonzero(is_text), np.flatnonzero(~is_text)
         for rows in _batches(texts, self.batch_size):
-            vectors[rows] = model.encode_texts([_text(values[at]) for at in rows], self.normalize)
+            part = [_text(values[at]) for at in rows]
+            _at_rows(rows, lambda part=part: require_texts(part))
+            vectors[rows] = model.encode_texts(part, self.normalize)
 
         def prepare(value: Any) -> Any:
             return model.prepare_image(open_image(value, self.media))
