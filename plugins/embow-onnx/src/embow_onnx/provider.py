@@ -12,7 +12,6 @@ from pydantic import Field, field_validator
 from embow.embeddings import (
     External,
     Failure,
-    FailureKind,
     Limits,
     Role,
     TextEmbeddingFunction,
@@ -153,10 +152,9 @@ class OnnxEmbeddings(TextEmbeddingFunction):
         return self._tokenizer().cut(value, max_tokens) if isinstance(value, str) else value
 
     def classify(self, error: BaseException) -> Failure:
-        """Tell errors apart; what ONNX Runtime refuses once, it refuses again."""
-        if type(error).__module__.startswith("onnxruntime"):
-            return Failure(FailureKind.PERMANENT)
-        return super().classify(error)
+        """Tell errors apart; those of ONNX Runtime share no class but their module."""
+        own = type(error).__module__.startswith("onnxruntime")
+        return super().classify(RuntimeError(str(error)) if own else error)
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the vectors; a folder is known by its content, not its path."""
