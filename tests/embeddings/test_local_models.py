@@ -12,14 +12,20 @@ from pathlib import Path
 import pytest
 
 from embow.embeddings import _model_files as model_files
-from embow.embeddings import explain_load_failure, local_folder, model_reference
 from embow.embeddings.local_models import (
     all_files,
+    explain_load_failure,
     file_digest,
+    local_folder,
     model_identity,
     sentence_transformers_files,
     transformers_files,
 )
+
+
+def model_reference(name: str, files: Callable[[Path], list[Path]] = all_files) -> str:
+    """Return the name a model is known by."""
+    return str(model_identity(name, files)["name"])
 
 
 @pytest.fixture

@@ -37,10 +37,6 @@ if TYPE_CHECKING:
     from embow.embeddings._trust import Trust as Trust
     from embow.embeddings._trust import is_signed as is_signed
     from embow.embeddings._trust import sign as sign
-    from embow.embeddings.local_models import explain_load_failure as explain_load_failure
-    from embow.embeddings.local_models import local_folder as local_folder
-    from embow.embeddings.local_models import model_reference as model_reference
-    from embow.embeddings.local_models import usable_device as usable_device
     from embow.embeddings.types import External as External
     from embow.embeddings.types import Failure as Failure
     from embow.embeddings.types import FailureKind as FailureKind
@@ -75,15 +71,12 @@ _HOME = {
     "Vectors": "_base",
     "as_vectors": "_base",
     "describe_settings": "_describe",
-    "explain_load_failure": "local_models",
     "external": "types",
     "get_registry": "_registry",
     "is_signed": "_trust",
     "load_once": "_loading",
     "load_sdk": "_loading",
-    "local_folder": "local_models",
     "local_path": "types",
-    "model_reference": "local_models",
     "operational": "types",
     "read_bindings": "_bindings",
     "record_rate": "types",
@@ -100,7 +93,6 @@ _HOME = {
     "secrets_of": "_secrets",
     "sign": "_trust",
     "unload": "_loading",
-    "usable_device": "local_models",
 }
 
 __all__ = sorted(_HOME)

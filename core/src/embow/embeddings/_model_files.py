@@ -22,9 +22,8 @@ _SETTINGS = (
     "preprocessor_config.json",
     "processor_config.json",
     "adapter_config.json",
-    "adapter_model.safetensors",
-    "adapter_model.bin",
 )
+_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 _VOCABULARIES = (
     "vocab.txt",
     "vocab.json",
@@ -49,10 +48,8 @@ def all_files(folder: Path) -> list[Path]:
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        for name in names:
-            if not name.startswith(".") and not name.lower().endswith(_NOT_PART_OF_A_MODEL):
-                found.append(Path(parent, name))
-    return found
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    return [path for path in found if not path.name.lower().endswith(_NOT_PART_OF_A_MODEL)]
 
 
 def transformers_files(folder: Path) -> list[Path]:
@@ -64,11 +61,9 @@ def transformers_files(folder: Path) -> list[Path]:
     settings = _present(folder, _SETTINGS)
     tokenizer = _present(folder, ("tokenizer.json",)) or _present(folder, _VOCABULARIES)
     own_code = any(b'"auto_map"' in path.read_bytes() for path in settings)
-    return (
-        all_files(folder)
-        if own_code or not weights or not tokenizer
-        else [*settings, *tokenizer, *weights]
-    )
+    if own_code or not weights or not tokenizer:
+        return all_files(folder)
+    return [*settings, *tokenizer, *weights, *_present(folder, _ADAPTERS)]
 
 
 def sentence_transformers_files(folder: Path) -> list[Path]:

@@ -62,23 +62,18 @@ def local_folder(name: str | os.PathLike[str]) -> Path | None:
     return path.resolve() if path.is_dir() else None
 
 
-def model_reference(name: str, files: Callable[[Path], Iterable[Path]] = all_files) -> str:
+def model_identity(
+    name: str, files: Callable[[Path], Iterable[Path]] = all_files
+) -> dict[str, Any]:
     """Return what a model is known by: its content where it is a folder, else its name.
 
-    A folder is the same model wherever it lies, so its path says nothing; ``sha256:`` and a
-    digest of its files does.
+    A folder is the same model wherever it lies, so its path says nothing: ``name`` is then
+    ``sha256:`` and a digest of its files, and ``files`` has a short one of each.
 
     Args:
         name: Of a hub, or a folder's.
         files: Returns those that count. All do, but hidden ones, pictures and Markdown.
     """
-    return str(model_identity(name, files)["name"])
-
-
-def model_identity(
-    name: str, files: Callable[[Path], Iterable[Path]] = all_files
-) -> dict[str, Any]:
-    """Return the ``name`` of :func:`model_reference`, and a folder's ``files`` by their digests."""
     folder = local_folder(name)
     if folder is None:
         return {"name": name}
@@ -189,6 +184,11 @@ class LocalTextModel(TextEmbeddingFunction):
         """Return the files of a local model that change its vectors."""
         return all_files(folder)
 
+    def load_model(self, settings: Any, load: Callable[[Any], T]) -> T:
+        """Return what ``load`` makes of settings, as :func:`load_on_device`; content is the key."""
+        name = model_identity(self.name, self.model_files)["name"]
+        return load_on_device(self, settings, load, name=name)
+
     def limits(self) -> Limits:
         """Return the longest input in tokens. Calls run one at a time: one fills the machine."""
         return Limits(max_tokens_per_item=self.max_tokens(), max_concurrency=1)
@@ -228,7 +228,6 @@ __all__ = [
     "load_on_device",
     "local_folder",
     "model_identity",
-    "model_reference",
     "sentence_transformers_files",
     "transformers_files",
     "usable_device",

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from embow.embeddings import local_folder
+from embow.embeddings.local_models import local_folder
 
 _WIDTH = ("hidden_size", "d_model", "dim", "n_embd")
 """What configurations call the length of a token's vector."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embow.embeddings import TokenCounter, explain_load_failure, load_sdk
-from embow.embeddings.local_models import load_on_device, local_folder, model_reference
+from embow.embeddings import TokenCounter, load_sdk
+from embow.embeddings.local_models import explain_load_failure, local_folder
 from embow.errors import ConfigurationError
 from embow_huggingface.colbert import Colbert, make_colbert, read_head, read_settings
 from embow_huggingface.encoder import Encoder
@@ -55,8 +55,7 @@ def loaded_encoder(function: LocalTextModel, settings: LoadSettings) -> Encoder:
     """
     load_sdk(function, "torch")
     sdk = load_sdk(function, "transformers")
-    reference = model_reference(settings.name, function.model_files)
-    return load_on_device(function, settings, lambda placed: _load(sdk, placed), name=reference)
+    return function.load_model(settings, lambda placed: _load(sdk, placed))
 
 
 def _load(sdk: Any, settings: LoadSettings) -> Encoder:

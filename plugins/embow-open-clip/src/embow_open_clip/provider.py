@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -132,7 +133,7 @@ class OpenClipEmbeddings(EmbeddingFunction):
         texts, images = np.flatnonzero(is_text), np.flatnonzero(~is_text)
         for rows in _batches(texts, self.batch_size):
             part = [_text(values[at]) for at in rows]
-            _at_rows(rows, lambda part=part: require_texts(part))
+            _at_rows(rows, partial(require_texts, part))
             vectors[rows] = model.encode_texts(part, self.normalize)
 
         def prepare(value: Any) -> Any:

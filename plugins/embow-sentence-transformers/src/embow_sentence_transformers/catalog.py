@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embow.embeddings import local_folder
+from embow.embeddings.local_models import local_folder
 
 HUB_ORGANISATION = "sentence-transformers"
 

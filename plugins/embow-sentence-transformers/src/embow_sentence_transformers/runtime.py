@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings import Role, TokenCounter, explain_load_failure, load_sdk
-from embow.embeddings.local_models import load_on_device, local_folder, model_reference
+from embow.embeddings import Role, TokenCounter, load_sdk
+from embow.embeddings.local_models import explain_load_failure, local_folder
 from embow.errors import ConfigurationError
 from embow_sentence_transformers.catalog import hub_name
 
@@ -116,8 +116,7 @@ def loaded_model(function: LocalTextModel, settings: LoadSettings) -> LoadedMode
         ConfigurationError: The model or the device is not there.
     """
     sdk = load_sdk(function, "sentence_transformers")
-    reference = model_reference(settings.name, function.model_files)
-    return load_on_device(function, settings, lambda placed: _load(sdk, placed), name=reference)
+    return function.load_model(settings, lambda placed: _load(sdk, placed))
 
 
 def _load(sdk: Any, settings: LoadSettings) -> LoadedModel:

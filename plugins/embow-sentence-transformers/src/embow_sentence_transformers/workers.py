@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings import Role, load_once, usable_device
+from embow.embeddings import Role, load_once
+from embow.embeddings.local_models import usable_device
 from embow_sentence_transformers.runtime import (
     EncodeSettings,
     LoadedModel,
