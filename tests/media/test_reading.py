@@ -90,10 +90,10 @@ SPELLINGS: dict[str, Callable[[Path], Any]] = {
     "escaped": lambda path: f"file://{path.parent}/%73ecret.png",
     "one slash": lambda path: f"file:{path}",
     "dots": lambda path: "../secret.png",
-    "dots in a uri": lambda path: f"file://{path.parent}/root/../secret.png",
+    "dots in a uri": lambda path: f"file://{path.parent}/folder/../secret.png",
     "home": lambda path: "~/secret.png",
     "link": lambda path: "link.png",
-    "linked folder": lambda path: "folder/secret.png",
+    "linked folder": lambda path: "up/secret.png",
     "process": lambda path: "/proc/self/cwd/../secret.png",
 }
 
@@ -104,12 +104,12 @@ def test_no_spelling_leads_out_of_the_root(
     spelling: str, tmp_path: Path, png: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each way to name a file reads it where all may be read, and is refused beside the root."""
-    root = tmp_path / "root"
+    root = tmp_path / "folder"
     root.mkdir()
     secret = tmp_path / "secret.png"
     secret.write_bytes(png)
     (root / "link.png").symlink_to(secret)
-    (root / "folder").symlink_to(tmp_path)
+    (root / "up").symlink_to(tmp_path)
     monkeypatch.chdir(root)
     monkeypatch.setenv("HOME", str(tmp_path))
     value = SPELLINGS[spelling](secret)
