@@ -185,6 +185,14 @@ def test_weights_in_parts_count_with_their_index(whole: Path) -> None:
     assert {path.name for path in transformers_files(whole)} == names
 
 
+@pytest.mark.parametrize("index", ["{", "[]", '{"weight_map": [1]}', '{"weight_map": {"a": [1]}}'])
+def test_an_index_that_cannot_be_read_leaves_every_file(index: str, whole: Path) -> None:
+    """What is wrong with it is told by the loader."""
+    (whole / "model.safetensors").unlink()
+    (whole / "model.safetensors.index.json").write_text(index)
+    assert sorted(transformers_files(whole)) == sorted(all_files(whole))
+
+
 @pytest.mark.parametrize("why", ["code", "weights", "tokenizer"])
 def test_every_file_counts_where_any_may_be_read(why: str, whole: Path) -> None:
     """Code of the model's own, or a layout that is not known, may read anything."""

@@ -264,3 +264,11 @@ def test_a_text_that_is_no_unicode_is_named(folder: str) -> None:
     with pytest.raises(BadInputError, match="surrogate") as caught:
         func.compute_source_embeddings(["a dog", "q\ud83d"])
     assert caught.value.row == 1
+
+
+def test_a_folder_is_called_by_its_last_part(folder: str) -> None:
+    """However it is given, messages have no long path."""
+    labels = {
+        OpenClipEmbeddings.create(name=n).model_label() for n in (folder, f"local-dir:{folder}")
+    }
+    assert labels == {Path(folder).name}

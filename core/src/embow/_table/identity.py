@@ -74,9 +74,9 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 
 def _change(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    if name == "files" and name in before and name in after:
-        differing = before[name].items() ^ after[name].items()
-        return f"files {', '.join(sorted({file for file, _ in differing}))}"
+    old, new = before.get(name), after.get(name)
+    if name == "files" and isinstance(old, Mapping) and isinstance(new, Mapping):
+        return f"files {', '.join(sorted(f for f in {*old, *new} if old.get(f) != new.get(f)))}"
     return f"{name} was {_value(before, name)}, is {_value(after, name)}"
 
 

@@ -156,8 +156,8 @@ def _weights(folder: Path) -> list[Path]:
         index = folder / f"{name}.index.json"
         if index.is_file():
             try:
-                parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            except (ValueError, KeyError, AttributeError):
-                return []
-            return [index, *_present(folder, sorted(set(parts)))]
+                parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+                return [index, *_present(folder, parts)]
+            except (ValueError, KeyError, AttributeError, TypeError):
+                return []  # the loader says what is wrong with it
     return []

@@ -95,7 +95,7 @@ class Provider(BaseModel, ABC):
         name = getattr(self, "name", None) or getattr(self, "model_name", None)
         if not isinstance(name, str):
             return None
-        return PurePath(name).name if leaves_folder(name) else name
+        return (PurePath(name).name or name) if leaves_folder(name) else name
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the identity, in hex."""

@@ -122,6 +122,11 @@ class OpenClipEmbeddings(EmbeddingFunction):
         """Return what changes the vectors; local weights count by their content."""
         return {**super().identity(), **model_identity(self.name, self.pretrained)}
 
+    def model_label(self) -> str:
+        """Return the model's name for messages, of a folder its last part."""
+        folder = model_folder(self.name)
+        return folder.name if folder else self.name
+
     # -- in here ------------------------------------------------------------------------
 
     def _embed(self, values: list[Any], role: Role) -> Vectors:
