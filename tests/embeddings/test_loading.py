@@ -6,14 +6,13 @@ import os
 import subprocess
 import sys
 import threading
-import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from embow.embeddings import load_once, load_sdk, resolve_device, unload
-from embow.errors import ConfigurationError, MissingSdkError, PluginBrokenError
+from embow.embeddings import load_once, load_sdk, unload
+from embow.errors import MissingSdkError, PluginBrokenError
 from embow_testing.fake import FakeEmbeddings
 
 
@@ -123,47 +122,6 @@ def test_unloading_frees_one_or_all() -> None:
     assert load_once("a", object) is not first
     assert unload("never-loaded") == 0
     assert unload() == 2
-
-
-def fake_torch(*, cuda: bool, mps: bool) -> types.SimpleNamespace:
-    """Return something that answers what is asked of torch."""
-    return types.SimpleNamespace(
-        cuda=types.SimpleNamespace(is_available=lambda: cuda),
-        backends=types.SimpleNamespace(mps=types.SimpleNamespace(is_available=lambda: mps)),
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "cuda", "mps", "device"),
-    [
-        ("gpu", True, False, "cuda"),
-        ("gpu", False, True, "mps"),
-        ("GPU", True, True, "cuda"),
-        ("auto", False, False, "cpu"),
-        ("auto", True, False, "cuda"),
-        (None, False, True, "mps"),
-    ],
-)
-def test_device_is_chosen(
-    monkeypatch: pytest.MonkeyPatch, name: str | None, cuda: bool, mps: bool, device: str
-) -> None:
-    """The names of the documents mean the device that is there."""
-    monkeypatch.setitem(sys.modules, "torch", fake_torch(cuda=cuda, mps=mps))
-    assert resolve_device(name) == device
-
-
-def test_gpu_without_a_gpu_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU that was asked for by name is not replaced in silence."""
-    monkeypatch.setitem(sys.modules, "torch", fake_torch(cuda=False, mps=False))
-    with pytest.raises(ConfigurationError, match="torch sees neither CUDA nor MPS"):
-        resolve_device("gpu")
-
-
-@pytest.mark.parametrize("name", ["cpu", "cuda", "cuda:1", "mps"])
-def test_plain_device_does_not_import_torch(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A name that leaves no choice stays, without torch."""
-    monkeypatch.setitem(sys.modules, "torch", None)
-    assert resolve_device(name) == name
 
 
 def test_missing_sdk_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,15 @@ import hashlib
 import json
 import os
 import shutil
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from embow.embeddings import _model_files as model_files
+from embow.embeddings import local_models
 from embow.embeddings.local_models import (
     all_files,
     explain_load_failure,
@@ -20,7 +23,9 @@ from embow.embeddings.local_models import (
     model_identity,
     sentence_transformers_files,
     transformers_files,
+    usable_device,
 )
+from embow.errors import ConfigurationError
 
 
 def model_reference(name: str, files: Callable[[Path], list[Path]] = all_files) -> str:
@@ -322,6 +327,47 @@ def test_the_cache_is_bounded(
     for file in (*files, *files[1:], files[0]):
         in_another_process(file)
     assert hashed == [*files, files[0]]
+
+
+# -- devices ----------------------------------------------------------------------------------
+
+
+def fake_torch(*, cuda: bool, mps: bool) -> types.SimpleNamespace:
+    """Return something that answers what is asked of torch."""
+    return types.SimpleNamespace(
+        cuda=types.SimpleNamespace(is_available=lambda: cuda),
+        backends=types.SimpleNamespace(mps=types.SimpleNamespace(is_available=lambda: mps)),
+        empty=lambda size, device: None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "cuda", "mps", "device"),
+    [
+        ("gpu", True, False, "cuda"),
+        ("gpu", False, True, "mps"),
+        ("GPU", True, True, "cuda"),
+        ("auto", False, False, "cpu"),
+        ("auto", True, False, "cuda"),
+        (None, False, True, "mps"),
+        ("cuda:1 ", True, False, "cuda:1"),
+        ("CPU", True, False, "cpu"),
+    ],
+)
+def test_device_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, name: str | None, cuda: bool, mps: bool, device: str
+) -> None:
+    """The names of the documents mean the device that is there."""
+    monkeypatch.setitem(sys.modules, "torch", fake_torch(cuda=cuda, mps=mps))
+    monkeypatch.setattr(local_models, "_compute_in_one_thread_after_fork", lambda: None)
+    assert usable_device(name) == device
+
+
+def test_gpu_without_a_gpu_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that was asked for by name is not replaced in silence."""
+    monkeypatch.setitem(sys.modules, "torch", fake_torch(cuda=False, mps=False))
+    with pytest.raises(ConfigurationError, match="torch sees neither CUDA nor MPS"):
+        usable_device("gpu")
 
 
 # -- errors ----------------------------------------------------------------------------------

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from embow.embeddings._describe import describe_settings as describe_settings
     from embow.embeddings._loading import load_once as load_once
     from embow.embeddings._loading import load_sdk as load_sdk
-    from embow.embeddings._loading import resolve_device as resolve_device
     from embow.embeddings._loading import unload as unload
     from embow.embeddings._provider import Provider as Provider
     from embow.embeddings._registry import EmbeddingFunctionRegistry as EmbeddingFunctionRegistry
@@ -84,7 +83,6 @@ _HOME = {
     "record_usage": "types",
     "register": "_registry",
     "require_texts": "_base",
-    "resolve_device": "_loading",
     "sanitize": "_base",
     "scrub": "_secrets",
     "secret_fields": "_secrets",

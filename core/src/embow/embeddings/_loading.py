@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from embow.errors import ConfigurationError, MissingSdkError, PluginBrokenError
+from embow.errors import MissingSdkError, PluginBrokenError
 
 if TYPE_CHECKING:
     from embow.embeddings._provider import Provider
@@ -124,29 +124,3 @@ def _broken_sdk(function: Provider, module: str, cause: Exception) -> PluginBrok
         f"Provider {function.name_of_provider()!r} needs the package {module!r}, which is "
         f"installed but fails to import: {type(cause).__name__}: {cause}"
     )
-
-
-def resolve_device(name: str | None) -> str:
-    """Return the torch device a name stands for.
-
-    ``"gpu"`` is CUDA or Apple's MPS, whichever is there; ``"auto"`` and ``None`` are the same with
-    the CPU as last resort. Other names, such as ``"cpu"`` or ``"cuda:1"``, stay as they are.
-    Imports torch only where the name leaves a choice.
-
-    Raises:
-        ConfigurationError: ``"gpu"`` was asked for and there is none.
-    """
-    wanted = "auto" if name is None else name.strip().lower()
-    if wanted not in ("auto", "gpu"):
-        return wanted
-    torch = importlib.import_module("torch")
-    if torch.cuda.is_available():
-        return "cuda"
-    if torch.backends.mps.is_available():
-        return "mps"
-    if wanted == "gpu":
-        raise ConfigurationError(
-            "device='gpu' was asked for, and torch sees neither CUDA nor MPS. Use device='cpu', "
-            "device='auto', or install a torch build for this machine's GPU."
-        )
-    return "cpu"

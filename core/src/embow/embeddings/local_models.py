@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import os
+import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from pydantic import Field
 
 from embow.embeddings._base import TextEmbeddingFunction, require_texts
-from embow.embeddings._loading import load_once, resolve_device
+from embow.embeddings._loading import load_once
 from embow.embeddings._model_files import (
     all_files,
     digests,
@@ -88,14 +90,23 @@ def model_identity(
 def usable_device(name: str | None) -> str:
     """Return the torch device a name stands for, having made sure that this machine has it.
 
-    Takes what ``resolve_device`` takes, and imports torch.
+    ``"gpu"`` is CUDA or Apple's MPS, whichever is there; ``"auto"`` and ``None`` are the same with
+    the CPU as last resort. Other names, such as ``"cpu"`` or ``"cuda:1"``, stay as they are.
 
     Raises:
         ConfigurationError: torch knows no such device, or cannot reach it here.
     """
-    import torch
-
-    device = resolve_device(name)
+    torch = importlib.import_module("torch")
+    device = "auto" if name is None else name.strip().lower()
+    if device in ("auto", "gpu"):
+        mps = "mps" if torch.backends.mps.is_available() else ""
+        found = "cuda" if torch.cuda.is_available() else mps
+        if not found and device == "gpu":
+            raise ConfigurationError(
+                "device='gpu' was asked for, and torch sees neither CUDA nor MPS. Use "
+                "device='cpu', device='auto', or install a torch build for this machine's GPU."
+            )
+        device = found or "cpu"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as exc:
@@ -103,17 +114,19 @@ def usable_device(name: str | None) -> str:
         raise ConfigurationError(
             f"device={name!r} cannot be used here ({cause}). Use device='cpu' or device='auto'."
         ) from exc
-    _one_thread_in_forked_children()
+    _compute_in_one_thread_after_fork()
     return device
 
 
 @lru_cache(maxsize=1)
-def _one_thread_in_forked_children() -> None:
+def _compute_in_one_thread_after_fork() -> None:
     """Keep children of this process from waiting for threads of torch, which no fork copies."""
-    import torch
-
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+        os.register_at_fork(after_in_child=_compute_in_one_thread)
+
+
+def _compute_in_one_thread() -> None:
+    sys.modules["torch"].set_num_threads(1)
 
 
 def load_on_device(
