@@ -76,9 +76,11 @@ def sentence_transformers_files(folder: Path) -> list[Path]:
     found = _present(folder, ("modules.json", "config_sentence_transformers.json"))
     for kind, part in parts:
         name = kind.rpartition(".")[2]
-        if kind.startswith("sentence_transformers.") and name in _PLAIN_MODULES:
+        if not kind.startswith("sentence_transformers.") or not part.is_relative_to(folder):
+            return all_files(folder)
+        if name in _PLAIN_MODULES:
             found += [*_present(part, ("config.json", "tokenizer.json")), *_weights(part)]
-        elif kind.startswith("sentence_transformers.") and name == "Transformer":
+        elif name == "Transformer":
             found += [*part.glob("sentence_*_config.json"), *transformers_files(part)]
         else:
             return all_files(folder)
@@ -87,7 +89,7 @@ def sentence_transformers_files(folder: Path) -> list[Path]:
 
 def digests(folder: Path, files: Iterable[Path]) -> dict[str, str]:
     """Return the SHA-256 of each file, in hex, by its path in the folder."""
-    named = {Path(os.path.relpath(path, folder)).as_posix(): path for path in files}
+    named = {path.relative_to(folder).as_posix(): path for path in files}
     return {name: file_digest(named[name]) for name in sorted(named)}
 
 
@@ -145,16 +147,16 @@ def _keep(path: str, entry: list[Any]) -> None:
 
 
 def _present(folder: Path, names: Iterable[str]) -> list[Path]:
-    return [folder / name for name in names if (folder / name).is_file()]
+    there = set(os.listdir(folder)) if folder.is_dir() else ()
+    return [folder / name for name in names if name in there]
 
 
 def _weights(folder: Path) -> list[Path]:
     """Return the files of weights that are picked: one, or an index and the parts it names."""
     for name in _WEIGHTS:
-        if (folder / name).is_file():
-            return [folder / name]
-        index = folder / f"{name}.index.json"
-        if index.is_file():
+        if whole := _present(folder, [name]):
+            return whole
+        for index in _present(folder, [f"{name}.index.json"]):
             try:
                 parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
                 return [index, *_present(folder, parts)]
