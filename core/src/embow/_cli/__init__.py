@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import embow
-from embow._cli.text import columns
+from embow._cli.text import columns, print_anything
 from embow.errors import EmbowError
 from embow.plugins import CommandSpec
 from embow.plugins import _discovery as discovery
@@ -49,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: With 2 where the arguments are wrong, with 0 after help or the version.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    print_anything(sys.stdout)
+    print_anything(sys.stderr)
     try:
         parser = build_parser("".join(arguments[:1]))
         parsed = parser.parse_args(arguments)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import warnings
 from abc import ABC
+from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
@@ -18,7 +19,7 @@ from embow.embeddings._secrets import (
     secrets_of,
     without_url_secrets,
 )
-from embow.embeddings.types import Failure, Limits, operational, provider_name
+from embow.embeddings.types import Failure, Limits, leaves_folder, operational, provider_name
 from embow.plugins import _discovery as discovery
 
 
@@ -118,9 +119,11 @@ class Provider(BaseModel, ABC):
         return provider_name(type(self))
 
     def model_label(self) -> str | None:
-        """Return the model's name for messages, or ``None``."""
+        """Return the model's name for messages, of a path its last part; or ``None``."""
         name = getattr(self, "name", None) or getattr(self, "model_name", None)
-        return name if isinstance(name, str) else None
+        if not isinstance(name, str):
+            return None
+        return (PurePath(name).name or name) if leaves_folder(name) else name
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the identity, in hex."""
