@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from embow.schema._model import Model as Model
     from embow.schema._vector import Vector as Vector
 
-__version__ = "0.1.0"
+    __version__: str
 
 _HOME = {
     "AsyncDatabase": "embow._table.aio",
@@ -50,10 +50,14 @@ __all__ = sorted([*_HOME, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("embow")
+    elif name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value
 
