@@ -161,7 +161,10 @@ def render(rows: Sequence[dict[str, Any]], width: int | None = None) -> str:
     name_width = max(map(len, ["name", *names]))
     text_width = max(10, width - name_width - 18)
     line = f"{{:>2}}  {{}}  {{:{text_width}}}  {{:>10}}".format
-    lines = [line("#", f"{'name':{name_width}}", "what it does", "similarity"), "─" * width]
+    lines = [
+        line("#", f"{'name':{name_width}}", "what it does", "similarity"),
+        "─" * max(width, name_width + text_width + 18),
+    ]
     for rank, (row, name) in enumerate(zip(rows, names, strict=True), start=1):
         first, *rest = textwrap.wrap(
             row["summary"], text_width, max_lines=2, placeholder=" …", break_on_hyphens=False
