@@ -265,6 +265,7 @@ class AsyncDatabase(Face[Database]):
     drop_table = awaited(Database.drop_table)
     drop_all_tables = awaited(Database.drop_all_tables)
     rename_table = awaited(Database.rename_table)
+    reset_limits = awaited(Database.reset_limits)
 
     def close(self) -> Awaitable[None]:
         """Release files, whether this is awaited or not, once the calls that run have ended.

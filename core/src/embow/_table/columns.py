@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
+from embow._table.incoming.mending import read_defaults
 from embow._table.names import (
     HASH_TYPE,
     HIDDEN_PREFIX,
@@ -30,7 +31,7 @@ from embow._table.names import (
 from embow._table.settings import TableSettings, pipeline_options
 from embow.embeddings import Binding, read_bindings
 from embow.embeddings._bindings import bindings_metadata
-from embow.embeddings._trust import SIGNATURE_KEY, sign
+from embow.embeddings._trust import OWNER_KEY, SIGNATURE_KEY, owner_mark, sign
 from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate._tree import Call, Column, Node
@@ -40,6 +41,7 @@ from embow.schema._protocol import METADATA_KEY
 
 FUNCTIONS = METADATA_KEY.decode()
 SIGNATURE = SIGNATURE_KEY
+OWNER = OWNER_KEY
 COLUMNS = "embow.columns"
 PREVIOUS = "embow.previous"
 QUARANTINE = "embow.quarantine"
@@ -112,6 +114,8 @@ class Columns:
         listed = [[f.name, names[f.name], f.nullable] for f in visible]
         metadata = {**_entries_of_user(visible.metadata), **(extra or {})}
         metadata[QUARANTINE] = uuid4().hex
+        if (mark := owner_mark()) is not None:
+            metadata[OWNER] = mark
         metadata |= {k: v for k, v in function_entries(bindings).items() if v is not None}
         if listed != _as_named(stored):
             metadata[COLUMNS] = json.dumps(listed, ensure_ascii=False)
@@ -126,6 +130,11 @@ class Columns:
     def options(self) -> PipelineOptions:
         """How a call embeds that says nothing else."""
         return pipeline_options(self.settings, {})
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """What a row has where it does not say, by visible column."""
+        return read_defaults(self.metadata)
 
     # -- names ----------------------------------------------------------------------------------
 
