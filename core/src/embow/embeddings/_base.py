@@ -167,14 +167,16 @@ def require_texts(values: list[Any]) -> list[str]:
         TypeError: A value is not a string; the message names its position.
         BadInputError: A text is not valid Unicode; see :func:`surrogate_in`.
     """
+    broken: dict[int, BadInputError] = {}
     for position, value in enumerate(values):
         if not isinstance(value, str):
             raise TypeError(
                 f"Input {position} is {type(value).__name__}, not text. "
                 "A text embedding function takes strings; leave out missing values."
             )
-    places = ((row, surrogate_in(value)) for row, value in enumerate(values))
-    broken = {row: _broken(row, place) for row, place in places if place is not None}
+        place = None if value.isascii() else surrogate_in(value)
+        if place is not None:
+            broken[position] = _broken(position, place)
     if broken:
         first = broken.pop(min(broken))
         first.others = dict(broken)
@@ -184,8 +186,6 @@ def require_texts(values: list[Any]) -> list[str]:
 
 def surrogate_in(text: str) -> int | None:
     """Return where a text holds a lone surrogate, half a character that no server can be sent."""
-    if text.isascii():
-        return None
     try:
         text.encode()
     except UnicodeEncodeError as exc:

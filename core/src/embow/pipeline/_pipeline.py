@@ -167,7 +167,9 @@ class Pipeline:
     ) -> Vectors:
         if all(isinstance(value, str) for value in values):
             require_texts(values)
-        options = replace(options or PipelineOptions(), on_error="raise")
+        options = options or PipelineOptions()
+        if options.on_error != "raise":
+            options = replace(options, on_error="raise")
         context = self._context(options, AddReport(), Cancellation())
         job = EmbedJob(function, "", "", function.ndims())
         settler = self._settler(job, role, options, context)

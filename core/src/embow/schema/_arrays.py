@@ -42,8 +42,9 @@ def _first_none(values: Sequence[Any]) -> int | None:
 
 def array_of(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
     """Return values as an Arrow array of a type; nulls are taken."""
-    if any(issubclass(kind, RootModel) for kind in set(map(type, values))):
-        values = [value.root if isinstance(value, RootModel) else value for value in values]
+    for kind in set(map(type, values)):
+        if issubclass(kind, RootModel):
+            values = [value.root if isinstance(value, kind) else value for value in values]
     if isinstance(arrow, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(arrow, array_of(values, arrow.storage_type))
     if pa.types.is_dictionary(arrow):
@@ -53,7 +54,7 @@ def array_of(values: Sequence[Any], arrow: pa.DataType) -> pa.Array:
     if pa.types.is_map(arrow):
         pair = pa.struct([arrow.key_field.with_name("key"), arrow.item_field.with_name("value")])
         return _lists(values, arrow, pa.field("entries", pair, nullable=False))
-    if any(test(arrow) for test in _LISTS):
+    if pa.types.is_nested(arrow) and any(test(arrow) for test in _LISTS):
         return _lists(values, arrow, arrow.value_field)
     return _leaves(values, arrow)
 

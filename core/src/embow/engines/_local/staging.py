@@ -217,11 +217,11 @@ def _add_fragments(db: Connection, row: TableRow, fragments: Iterable[FragmentRo
 
 def _check_columns(layout: Layout, found: Sequence[str]) -> None:
     """Refuse rows in which a column has another type since an overwrite, or must not be null."""
-    written, shown = frozenset(found), frozenset(map(visible_name, found))
+    written = frozenset(found)
     for stored, field in zip(layout.columns, layout.schema, strict=True):
         if stored in written:
             continue
-        retyped = stored == first_name(field) and field.name in shown
+        retyped = stored == first_name(field) and field.name in map(visible_name, found)
         if retyped or not field.nullable:
             raise CommitConflictError(
                 f"Column '{field.name}' is no longer the one these rows were written for: the "
