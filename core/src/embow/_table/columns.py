@@ -172,8 +172,10 @@ class Columns:
 
     def visible_schema(self, physical: pa.Schema) -> pa.Schema:
         """Return physical columns under the names users give them; others stay as they are."""
-        shown = self._shown
-        return pa.schema([shown.get(field.name, field) for field in physical])
+        fields = list(physical)
+        for at, field in enumerate(fields):
+            fields[at] = self._shown.get(field.name, field)
+        return pa.schema(fields)
 
     def to_stored(self, given: Mapping[str, pa.Array]) -> pa.RecordBatch:
         """Return rows as they are stored, with the physical columns given.

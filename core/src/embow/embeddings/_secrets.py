@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin, overload
 from urllib.parse import quote
 
@@ -131,7 +132,9 @@ def secrets_of(function: BaseModel, env: Iterable[str] = ()) -> list[str]:
     for name in sorted(secret):
         found += _texts(getattr(function, name, None))
     for name in sorted(type(function).model_fields.keys() - secret):
-        found += _url_secrets(full_value(function, name))
+        value = full_value(function, name)
+        if not isinstance(value, (bool, int, float, NoneType)):
+            found += _url_secrets(value)
     for name in env:
         found.append(os.environ.get(name, ""))
     return list(filter(None, dict.fromkeys(found)))

@@ -165,7 +165,10 @@ class Pipeline:
         role: Role,
         options: PipelineOptions | None,
     ) -> Vectors:
-        if all(isinstance(value, str) for value in values):
+        for value in values:
+            if not isinstance(value, str):
+                break
+        else:
             require_texts(values)
         options = options or PipelineOptions()
         if options.on_error != "raise":

@@ -158,7 +158,7 @@ class VectorSearch(Query):
     def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
         super().__init__(handle)
         self._query = query
-        self._vectors = as_vectors(query)
+        self._vectors = None if isinstance(query, str) else as_vectors(query)
         self._inputs, self._listed = inputs_of(query)
         self._column = column
         self._metric: Metric = "l2"

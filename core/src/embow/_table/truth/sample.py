@@ -96,10 +96,13 @@ class Sample:
         return np.array(fits, np.bool_)
 
 
-def part_of(columns: Columns, vector: str, function: EmbeddingFunction) -> tuple[Any, ...]:
+def part_of(
+    columns: Columns, vector: str, function: EmbeddingFunction, fingerprint: str | None = None
+) -> tuple[Any, ...]:
     """Return what stands for one column of one table, filled by one function."""
     table = columns.metadata.get(QUARANTINE)
-    return table, columns.physical(vector), function.fingerprint(), type(function)
+    mark = fingerprint or function.fingerprint()
+    return table, columns.physical(vector), mark, type(function)
 
 
 def rider(
@@ -113,7 +116,9 @@ def rider(
 
     ``None`` where this process has done so, or no row can be compared.
     """
-    same, part = handle.pipeline.same_models, part_of(columns, binding.vector_column, function)
+    # A function that is handed out for a binding has its fingerprint.
+    part = part_of(columns, binding.vector_column, function, binding.fingerprint)
+    same = handle.pipeline.same_models
     if part in same:
         return None
     source, vector = map(columns.physical, (binding.source_column, binding.vector_column))
