@@ -226,6 +226,7 @@ class AsyncTable(Face[Table]):
     restore = awaited(Table.restore)
 
     verify = awaited(Table.verify)
+    check = awaited(Table.check)
     repair = awaited(Table.repair)
     add_embedding = awaited(Table.add_embedding)
     migrate = awaited(Table.migrate)
