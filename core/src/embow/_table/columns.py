@@ -136,8 +136,6 @@ class Columns:
         """What a row has where it does not say, by visible column."""
         return read_defaults(self.metadata)
 
-    # -- names ----------------------------------------------------------------------------------
-
     def physical(self, name: str) -> str:
         """Return the physical name of a visible column.
 
@@ -178,10 +176,7 @@ class Columns:
         return pa.schema(fields)
 
     def to_stored(self, given: Mapping[str, pa.Array]) -> pa.RecordBatch:
-        """Return rows as they are stored, with the physical columns given.
-
-        Others are left to the engine, so that rows on their way do not stop it from dropping one.
-        """
+        """Return rows with these physical columns; the engine, which may drop one, has others."""
         fields, arrays = [], []
         for field in self.stored:
             if field.name in given:
@@ -189,28 +184,27 @@ class Columns:
                 arrays.append(given[field.name])
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
-    # -- functions ------------------------------------------------------------------------------
-
     @cached_property
     def filled(self) -> tuple[str, ...]:
         """Vector columns that functions fill, by visible name."""
-        return tuple(binding.vector_column for binding in self.bindings)
+        return tuple(self._bound)
 
     @cached_property
     def first(self) -> Binding | None:
         """Binding of the first vector column that has one, in visible order."""
-        by_column = {binding.vector_column: binding for binding in self.bindings}
-        return next((by_column[name] for name in self.names if name in by_column), None)
+        return next((self._bound[name] for name in self.names if name in self._bound), None)
+
+    @cached_property
+    def _bound(self) -> dict[str, Binding]:
+        return {binding.vector_column: binding for binding in self.bindings}
 
     def binding(self, vector: str) -> Binding | None:
         """Return the binding of a visible vector column, if it has one."""
-        return next((b for b in self.bindings if b.vector_column == vector), None)
+        return self._bound.get(vector)
 
     def same_functions(self, other: Columns) -> bool:
         """Return whether rows embedded for one fit the other: same functions, same columns."""
         return (self.bindings, self.names) == (other.bindings, other.names)
-
-    # -- what a change of model writes ------------------------------------------------------------
 
     @property
     def previous(self) -> dict[str, Previous]:
@@ -229,20 +223,15 @@ class Columns:
     def previous_entries(self, previous: Mapping[str, Previous]) -> dict[str, str | None]:
         """Return the metadata to set so that these can be gone back to."""
         records = {
-            vector: {
-                "binding": each.binding.to_record(),
-                "column": each.physical,
-                "nullable": each.nullable,
-            }
-            for vector, each in previous.items()
+            vector: {"binding": p.binding.to_record(), "column": p.physical, "nullable": p.nullable}
+            for vector, p in previous.items()
         }
         former = {_FORMER_PREVIOUS: None} if _FORMER_PREVIOUS in self.metadata else {}
         return {PREVIOUS: json.dumps(records) if records else None, **former}
 
     def binding_entries(self, binding: Binding) -> dict[str, str | None]:
         """Return the metadata to set so that a function is bound, in the place of an older one."""
-        bound = {each.vector_column: each for each in self.bindings}
-        bound[binding.vector_column] = binding
+        bound = {**self._bound, binding.vector_column: binding}
         # Also what it replaces stays signed, so that one can go back to it.
         former = [*self.bindings, *(each.binding for each in self.previous.values())]
         return function_entries(bound.values(), former, self.metadata.get(SIGNATURE))
@@ -257,10 +246,7 @@ class Columns:
 def function_entries(
     bindings: Iterable[Binding], former: Iterable[Binding] = (), before: str | None = None
 ) -> dict[str, str | None]:
-    """Return the metadata to set for bindings: the one place that writes them.
-
-    Also the former ones, which can be gone back to, are signed; ``before`` is the signature so far.
-    """
+    """Return the metadata to set for bindings; former ones that can be gone back to are signed."""
     bindings = list(bindings)
     if not bindings:
         return {FUNCTIONS: None, SIGNATURE: None}

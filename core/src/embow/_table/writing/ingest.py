@@ -56,9 +56,6 @@ class Ingest:
     """How one call's rows become stored rows.
 
     Attributes:
-        context: What embeds.
-        columns: The table's columns and the functions bound to them.
-        options: Error, limit, cache and progress settings of the call.
         policy: What to do with bad vectors the user brought.
         rejected: Rows that could not be embedded, where they are to be quarantined; complete when
             the last batch was pulled.
@@ -224,7 +221,7 @@ def rewritten(
     Args:
         old: Rows as stored, hidden columns included.
         new: New values by visible column, fitted to the schema.
-        columns: The table's columns and bindings.
+        columns: The table's.
         broken: Rows whose vector must be made again in any case, by vector column.
     """
     seen = columns.to_visible(old)
@@ -256,13 +253,7 @@ def carried_columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
 def assemble(
     columns: Columns, batch: pa.RecordBatch, made: Mapping[str, tuple[pa.Array, pa.Array]]
 ) -> pa.RecordBatch:
-    """Return rows with the columns the engine stores.
-
-    Args:
-        columns: The table's columns.
-        batch: Visible columns, and what the rows carry.
-        made: Vectors and hashes by visible vector column.
-    """
+    """Return rows as the engine stores them, with vectors and hashes by visible vector column."""
     given = carried_columns(batch)
     for name, physical in columns.names.items():
         given[physical] = batch.column(name)
