@@ -20,7 +20,6 @@ from embow.embeddings._calling import completed
 from embow.embeddings._provider import Provider
 from embow.embeddings._retry import call_with_retry
 from embow.embeddings.remote import split_to_limits
-from embow.embeddings.types import Role
 from embow.errors import BadInputError, BadOutputError
 from embow.schema._fields import source_field, vector_field
 
@@ -236,15 +235,3 @@ def _estimate_tokens(value: Any) -> int:
     if isinstance(value, (bytes, bytearray)):
         return max(1, len(value) // 4)
     return 1
-
-
-__all__ = [
-    "EmbeddingFunction",
-    "Role",
-    "TextEmbeddingFunction",
-    "Vectors",
-    "as_vectors",
-    "require_texts",
-    "sanitize",
-    "surrogate_in",
-]

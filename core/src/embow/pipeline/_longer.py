@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from embow.embeddings._base import EmbeddingFunction
 from embow.embeddings._retry import CallFailedError, label
+from embow.embeddings.remote import size_of
 from embow.embeddings.types import Failure, FailureKind
 from embow.errors import InputTooLongError
 from embow.pipeline._requests import Ints, Request, Segment, Target, Vectors, join
@@ -160,7 +161,7 @@ def _derived(function: EmbeddingFunction, values: list[Any], segment: Segment) -
         values,
         [hash_value(value) for value in values],
         np.array(function.count_tokens(values), dtype=np.int64),
-        np.array([len(value.encode()) for value in values], dtype=np.int64),
+        np.array([size_of(value) for value in values], dtype=np.int64),
         [segment],
     )
 

@@ -33,7 +33,6 @@ from embow.pipeline._types import (
     SourceRows,
 )
 from embow.pipeline._usage import UsageCounter
-from embow.pipeline._workers import WorkerPool
 
 if TYPE_CHECKING:
     from embow.embeddings.types import Role
@@ -115,7 +114,7 @@ class Pipeline:
         policies = []
         for group in _by_function(jobs):
             settler = self._settler(group[0], "document", options, context)
-            run.assign(WorkerPool(settler, context, run), group)
+            run.assign(settler, group)
             policies.append(settler.longer)
         yield from run.stream(rows)
         for policy in policies:

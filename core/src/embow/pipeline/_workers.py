@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import sys
 import threading
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,26 +13,6 @@ from embow.pipeline._clock import StopWork
 from embow.pipeline._parts import Part
 from embow.pipeline._requests import Queue, Request, Segment
 from embow.pipeline._settle import Settler
-
-if TYPE_CHECKING:
-    from embow.pipeline._calls import CallContext
-
-
-class Owner(Protocol):
-    """The call a pool belongs to."""
-
-    condition: threading.Condition
-    """Guards the queues and says when a part is done."""
-    stopping: threading.Event
-    """Set when no further request may be packed."""
-
-    def may_send_partial(self, queue: Queue) -> bool:
-        """Whether a request that is not full may be sent now."""
-        ...
-
-    def fail(self, error: BaseException) -> None:
-        """End the call because of an error."""
-        ...
 
 
 class WorkerPool:
@@ -42,13 +22,30 @@ class WorkerPool:
     goes out when the call waits for it, by :meth:`work_once` in its own thread.
     """
 
-    def __init__(self, settler: Settler, context: CallContext, owner: Owner) -> None:
+    def __init__(
+        self,
+        settler: Settler,
+        condition: threading.Condition,
+        stopping: threading.Event,
+        may_send_partial: Callable[[Queue], bool],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        """Take what a call shares among its pools.
+
+        Args:
+            settler: Embeds the requests.
+            condition: Guards the queues and says when a part is done.
+            stopping: Set when no further request may be packed.
+            may_send_partial: Whether a request that is not full may be sent now.
+            fail: Ends the call because of an error.
+        """
         self.settler = settler
-        self._usage = context.usage
-        self._cancelled = context.cancelled
-        self._owner = owner
-        self._condition = owner.condition
-        self._stopping = owner.stopping
+        self._usage = settler.caller.context.usage
+        self._cancelled = settler.caller.context.cancelled
+        self._condition = condition
+        self._stopping = stopping
+        self._may_send_partial = may_send_partial
+        self._fail = fail
         self._queue = Queue()
         self._pending: dict[bytes, tuple[Part, int]] = {}
         self._threads: set[threading.Thread] = set()
@@ -132,7 +129,7 @@ class WorkerPool:
         with self._condition:
             wanted = self._queue.full_requests(self.settler.caps())
             if not wanted and partial and self._queue.items:
-                wanted = int(self._owner.may_send_partial(self._queue))
+                wanted = int(self._may_send_partial(self._queue))
             for _ in range(min(wanted, self.settler.caller.at_once - self._working)):
                 run = contextvars.copy_context().run
                 thread = threading.Thread(
@@ -167,14 +164,14 @@ class WorkerPool:
         except StopWork:
             pass
         except BaseException as error:
-            self._owner.fail(error)
+            self._fail(error)
 
     def _take(self) -> Request | None:
         """Return the next request, or ``None`` and give the place back where there is none."""
         with self._condition:
             caps, queue = self.settler.caps(), self._queue
             stopped = not queue.items or self._stopping.is_set() or self._cancelled.is_set()
-            if not stopped and (queue.full_requests(caps) or self._owner.may_send_partial(queue)):
+            if not stopped and (queue.full_requests(caps) or self._may_send_partial(queue)):
                 return queue.take(caps)
             self._working -= 1
             return None
