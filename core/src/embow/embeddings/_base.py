@@ -172,8 +172,10 @@ def require_texts(values: list[Any]) -> list[str]:
                 f"Input {position} is {type(value).__name__}, not text. "
                 "A text embedding function takes strings; leave out missing values."
             )
-    places = ((row, surrogate_in(value)) for row, value in enumerate(values))
-    broken = {row: _broken(row, place) for row, place in places if place is not None}
+    broken = {}
+    for row, value in enumerate(values):
+        if not value.isascii() and (place := surrogate_in(value)) is not None:
+            broken[row] = _broken(row, place)
     if broken:
         first = broken.pop(min(broken))
         first.others = dict(broken)
@@ -183,8 +185,6 @@ def require_texts(values: list[Any]) -> list[str]:
 
 def surrogate_in(text: str) -> int | None:
     """Return where a text holds a lone surrogate, half a character that no server can be sent."""
-    if text.isascii():
-        return None
     try:
         text.encode()
     except UnicodeEncodeError as exc:

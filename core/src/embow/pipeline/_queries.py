@@ -41,18 +41,23 @@ def embed_inputs(settler: Settler, values: list[Any]) -> Vectors:
     digests = [hash_value(value) if isinstance(value, kinds) else None for value in values]
     found, vectors = settler.cached.get(digests)
     answers.vectors[found] = vectors
-    missing = np.delete(np.arange(len(values)), found)
-    if not len(missing):
+    known = set(found)
+    missing = [at for at in range(len(values)) if at not in known]
+    if not missing:
         return answers.vectors
     wanted = [values[at] for at in missing]
     sizes = np.array([size_of(value) for value in wanted], dtype=np.int64)
     is_text = all(isinstance(value, str) for value in wanted)
     tokens = settler.caller.estimate(wanted, sizes, is_text)
-    keys, segments = [digests[at] for at in missing], [Segment(answers, missing)]
+    keys, segments = [digests[at] for at in missing], [Segment(answers, np.array(missing))]
     queue = Queue()
     try:
         request = Request(wanted, keys, tokens, sizes, segments)
-        for part in settler.longer.fitted(request, settler.refuse, settler.caller.exact):
+        parts = settler.longer.fitted(request, settler.refuse, settler.caller.exact)
+        if len(wanted) == 1 and parts:  # a search waits for every step
+            settler.settle(parts[0])
+            return answers.vectors
+        for part in parts:
             queue.put(part)
         while queue.items:
             settler.settle(queue.take(settler.caps()))
