@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fault import Fault
 
+CATALOG = "engines/_local/catalog.py"
 COMMITS = "engines/_local/commits.py"
 FILES = "engines/_local/files.py"
 SWEEP = "engines/_local/sweep.py"
@@ -126,8 +127,8 @@ FAULTS = (
         LEASES,
         (
             (
-                '    db.execute("DELETE FROM staged WHERE until <= ?", (time,))\n',
-                '    db.execute("DELETE FROM staged")\n',
+                '    db.execute("DELETE FROM staged WHERE until <= ? OR table_id = ?", (time,',
+                '    db.execute("DELETE FROM staged WHERE until >= ? OR table_id = ?", (0,',
             ),
         ),
         SMALL,
@@ -136,12 +137,7 @@ FAULTS = (
     Fault(
         "local: the sweep forgets what is staged",
         LEASES,
-        (
-            (
-                "        found |= {",
-                "        set() | {",
-            ),
-        ),
+        (('t ON t.id = f.table_id"\n', 't ON t.id = f.table_id WHERE f.staged IS NULL"\n'),),
         SMALL,
         "leased or travel",
     ),
@@ -225,5 +221,55 @@ FAULTS = (
         (("        Capability.TAGS,\n", ""),),
         USUAL,
         "claim",
+    ),
+    Fault(
+        "local: changed bytes of a file are read",
+        FILES,
+        (
+            (
+                "        if algorithm(memoryview(whole)[start:end]) != expected:\n",
+                "        if False:\n",
+            ),
+        ),
+        "tests/engines/test_check.py",
+        "bit or damages",
+    ),
+    Fault(
+        "local: changed rows of the catalog are read",
+        "engines/_local/sealed.py",
+        (("        if not whole:\n", "        if False:\n"),),
+        "tests/engines/test_check.py",
+        "bit",
+    ),
+    Fault(
+        "local: rows that went with a page are not missed",
+        "engines/_local/view.py",
+        (("    if sum(part.rows for part in parts) != at.rows:\n", "    if False:\n"),),
+        "tests/engines/test_check.py",
+        "fewer",
+    ),
+    Fault(
+        "local: a commit goes where the folder was",
+        CATALOG,
+        (("        if self._place and self._found() != self._place:\n", "        if False:\n"),),
+        "tests/engines/test_place.py",
+        "went or goes",
+    ),
+    Fault(
+        "local: a child goes on with its parent's connections",
+        CATALOG,
+        (
+            ("            if lock.acquire(timeout=self._busy):\n", "            if False:\n"),
+            ("        if child:\n", "        if False:\n"),
+        ),
+        "tests/engines/test_fork.py",
+        "",
+    ),
+    Fault(
+        "memory: a child waits for a thread it has not",
+        "engines/_forks.py",
+        (("        each.pause()\n", "        pass\n"), ("().resume(child=child)\n", "()\n")),
+        "tests/engines/test_fork.py",
+        "memory",
     ),
 )

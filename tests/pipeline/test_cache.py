@@ -230,7 +230,7 @@ class Sizes(EmbeddingFunction):
 
     provider_id: ClassVar[str | None] = "sizes"
     factor: Annotated[float, operational] = 1.0
-    asked: Annotated[list[bytes], operational] = []
+    asked: Annotated[list[bytes], operational] = []  # noqa: RUF012
 
     def ndims(self) -> int:
         return 2

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
+from embow._table.incoming.mending import read_defaults
 from embow._table.names import (
     HASH_TYPE,
     HIDDEN_PREFIX,
@@ -127,9 +128,19 @@ class Columns:
         return cls(visible, stored, metadata, bindings, names)
 
     @cached_property
+    def settings(self) -> TableSettings:
+        """What the table was told about embedding."""
+        return TableSettings.read(self.metadata)
+
+    @cached_property
     def options(self) -> PipelineOptions:
         """How a call embeds that says nothing else: as the table was told, else by default."""
-        return TableSettings.read(self.metadata).options()
+        return self.settings.options()
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """What a row has where it does not say, by visible column."""
+        return read_defaults(self.metadata)
 
     # -- names ----------------------------------------------------------------------------------
 

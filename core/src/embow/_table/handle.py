@@ -30,8 +30,12 @@ class Context:
     pipeline: Pipeline
     trust: Trust
 
-    def options(self, columns: Columns, given: Mapping[str, Any]) -> PipelineOptions:
+    def options(
+        self, columns: Columns, given: Mapping[str, Any], on_error: str | None = None
+    ) -> PipelineOptions:
         """Return the options of one call: those given, then the table's, then the defaults."""
+        if on_error is not None and columns.settings.on_error is None:
+            given = {"on_error": on_error, **given}
         return with_options(columns.options, given) if given else columns.options
 
     def function(self, columns: Columns, binding: Binding) -> EmbeddingFunction:

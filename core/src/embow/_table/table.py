@@ -21,7 +21,7 @@ from embow._table.writing.changes import DeleteResult, UpdateResult
 from embow._table.writing.merge import MergeInsert
 from embow._table.writing.quarantine import Quarantine
 from embow.embeddings import EmbeddingFunction
-from embow.engines.contract import RETENTION, Change, OptimizeReport
+from embow.engines.contract import RETENTION, Change, CheckReport, OptimizeReport
 from embow.errors import ConfigurationError
 from embow.pipeline import AddReport, Estimate
 
@@ -163,6 +163,10 @@ class Table(ReadableTable):
                 whether the model changed behind its name.
         """
         return verification.verify(self._handle, remote=remote)
+
+    def check(self) -> CheckReport:
+        """Read all that is stored, of every version, and report what is not as it was written."""
+        return self._handle.stored.check()
 
     def repair(self, **options: Unpack[AddOptions]) -> AddReport:
         """Re-embed the rows whose vector is stale or missing, in one commit."""

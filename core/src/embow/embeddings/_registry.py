@@ -134,7 +134,7 @@ class EmbeddingFunctionRegistry:
             trust: What the metadata may ask for, as ``connect`` takes it.
 
         Raises:
-            UntrustedError: The metadata ask for more; see :mod:`embow.embeddings._trust`.
+            UntrustedError: The metadata ask for more than this process allows.
         """
         allowed, signature = Trust.of(trust), _signature(metadata or {})
         return {

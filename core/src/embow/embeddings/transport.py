@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from embow.embeddings._calling import given_up
@@ -16,36 +18,44 @@ MOST_BYTES = 256 * 2**20
 """Bytes one answer may unpack to: 2,048 vectors of 5,000 numbers, written out."""
 
 
-def bounded(chunks: Iterable[bytes]) -> bytes:
-    """Return an answer's bytes, as long as they are no more than :data:`MOST_BYTES`.
+def bounded(chunks: Iterable[bytes], until: float = math.inf) -> bytes:
+    """Return an answer's bytes, if there are no more than :data:`MOST_BYTES` and they come in time.
+
+    Args:
+        chunks: The answer as it comes in.
+        until: Second of the monotonic clock at which it must have ended. The timeouts of HTTP
+            clients begin anew with each byte, so that a server that drips never meets them.
 
     Raises:
-        PermanentError: There are more. Asking again would give the same.
-        TransientError: Nobody waits for them any more.
+        PermanentError: There are more bytes. Asking again would give the same.
+        TransientError: It took too long.
     """
     kept = bytearray()
     for chunk in chunks:
-        if given_up():
-            raise TransientError("The answer came too slowly and was not read to its end.")
         kept += chunk
         if len(kept) > MOST_BYTES:
             raise PermanentError(
                 f"The server answered with more than {MOST_BYTES >> 20} MiB, which were not read "
                 "to their end. Send fewer inputs a request, or check what answers at this address."
             )
+        if time.monotonic() > until or given_up():
+            raise TransientError("The server was still sending its answer when the time was over.")
     return bytes(kept)
 
 
 class BoundedAnswers:
-    """A base to put before ``httpx.Client``: reads no answer beyond :data:`MOST_BYTES` unpacked."""
+    """A base to put before ``httpx.Client``: answers are read as :func:`bounded` says."""
+
+    seconds: ClassVar[float] = math.inf
 
     def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
         """Send a request and read its answer."""
+        until = time.monotonic() + self.seconds
         answer = super().send(request, stream=True, **options)  # type: ignore[misc]
         if stream:
             return answer
         with closing(answer):
-            content = bounded(answer.iter_bytes())
+            content = bounded(answer.iter_bytes(), until)
         of_the_wire = ("content-encoding", "content-length", "transfer-encoding")
         pairs = answer.headers.multi_items()
         return type(answer)(
@@ -58,11 +68,12 @@ class BoundedAnswers:
         )
 
 
-def bounded_client(base: Any, address: str | None = None, **settings: Any) -> Any:
+def bounded_client(base: Any, seconds: float, address: str | None, **settings: Any) -> Any:
     """Return a client of a class such as ``httpx.Client`` that bounds what it reads.
 
     Args:
         base: The class.
+        seconds: Seconds one request may take.
         address: Address that is called; a password or query in it stays out of the log.
         settings: Arguments of the class.
     """
@@ -70,7 +81,8 @@ def bounded_client(base: Any, address: str | None = None, **settings: Any) -> An
     if parts.query or "@" in parts.netloc:
         for name in ("httpx", "httpx2"):
             logging.getLogger(name).addFilter(_PlainAddress(parts.hostname or ""))
-    return type("BoundedClient", (BoundedAnswers, base), {})(**settings)
+    kind = type("BoundedClient", (BoundedAnswers, base), {"seconds": seconds})
+    return kind(timeout=seconds, **settings)
 
 
 @dataclass(frozen=True, slots=True)

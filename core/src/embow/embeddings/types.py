@@ -40,7 +40,7 @@ class External:
     """Marks a field that decides where data and keys go, what is read, or what code runs.
 
     A table may come from a stranger, so such a setting is taken from a table's metadata only where
-    this process allowed it (see :mod:`embow.embeddings._trust`).
+    this process allowed it.
     """
 
     def __init__(self, when: Callable[[Any], bool] | None = None) -> None:

@@ -102,7 +102,7 @@ class Pipeline:
             EmbeddingError: A call failed for good; or, with ``on_error="raise"``, one row did.
                 What had been paid for by then is in the cache.
             BudgetExceededError: The next request would exceed ``options.budget``.
-            CancelledError: The event of :func:`embow.pipeline._cancel.cancellable` was set.
+            CancelledError: The call was cancelled.
         """
         jobs = list(jobs)
         if not jobs:  # nothing here takes long enough for a bar that nobody asked for

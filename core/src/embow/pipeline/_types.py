@@ -33,9 +33,9 @@ class SourceRows:
     """
 
     batch: pa.RecordBatch
-    needs: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    needs: Mapping[str, NDArray[np.bool]] = field(default_factory=dict)
 
-    def needed(self, vector_column: str) -> NDArray[np.bool_]:
+    def needed(self, vector_column: str) -> NDArray[np.bool]:
         """Return which rows to embed for a vector column."""
         chosen = self.needs.get(vector_column)
         return np.ones(self.batch.num_rows, dtype=np.bool_) if chosen is None else chosen
@@ -202,9 +202,9 @@ class EmbeddedBatch:
 
     batch: pa.RecordBatch
     first_row: int
-    needs: Mapping[str, NDArray[np.bool_]]
+    needs: Mapping[str, NDArray[np.bool]]
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    valid: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    valid: dict[str, NDArray[np.bool]] = field(default_factory=dict)
     hashes: dict[str, pa.Array] = field(default_factory=dict)
     failed: dict[str, dict[int, FailedRow]] = field(default_factory=dict)
     embedded: int = 0

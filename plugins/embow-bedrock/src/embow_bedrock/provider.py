@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -20,6 +21,7 @@ from embow.embeddings import (
     Usage,
     Vectors,
     as_vectors,
+    full_value,
     load_sdk,
     operational,
     record_request,
@@ -189,10 +191,11 @@ class BedRockText(TextEmbeddingFunction):
     ) -> tuple[Vectors, int]:
         model = self._model()
         body = json.dumps(model.body(texts, input_type, self.dim))
+        until = time.monotonic() + self.timeout
         response = client.invoke_model(
             modelId=self.name, body=body, accept="application/json", contentType="application/json"
         )
-        answer = json.loads(bounded(response["body"].iter_chunks(2**20)))
+        answer = json.loads(bounded(response["body"].iter_chunks(2**16), until))
         vectors = read_rows(model.vectors(answer), len(texts), self.name)
         return as_vectors(vectors, len(texts), self.ndims()), _tokens(response, answer)
 
@@ -202,7 +205,7 @@ class BedRockText(TextEmbeddingFunction):
             self.profile_name,
             self.assumed_role,
             self.role_session_name,
-            self.endpoint_url,
+            full_value(self, "endpoint_url"),
             self.timeout,
         )
         return client_for(route, partial(load_sdk, self))

@@ -17,6 +17,7 @@ from embow.embeddings import (
     Usage,
     Vectors,
     as_vectors,
+    full_value,
     load_once,
     load_sdk,
     record_request,
@@ -225,13 +226,13 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
 
     def _client(self) -> Any:
         key = secret_value(self, "api_key", env=("COHERE_API_KEY", "CO_API_KEY"))
-        base_url = self.base_url or os.environ.get("CO_API_URL")
+        base_url = full_value(self, "base_url") or os.environ.get("CO_API_URL")
 
         def make() -> Any:
             kind = load_sdk(self, "cohere").ClientV2
             http = load_sdk(self, "httpx").Client  # the SDK calls it, and takes one of ours
             timeout = self.timeout
-            own = bounded_client(http, base_url, timeout=timeout, follow_redirects=True)
+            own = bounded_client(http, timeout, base_url, follow_redirects=True)
             return kind(api_key=key, base_url=base_url, timeout=timeout, httpx_client=own)
 
         # The client has no close(), only a context manager.

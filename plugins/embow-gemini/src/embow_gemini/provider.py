@@ -20,6 +20,7 @@ from embow.embeddings import (
     Usage,
     Vectors,
     as_vectors,
+    full_value,
     load_once,
     load_sdk,
     operational,
@@ -225,15 +226,17 @@ class GeminiText(TextEmbeddingFunction):
             key = None
             location = self.location or os.environ.get("GOOGLE_CLOUD_LOCATION") or "global"
             account = {"vertexai": True, "project": project, "location": location}
-        options: dict[str, Any] = {"base_url": self.base_url, "timeout": int(self.timeout * 1000)}
+        base_url = full_value(self, "base_url")
+        options: dict[str, Any] = {"base_url": base_url, "timeout": int(self.timeout * 1000)}
 
         def make() -> Any:
             genai = load_sdk(self, "google.genai")
             given = dict(options)
             # Early SDKs make their own client, and so must Vertex AI, for its certificates.
             if project is None and "httpx_client" in genai.types.HttpOptions.model_fields:
-                http = _http().Client
-                given["httpx_client"] = bounded_client(http, self.base_url, follow_redirects=True)
+                given["httpx_client"] = bounded_client(
+                    _http().Client, self.timeout, base_url, follow_redirects=True
+                )
             # Without retry options the SDK makes one call: the caller retries.
             return genai.Client(api_key=key, http_options=given, **account)
 

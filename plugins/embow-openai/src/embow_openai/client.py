@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from embow.embeddings import secret_mapping, secret_value
+from embow.embeddings import full_value, secret_mapping, secret_value
 from embow.embeddings.remote import client_once
 from embow.embeddings.transport import bounded_client
 from embow.errors import ConfigurationError
@@ -55,12 +55,12 @@ def connection_of(function: OpenAISettings) -> Connection:
         token = find("azure_ad_token", env=("AZURE_OPENAI_AD_TOKEN",), required=False)
         key = find("api_key", env=("AZURE_OPENAI_API_KEY",), required=token is None)
         secrets = {"api_key": key, "azure_ad_token": token}
-        endpoint = function.azure_endpoint or function.base_url
+        endpoint = full_value(function, "azure_endpoint") or full_value(function, "base_url")
         address: str | None = _need(endpoint, "azure_endpoint", "AZURE_OPENAI_ENDPOINT")
         version = _need(function.api_version, "api_version", "OPENAI_API_VERSION")
         settings["api_version"] = version
     else:
-        address = function.base_url or os.environ.get("OPENAI_BASE_URL")
+        address = full_value(function, "base_url") or os.environ.get("OPENAI_BASE_URL")
         key = find("api_key", env=("OPENAI_API_KEY",), required=address is None)
         secrets = {"api_key": key or NO_KEY}
     headers = secret_mapping(function, "default_headers")
@@ -100,7 +100,7 @@ def client_for(connection: Connection, load: Callable[[str], ModuleType]) -> Any
             default_headers=connection.headers or None,
             timeout=timeout,
             max_retries=0,  # the caller retries, and honours Retry-After
-            http_client=bounded_client(sdk.DefaultHttpxClient, connection.address, timeout=timeout),
+            http_client=bounded_client(sdk.DefaultHttpxClient, timeout, connection.address),
         )
 
     clear = [*connection.secrets.values(), *connection.headers.values()]

@@ -9,7 +9,9 @@ from typing import Any
 
 from embow.embeddings import Failure, FailureKind
 from embow.embeddings.answers import failure_of, refusal, said
+from embow.embeddings.classify import classify as core_classify
 from embow.embeddings.classify import parse_retry_after
+from embow.errors import EmbeddingError
 
 _INPUTS = re.compile(r"input|text|prompt|content|sequence|token", re.IGNORECASE)
 _SETTINGS = re.compile(r"model_not_found|\bbody\.(?!inputs?\b)\w")
@@ -25,7 +27,9 @@ def classify(error: BaseException) -> Failure | None:
     if sdk is None or not isinstance(error, sdk.OpenAIError):
         return None
     if isinstance(error, sdk.APIConnectionError):  # timeouts included
-        return Failure(FailureKind.TRANSIENT)
+        cause = error.__cause__  # early SDKs put what our own client raised there
+        own = isinstance(cause, EmbeddingError)
+        return core_classify(cause) if own else Failure(FailureKind.TRANSIENT)
     if isinstance(error, sdk.APIStatusError):
         return _of_status(error)
     if isinstance(error, sdk.APIError):

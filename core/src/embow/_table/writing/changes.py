@@ -69,12 +69,14 @@ def add(
     writer = Writer(handle)
     if dry_run:
         columns = handle.look()
-        return Ingest(handle, columns, handle.options(columns, given), policy).estimate(data)
+        settled = handle.options(columns, given, policy.on_error)
+        return Ingest(handle, columns, settled, policy).estimate(data)
     if mode == "overwrite":
         handle.require_latest()
         columns = handle.look()
         fresh = replace(columns, metadata={**columns.metadata, QUARANTINE: uuid4().hex})
-        overwrite_rows(writer, Ingest(handle, fresh, handle.options(fresh, given), policy), data)
+        settled = handle.options(fresh, given, policy.on_error)
+        overwrite_rows(writer, Ingest(handle, fresh, settled, policy), data)
         return writer.report
     begun: Ingest | None = None
 
@@ -82,8 +84,8 @@ def add(
         nonlocal begun
         columns = handle.columns(snapshot)
         if begun is None:
-            options = handle.options(columns, given)
-            begun = Ingest(handle, columns, options, policy, snapshot=snapshot)
+            settled = handle.options(columns, given, policy.on_error)
+            begun = Ingest(handle, columns, settled, policy, snapshot=snapshot)
             batches = begun.batches(data, writer.report)
             writer.staged = handle.stored.write(batches, base=snapshot.base)
         if columns is not begun.columns:

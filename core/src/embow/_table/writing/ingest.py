@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from embow._table.columns import Columns
 from embow._table.handle import Context, Handle
 from embow._table.incoming.conform import Conformer
-from embow._table.incoming.inputs import count_rows, iter_batches
+from embow._table.incoming.inputs import Reading, count_rows, iter_batches
 from embow._table.incoming.vectors import (
     BadVectorPolicy,
+    as_mask,
     flags,
     validity,
     vector_array,
@@ -74,20 +75,45 @@ class Ingest:
 
     def batches(self, data: Any, report: AddReport) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of the user's data, filling in the report as they pass."""
-        return self.embedded(self._incoming(data), report, count_rows(data))
+        return self.embedded(self._incoming(data, report), report, count_rows(data))
 
-    def _incoming(self, data: Any) -> Iterator[SourceRows]:
-        """Yield the user's data, fitted to the visible schema."""
+    def _incoming(self, data: Any, report: AddReport) -> Iterator[SourceRows]:
+        """Yield the user's rows as the table has them; those with odd text fail by the settings."""
         schema, first_row = self.columns.visible, 0
         conformer = Conformer(schema, self.columns.filled, self.policy)
-        for batch in iter_batches(data, schema):
-            yield new_rows(conformer.fit(batch, first_row), self.columns)
+        odd: dict[int, str] | None = None if self.options.on_error == "raise" else {}
+        for batch in iter_batches(data, Reading(schema, self.columns.defaults, odd)):
+            if odd:
+                yield from self._odd_rows(batch, odd, conformer, first_row, report)
+            else:
+                yield new_rows(conformer.fit(batch, first_row), self.columns)
             first_row += batch.num_rows
+
+    def _odd_rows(
+        self,
+        batch: pa.RecordBatch,
+        odd: Mapping[int, str],
+        conformer: Conformer,
+        first_row: int,
+        report: AddReport,
+    ) -> Iterator[SourceRows]:
+        """Yield the rows of a batch in which some text is none, those apart from the others."""
+        chosen = np.ones(batch.num_rows, np.bool_)
+        chosen[list(odd)] = False
+        yield new_rows(conformer.fit(batch.filter(as_mask(chosen)), first_row), self.columns)
+        failed = [_odd_text(first_row + at, name) for at, name in sorted(odd.items())]
+        report.failed += failed
+        rows = conformer.fit(batch.filter(as_mask(~chosen)), first_row)
+        if self.options.on_error == "quarantine":
+            self.rejected.append((rows, failed))
+        elif self.options.on_error == "null":
+            needs = np.zeros(rows.num_rows, np.bool_)
+            yield SourceRows(rows, dict.fromkeys(conformer.filled, needs))
 
     def estimate(self, data: Any) -> Estimate:
         """Return what embedding the user's data would take; nothing is stored."""
         jobs, missing = self._jobs()
-        rows = _with_functions(self._incoming(data), missing)
+        rows = _with_functions(self._incoming(data, AddReport()), missing)
         return self.context.pipeline.estimate(rows, jobs, self.options)
 
     def embedded(
@@ -249,6 +275,11 @@ def take_rows(batch: pa.RecordBatch, rows: Sequence[int] | NDArray[np.int64]) ->
     """Return the rows at these positions."""
     at = pa.py_buffer(np.ascontiguousarray(rows, dtype=np.int64))
     return batch.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, at]))
+
+
+def _odd_text(row: int, column: str) -> FailedRow:
+    why = "the text is not valid Unicode; U+FFFD stands for what is no character"
+    return FailedRow(row, column, "bad_input", why)
 
 
 def _with_functions(

@@ -15,7 +15,8 @@ import pyarrow as pa
 from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.incoming.conform import Conformer, check_columns
-from embow._table.incoming.inputs import iter_batches, one_batch
+from embow._table.incoming.inputs import Reading, iter_batches, one_batch
+from embow._table.incoming.mending import with_defaults
 from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow._table.settings import AddOptions
 from embow._table.writing.ingest import Ingest, new_rows, rewritten, take_rows
@@ -130,8 +131,8 @@ def _execute(
         gone = np.concatenate([match.targets, match.deleted])
         if not len(gone) and not len(match.inserted):
             return None
-        options = keeping_rows(handle.options(now, given))
-        writing = Ingest(handle, now, options, snapshot=snapshot)
+        settled = keeping_rows(handle.options(now, given, policy.on_error))
+        writing = Ingest(handle, now, settled, snapshot=snapshot)
         rows = _rows(snapshot, now, incoming, match)
         staged = writer.stage(snapshot, match.rows, lambda: writing.embedded(rows, writer.report))
         # Alone, so that of two merges that both find a key missing one sees the other's row.
@@ -147,7 +148,7 @@ def _incoming(
 ) -> pa.RecordBatch:
     """Return the data as one batch of the columns it has, fitted to the table."""
     schema = columns.visible
-    batches = list(iter_batches(data, schema))
+    batches = list(iter_batches(data, Reading(schema)))
     names = batches[0].schema.names if batches else schema.names
     check_columns(names, schema.names)
     missing = [name for name in on if name not in names]
@@ -182,5 +183,6 @@ def _rows(
                 del new[name]  # Objects of a model say None where they bring no vector.
         yield rewritten(old, new, columns)
     if len(match.inserted):
-        fitted = Conformer(columns.visible, columns.filled).fit(take_rows(incoming, match.inserted))
-        yield new_rows(fitted, columns)
+        new_ones = take_rows(incoming, match.inserted)
+        whole = with_defaults(new_ones, columns.visible, columns.defaults)
+        yield new_rows(Conformer(columns.visible, columns.filled).fit(whole), columns)

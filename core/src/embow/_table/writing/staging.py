@@ -102,10 +102,8 @@ def require_same_functions(used: Columns, now: Columns, handle: Handle) -> None:
     Raises:
         CommitConflictError: The call is to be made again.
     """
-    fits = all(
-        field.name in now.visible.names and field.equals(now.visible.field(field.name))
-        for field in used.visible
-    )
+    there = {field.name: field for field in now.visible}
+    fits = all(f.name in there and f.equals(there[f.name]) for f in used.visible)
     if not fits or not used.same_functions(now):
         raise CommitConflictError(
             f"The embedding functions of table {handle.name!r} were changed while rows "

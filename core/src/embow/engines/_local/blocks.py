@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from itertools import repeat
 from operator import attrgetter
 
@@ -53,15 +52,16 @@ class Block:
         self.rows = rows
         self.first_row = first_row
         self._ids = ids
+        self._every = ids
         self.last_row = first_row + rows - 1 if ids is None else int(ids[-1])
         self._vectors: dict[str, Vectors] = {}
 
-    @cached_property
+    @property
     def ids(self) -> NDArray[np.int64]:
         """Row ids, ascending, shape ``(rows,)``."""
-        if self._ids is not None:
-            return self._ids
-        return np.arange(self.first_row, self.first_row + self.rows, dtype=np.int64)
+        if self._every is None:
+            self._every = np.arange(self.first_row, self.first_row + self.rows, dtype=np.int64)
+        return self._every
 
     def select(self, stored: Iterable[str], types: Mapping[str, pa.DataType]) -> list[pa.Array]:
         """Return columns; nulls where the block was written before a column existed."""

@@ -57,7 +57,7 @@ def _candidates(
     dtype = _number_type(view, query.column)
     queries = prepare(vectors, query.metric, dtype)
     candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
-    with one_thread():
+    with one_thread:
         for scores, origin in _scored(view, query, queries):
             candidates.add(scores, origin)
     return candidates, queries.exact

@@ -24,6 +24,7 @@ from embow.engines._local.records import (
     fragment_rows,
     layout_at,
 )
+from embow.engines._local.sealed import damaged
 from embow.engines.predicate import Predicate, evaluate
 from embow.errors import StorageError
 
@@ -183,8 +184,9 @@ def load_view(
     """
     if version is None and previous is not None and previous.row == row:
         return previous
+    # A thread may have held an older moment than the one that loaded what is held now.
     same = version is None and previous is not None and previous.row.epoch == row.epoch
-    grown = previous if same else None
+    grown = previous if same and previous and previous.version <= row.version else None
     at = row if version is None else version
     fragment, entry, deletion = grown.seen if grown else (0, 0, 0)
     deletions = deletion_rows(db, row.id, deletion)
@@ -209,6 +211,8 @@ def load_view(
     else:
         layout = layout_at(db, row.id, at.schema_version)
     parts = _parts(fragments, tail, dead)
+    if sum(part.rows for part in parts) != at.rows:
+        raise damaged(db, f"table '{row.name}' has not the rows of its version {at.version}")
     return View(row, at.version, layout, fragments, tail, dead, seen, parts)
 
 

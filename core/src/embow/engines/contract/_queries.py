@@ -121,7 +121,8 @@ def check_schema(
     """
     if not schema.names:
         raise SchemaError("A table needs at least one column.")
-    for index, column in enumerate(schema):
+    seen: set[str] = set()
+    for column in schema:
         name = column.name
         if name in RESERVED:
             raise SchemaError(f"Column name '{name}' is reserved; choose another.")
@@ -130,8 +131,9 @@ def check_schema(
                 f"Column name '{name}' is no physical one: letters, digits and '_', at most "
                 f"{NAME_BYTES} bytes."
             )
-        if name in schema.names[:index]:
+        if name in seen:
             raise SchemaError(f"Column '{name}' appears twice in the schema.")
+        seen.add(name)
         if why := supports(column):
             raise SchemaError(why)
 

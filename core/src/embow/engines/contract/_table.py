@@ -12,13 +12,14 @@ from typing import Any
 import pyarrow as pa
 
 from embow.engines.contract._history import History
-from embow.engines.contract._queries import check_schema
+from embow.engines.contract._queries import ScanQuery, check_schema
 from embow.engines.contract._records import (
     LEASE,
     RETENTION,
     Base,
     Capability,
     Change,
+    CheckReport,
     Commit,
     IndexInfo,
     OptimizeReport,
@@ -27,7 +28,7 @@ from embow.engines.contract._records import (
 )
 from embow.engines.contract._rows import conform_values
 from embow.engines.contract._snapshot import Snapshot
-from embow.errors import CommitConflictError, SchemaError
+from embow.errors import CommitConflictError, EmbowError, SchemaError
 
 _TRIES = 40
 _LONGEST_WAIT = 0.5
@@ -130,6 +131,20 @@ class EngineTable(History, ABC):
         """
 
     # -- what an author may write -------------------------------------------------------
+
+    def check(self) -> CheckReport:
+        """Read all that is stored of every version, and report what is not as it was written."""
+        has_versions = Capability.VERSIONS in self.capabilities
+        found = [each.version for each in self.versions()] if has_versions else [None]
+        damages: dict[str, None] = {}
+        for version in found:
+            try:
+                with self.snapshot(version) as snapshot:
+                    for batch in snapshot.scan(ScanQuery()):
+                        batch.validate(full=True)
+            except (EmbowError, pa.ArrowException) as exc:
+                damages[f"Table '{self.name}': {exc}"] = None
+        return CheckReport(tuple(damages), versions=len(found))
 
     def _create_index(self, column: str, config: Any, *, name: str, replace: bool) -> None:
         raise NotImplementedError
