@@ -8,8 +8,8 @@ import numpy as np
 
 from embow.embeddings._retry import CallFailedError
 from embow.embeddings.remote import size_of
+from embow.pipeline._embedder import Embedder, RowFailedError
 from embow.pipeline._requests import Ints, Queue, Request, Segment, Vectors
-from embow.pipeline._settle import RowFailedError, Settler
 from embow.pipeline._sources import hash_value
 
 
@@ -29,17 +29,17 @@ class _Answers:
         return row
 
 
-def embed_inputs(settler: Settler, values: list[Any]) -> Vectors:
+def embed_inputs(embedder: Embedder, values: list[Any]) -> Vectors:
     """Return one vector for each value, from the cache where it has one.
 
     Raises:
         EmbowError: One of them could not be embedded.
     """
-    answers = _Answers(len(values), settler.caller.ndims)
+    answers = _Answers(len(values), embedder.caller.ndims)
     # Inputs that are neither text nor bytes are not cached.
     kinds = (str, bytes, bytearray)
     digests = [hash_value(value) if isinstance(value, kinds) else None for value in values]
-    found, vectors = settler.cached.get(digests)
+    found, vectors = embedder.cached.get(digests)
     answers.vectors[found] = vectors
     known = set(found)
     missing = [at for at in range(len(values)) if at not in known]
@@ -48,19 +48,19 @@ def embed_inputs(settler: Settler, values: list[Any]) -> Vectors:
     wanted = [values[at] for at in missing]
     sizes = np.array([size_of(value) for value in wanted], dtype=np.int64)
     is_text = all(isinstance(value, str) for value in wanted)
-    tokens = settler.caller.estimate(wanted, sizes, is_text)
+    tokens = embedder.caller.estimate(wanted, sizes, is_text)
     keys, segments = [digests[at] for at in missing], [Segment(answers, np.array(missing))]
     queue = Queue()
     try:
         request = Request(wanted, keys, tokens, sizes, segments)
-        parts = settler.longer.fitted(request, settler.refuse, settler.caller.exact)
+        parts = embedder.longer.fitted(request, embedder.refuse, embedder.caller.exact)
         if len(wanted) == 1 and parts:  # a search waits for every step
-            settler.settle(parts[0])
+            embedder.embed(parts[0])
             return answers.vectors
         for part in parts:
             queue.put(part)
         while queue.items:
-            settler.settle(queue.take(settler.caps()))
+            embedder.embed(queue.take(embedder.caps()))
     except RowFailedError as failed:
         raise failed.error from failed.cause
     return answers.vectors

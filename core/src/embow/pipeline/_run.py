@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from embow.pipeline._cancel import Cancellation, stop_if_cancelled
 from embow.pipeline._clock import StopWork
+from embow.pipeline._embedder import Embedder, RowFailedError
 from embow.pipeline._parts import Part
 from embow.pipeline._progress import Progress
 from embow.pipeline._requests import Queue
-from embow.pipeline._settle import RowFailedError, Settler
 from embow.pipeline._sources import Source
 from embow.pipeline._types import AddReport, EmbeddedBatch, EmbedJob, ProgressUpdate, SourceRows
 from embow.pipeline._workers import WorkerPool
@@ -73,10 +73,10 @@ class Run:
         self._waiting = False
         self._ended = False
 
-    def assign(self, settler: Settler, jobs: list[EmbedJob]) -> None:
+    def assign(self, embedder: Embedder, jobs: list[EmbedJob]) -> None:
         """Have a pool of threads embed some of the jobs."""
         pool = WorkerPool(
-            settler, self._condition, self._stopping, self._may_send_partial, self._fail
+            embedder, self._condition, self._stopping, self._may_send_partial, self._fail
         )
         self._pools.append(pool)
         for job in jobs:
