@@ -15,6 +15,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from embow.errors import BadVectorError, ConfigurationError
+from embow.schema._masks import as_mask as as_mask
+from embow.schema._masks import bitmap_of
+from embow.schema._masks import flags as flags
+from embow.schema._masks import validity as validity
 
 OnBadVectors = Literal["error", "drop", "fill", "null"]
 
@@ -56,30 +60,10 @@ def vector_array(
         data_type.value_type, count * ndims, [None, pa.py_buffer(flat)], null_count=0
     )
     nulls = int(count - np.count_nonzero(valid))
-    bitmap = pa.py_buffer(np.packbits(valid, bitorder="little").tobytes()) if nulls else None
+    bitmap = bitmap_of(valid) if nulls else None
     return pa.FixedSizeListArray.from_buffers(
         data_type, count, [bitmap], null_count=nulls, children=[child]
     )
-
-
-def validity(column: pa.Array) -> NDArray[np.bool_]:
-    """Return which rows of a column are not null."""
-    if column.null_count == 0:
-        return np.ones(len(column), dtype=np.bool_)
-    return flags(column.is_valid())
-
-
-def as_mask(chosen: NDArray[np.bool_]) -> pa.BooleanArray:
-    """Return truth values as a column, without importing pandas."""
-    packed = pa.py_buffer(np.packbits(chosen, bitorder="little"))
-    return pa.Array.from_buffers(pa.bool_(), len(chosen), [None, packed])
-
-
-def flags(column: pa.Array) -> NDArray[np.bool_]:
-    """Return a column of truth values without nulls as an array, without importing pandas."""
-    stop = column.offset + len(column)
-    packed = np.frombuffer(column.buffers()[1] or b"", dtype=np.uint8)
-    return np.unpackbits(packed, count=stop, bitorder="little")[column.offset :].view(np.bool_)
 
 
 def vector_values(column: pa.FixedSizeListArray) -> NDArray[Any]:
