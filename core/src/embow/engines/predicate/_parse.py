@@ -49,7 +49,7 @@ def parse_expression(sql: str, schema: pa.Schema) -> Node:
         ) from None
 
 
-_TEXT = r"'(?:[^']|'')*'"
+_TEXT = r"'[^']*(?:''[^']*)*'"
 _CONSTANT = rf"(?:{_TEXT}|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 _LONG_LIST = re.compile(
     rf"""{_TEXT} | "[^"]*" | `[^`]*` | --[^\n]* | /\*.*?\*/  # where a list is none
