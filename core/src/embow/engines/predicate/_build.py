@@ -16,7 +16,6 @@ from embow.engines.predicate._tree import Call, Literal, Node, Op
 from embow.engines.predicate._typing import Family
 from embow.errors import PredicateError
 
-_Base: type = getattr(exp, "Expr", exp.Expression)
 Sql = Any
 """A sqlglot expression; the name of its base class differs between the versions we accept."""
 
