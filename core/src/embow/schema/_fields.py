@@ -60,8 +60,9 @@ def marker_of(name: str, field: FieldInfo) -> Marker | None:
     found = [item for item in field.metadata if isinstance(item, (SourceMarker, VectorMarker))]
     if len(found) > 1:
         raise AmbiguousBindingError(
-            f"Field {name!r} carries several markers. Give it one SourceField or one VectorField; to "
-            'embed one text with two functions, name it in the second: VectorField(source="text").'
+            f"Field {name!r} carries several markers. Give it one SourceField or one VectorField. "
+            "To embed one text with two functions, name it in the second: "
+            'VectorField(source="text").'
         )
     return found[0] if found else None
 
