@@ -12,9 +12,9 @@ from embow.embeddings import _config as config
 from embow.embeddings import _secrets as secrets
 from embow.embeddings._provider import Provider
 from embow.embeddings.types import provider_name
-from embow.variables import PREFIX
 from embow.errors import ConfigurationError
 from embow.plugins import _discovery as discovery
+from embow.variables import PREFIX
 
 ProviderT = TypeVar("ProviderT", bound=Provider)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
-from embow.embeddings import _lookup as lookup
 from embow import variables
+from embow.embeddings import _lookup as lookup
 from embow.embeddings._base import EmbeddingFunction
 from embow.embeddings._bindings import (
     Binding,

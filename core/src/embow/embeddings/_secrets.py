@@ -13,8 +13,8 @@ from urllib.parse import quote
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from embow.embeddings.types import provider_name
-from embow.variables import PREFIX, Reference, lookup, parse_reference
 from embow.errors import MissingCredentialError, VariableNotFoundError
+from embow.variables import PREFIX, Reference, lookup, parse_reference
 
 MASK = "***"
 

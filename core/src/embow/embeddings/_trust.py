@@ -21,9 +21,9 @@ from embow.embeddings import _signing as signing
 from embow.embeddings._config import accepted_names
 from embow.embeddings._secrets import MASK, scrub, secret_fields
 from embow.embeddings.types import External
-from embow.variables import PREFIX
 from embow.errors import ConfigurationError, PluginError, SchemaError, UntrustedError
 from embow.plugins import _discovery as discovery
+from embow.variables import PREFIX
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -169,13 +169,14 @@ class CachedVectors:
 
     def _noted(self, cache: EmbeddingCache, values: list[Any], vectors: Vectors) -> Vectors | None:
         """Make the first source that can be kept the sample, and return its vector."""
-        for value, vector in zip(values, vectors, strict=True):
+        for at, value in enumerate(values):
             text = isinstance(value, str)
             if text or isinstance(value, bytes):
                 raw = value.encode("utf-8", "surrogatepass") if text else value
                 if len(raw) <= _LARGEST_SAMPLE:
                     cache.keep_note(self._space, (b"t" if text else b"b") + raw)
-                    return vector
+                    made: Vectors = vectors[at]
+                    return made
         return None
 
 
