@@ -390,7 +390,7 @@ def test_the_cache_stays_within_its_size_and_drops_what_was_not_used(path):
         cache.get(SPACE, [digest(0)], 500)
     kept, _ = cache.get(SPACE, [digest(at) for at in range(4000)], 500)
     file.close()
-    assert path.stat().st_size < size * 1.2
+    assert path.stat().st_size < size * 1.4
     assert 0 in kept
     assert 3999 in kept
     assert 150 not in kept

@@ -149,16 +149,16 @@ def _get(
     for start in range(0, len(digests) if number is not None else 0, _AT_ONCE):
         part = digests[start : start + _AT_ONCE]
         marks = ",".join("?" * len(part))
-        query = f"SELECT id, digest, sum, value FROM vectors WHERE space=? AND digest IN ({marks})"
-        rows += db.execute(query, (number, *part))
-    rows = [row for row in rows if len(row[3]) == ndims * 4]
+        query = f"SELECT id, digest, sum, value FROM vectors WHERE space = ? AND key IN ({marks})"
+        rows += db.execute(query, (number, *map(_key, part)))
+    at = {digest: position for position, digest in enumerate(digests)}
+    rows = [row for row in rows if row[1] in at and len(row[3]) == ndims * 4]
     ids, keys, sums, values = zip(*rows, strict=True) if rows else ((), (), (), ())
     vectors = np.frombuffer(b"".join(values), dtype="<f4").reshape(len(values), ndims)
     whole = _sums(space, keys, vectors) == np.array(sums, dtype=np.int64)
-    at = {digest: position for position, digest in enumerate(digests)}
     old.extend(row for row in ids if row < (first + last) // 2)
-    found = [at[key] for key, fine in zip(keys, whole, strict=True) if fine]
-    return found, vectors if whole.all() else vectors[whole]
+    good = {key: place for place, key in enumerate(keys) if whole[place]}
+    return [at[key] for key in good], vectors[list(good.values())]
 
 
 def _put(db: sqlite3.Connection, space: bytes, digests: list[bytes], vectors: Vectors) -> None:
@@ -168,9 +168,17 @@ def _put(db: sqlite3.Connection, space: bytes, digests: list[bytes], vectors: Ve
     data = memoryview(np.ascontiguousarray(vectors, dtype="<f4").data).cast("B")
     values = [data[start : start + width] for start in range(0, len(data), width)]
     db.executemany(
-        f"REPLACE INTO vectors(space, digest, sum, value) VALUES ({number}, ?, ?, ?)",
-        sorted(zip(digests, sums, values, strict=True)),
+        f"INSERT INTO vectors(key, space, digest, sum, value) VALUES (?, {number}, ?, ?, ?)",
+        sorted(zip(map(_key, digests), digests, sums, values, strict=True)),
     )
+
+
+def _key(digest: bytes) -> int:
+    """Return what a row is looked up by: small, since each write dirties pages all over the index.
+
+    Two digests may share it; the whole one decides.
+    """
+    return int.from_bytes(digest[:4], "little")
 
 
 def _sums(space: bytes, digests: Sequence[bytes], vectors: Vectors) -> NDArray[np.int64]:
@@ -186,11 +194,10 @@ def _sums(space: bytes, digests: Sequence[bytes], vectors: Vectors) -> NDArray[n
 def _renew(db: sqlite3.Connection, rows: list[int], size: int) -> None:
     """Put rows behind all others: the first are the next to leave. An emptier file has time."""
     if _filled(db) > size / 2:
-        query = (
-            "REPLACE INTO vectors(space, digest, sum, value) "
-            "SELECT space, digest, sum, value FROM vectors WHERE id = ?"
-        )
-        db.executemany(query, [(row,) for row in rows])
+        names, each = "key, space, digest, sum, value", [(row,) for row in rows]
+        copy = f"INSERT INTO vectors({names}) SELECT {names} FROM vectors WHERE id = ?"
+        db.executemany(copy, each)
+        db.executemany("DELETE FROM vectors WHERE id = ?", each)
 
 
 def _evict(db: sqlite3.Connection, size: int) -> None:
