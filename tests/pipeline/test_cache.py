@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import Field
 
 from embow.embeddings import EmbeddingFunction
 from embow.embeddings.types import operational
@@ -230,7 +231,7 @@ class Sizes(EmbeddingFunction):
 
     provider_id: ClassVar[str | None] = "sizes"
     factor: Annotated[float, operational] = 1.0
-    asked: Annotated[list[bytes], operational] = []
+    asked: Annotated[list[bytes], operational] = Field(default_factory=list)
 
     def ndims(self) -> int:
         return 2
