@@ -27,8 +27,8 @@ from embow._table.names import (
     unknown_column,
 )
 from embow.embeddings import Binding, read_bindings
-from embow.embeddings._bindings import bindings_metadata
-from embow.embeddings._trust import OWNER_KEY, SIGNATURE_KEY, owner_mark, sign
+from embow.embeddings._bindings import bindings_metadata, sign
+from embow.embeddings._trust import OWNER_KEY, SIGNATURE_KEY, owner_mark
 from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate._tree import Call, Column, Node

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from embow.embeddings._base import sanitize as sanitize
     from embow.embeddings._bindings import Binding as Binding
     from embow.embeddings._bindings import EmbeddingFunctionConfig as EmbeddingFunctionConfig
+    from embow.embeddings._bindings import is_signed as is_signed
     from embow.embeddings._bindings import read_bindings as read_bindings
+    from embow.embeddings._bindings import sign as sign
     from embow.embeddings._describe import describe_settings as describe_settings
     from embow.embeddings._loading import load_once as load_once
     from embow.embeddings._loading import load_sdk as load_sdk
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from embow.embeddings._secrets import secrets_of as secrets_of
     from embow.embeddings._tokens import TokenCounter as TokenCounter
     from embow.embeddings._trust import Trust as Trust
-    from embow.embeddings._trust import is_signed as is_signed
-    from embow.embeddings._trust import sign as sign
     from embow.embeddings.local_models import explain_load_failure as explain_load_failure
     from embow.embeddings.local_models import local_folder as local_folder
     from embow.embeddings.local_models import model_reference as model_reference
@@ -80,7 +80,7 @@ _HOME = {
     "explain_load_failure": "local_models",
     "external": "types",
     "get_registry": "_registry",
-    "is_signed": "_trust",
+    "is_signed": "_bindings",
     "load_once": "_loading",
     "load_sdk": "_loading",
     "local_folder": "local_models",
@@ -100,7 +100,7 @@ _HOME = {
     "secret_mapping": "_secrets",
     "secret_value": "_secrets",
     "secrets_of": "_secrets",
-    "sign": "_trust",
+    "sign": "_bindings",
     "unload": "_loading",
     "usable_device": "local_models",
 }

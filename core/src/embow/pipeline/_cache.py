@@ -187,8 +187,9 @@ def _sums(space: bytes, digests: Sequence[bytes], vectors: Vectors) -> NDArray[n
     words = np.ascontiguousarray(vectors, dtype="<f4").view("<u4")
     odd = np.arange(1, 2 * max(4, words.shape[1]), 2, dtype=np.uint32) * np.uint32(0x9E3779B1)
     mixed = keys @ odd[:4]
-    sums = np.einsum("ij,j->i", words, odd[: words.shape[1]]) ^ (mixed[1:] + mixed[0])
-    return sums.astype(np.int64)
+    totals = np.einsum("ij,j->i", words, odd[: words.shape[1]]) ^ (mixed[1:] + mixed[0])
+    sums: NDArray[np.int64] = totals.astype(np.int64)
+    return sums
 
 
 def _renew(db: sqlite3.Connection, rows: list[int], size: int) -> None:
