@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -495,6 +497,43 @@ def test_the_cache_of_a_forked_process_is_its_own(path):
     found, _ = cache.get(SPACE, [digest(1)], 3)
     file.close()
     assert found == [0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_forked_while_a_thread_writes_goes_on(path):
+    """The lock that thread holds is nobody's in the child."""
+    file = CacheFile(path)
+    cache = EmbeddingCache(file)
+    cache.put(SPACE, [digest(1)], rows([1]))
+    inside, done = threading.Event(), threading.Event()
+
+    def write(_):
+        inside.set()
+        done.wait()
+
+    thread = threading.Thread(target=file.run, args=(write, None))
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        found, _ = cache.get(SPACE, [digest(1)], 3)
+        os._exit(found != [0])
+    _, status = os.waitpid(child, 0)
+    done.set()
+    thread.join()
+    file.close()
+    assert status == 0
+
+
+def test_vectors_of_several_threads_that_cannot_be_kept_are_let_go(path):
+    """Memory does not grow where the cache is off."""
+    file = CacheFile(path / "missing")
+    path.write_text("")
+    cache = EmbeddingCache(file)
+    for number in range(3):
+        cache.put(SPACE, [digest(number)], rows([number]))
+    assert len(cache._waiting) == 0
 
 
 def test_the_shape_of_the_answer_does_not_depend_on_hits(path):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from embow.errors import ConfigurationError
-from embow.pipeline._cachefile import CacheFile
+from embow.pipeline._cachefile import CacheFile, released_by_fork
 
 if TYPE_CHECKING:
     from embow.embeddings._base import EmbeddingFunction
@@ -95,6 +95,7 @@ class EmbeddingCache:
         self._size = size
         self._waiting: deque[tuple[bytes, list[bytes], Vectors]] = deque()
         self.lock = threading.RLock()
+        released_by_fork(self)
         self.sound: set[tuple[bytes, type]] = set()
 
     def get(self, space: bytes, digests: list[bytes], ndims: int) -> tuple[list[int], Vectors]:
@@ -112,13 +113,15 @@ class EmbeddingCache:
         """Keep vectors, shape ``(len(digests), ndims)``; they are stored on return."""
         if digests and vectors.nbytes < self._size:
             self._waiting.append((space, digests, vectors))
-            self._file.run(self._flush, None)
+            if not self._file.run(self._flush, False):
+                self._waiting.clear()
 
-    def _flush(self, db: sqlite3.Connection) -> None:
+    def _flush(self, db: sqlite3.Connection) -> bool:
         """Write what waits: while one thread wrote, others may have come with more."""
         while self._waiting:
             _put(db, *self._waiting.popleft())
         _evict(db, self._size)
+        return True
 
     def holds(self, space: bytes) -> bool:
         """Tell whether there is any vector of a space."""
