@@ -151,6 +151,15 @@ def test_what_a_fast_local_model_made_is_not_kept(path):
     assert function.sent == 600
 
 
+def test_what_is_soon_done_again_is_not_kept(path):
+    """A row at a time of a model that takes ten milliseconds leaves the cache alone."""
+    clock = FakeClock()
+    function = local(slow(clock, 0.01))
+    run(path, function, ["a"], clock)
+    run(path, function, ["a"], clock)
+    assert function.asked == [["a"], ["a"]]
+
+
 @pytest.mark.parametrize(("cache", "sent"), [(False, 600), (True, 302)])
 def test_a_call_may_say_whether_a_local_model_is_cached(path, cache, sent):
     """``False`` never, ``True`` always, whatever it costs to make a vector."""
