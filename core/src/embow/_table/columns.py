@@ -36,8 +36,6 @@ from embow.errors import SchemaError
 from embow.schema._protocol import METADATA_KEY
 
 FUNCTIONS = METADATA_KEY.decode()
-SIGNATURE = SIGNATURE_KEY
-OWNER = OWNER_KEY
 COLUMNS = "embow.columns"
 PREVIOUS = "embow.previous"
 QUARANTINE = "embow.quarantine"
@@ -124,7 +122,7 @@ class Columns:
         metadata = {**_entries_of_user(visible.metadata), **(extra or {})}
         metadata[QUARANTINE] = uuid4().hex
         if (mark := owner_mark()) is not None:
-            metadata[OWNER] = mark
+            metadata[OWNER_KEY] = mark
         metadata |= {k: v for k, v in function_entries(bindings).items() if v is not None}
         if listed != _as_named(stored):
             metadata[COLUMNS] = json.dumps(listed, ensure_ascii=False)
@@ -231,7 +229,7 @@ class Columns:
         bound[binding.vector_column] = binding
         # Also what it replaces stays signed, so that one can go back to it.
         former = [*self.bindings, *(each.binding for each in self.previous.values())]
-        return function_entries(bound.values(), former, self.metadata.get(SIGNATURE))
+        return function_entries(bound.values(), former, self.metadata.get(SIGNATURE_KEY))
 
     def column_entries(self, name: str, physical: str, nullable: bool) -> dict[str, str | None]:
         """Return the metadata to set so that a name stands for a physical column."""
@@ -252,9 +250,9 @@ def function_entries(
     """
     bindings = list(bindings)
     if not bindings:
-        return {FUNCTIONS: None, SIGNATURE: None}
+        return {FUNCTIONS: None, SIGNATURE_KEY: None}
     signature = sign([*bindings, *former], before)
-    return {FUNCTIONS: bindings_metadata(bindings).decode(), SIGNATURE: signature}
+    return {FUNCTIONS: bindings_metadata(bindings).decode(), SIGNATURE_KEY: signature}
 
 
 def _as_named(stored: pa.Schema) -> list[list[Any]]:

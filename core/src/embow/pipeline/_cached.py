@@ -26,7 +26,7 @@ logger = logging.getLogger("embow")
 WORTH = 10
 """How many times longer than keeping a vector it must take a local function to make it."""
 LEAST_SECONDS = 0.05
-"""Seconds in all from which what a local function does is worth keeping. Less is soon done again."""
+"""Seconds in all from which what a local function does is kept. Less is soon done again."""
 SAMPLE = "embow embeds this sentence again to see whether a model is still the same."
 
 _SAMPLE_DIGEST = b"embow: a sample."
