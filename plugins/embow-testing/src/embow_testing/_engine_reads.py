@@ -142,8 +142,8 @@ class CheckSuite(EngineTests):
 
     def test_a_whole_table_has_no_damage(self, table: EngineTable) -> None:
         """After additions and removals; where there are versions, each is read."""
-        add(table, batch(rows(7, 8)))
-        remove(table, 7)
+        add(table, 7, 8)
+        remove(table, "id = 7")
         report = table.check()
         assert report.ok
         assert report.damages == ()
