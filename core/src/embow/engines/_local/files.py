@@ -130,6 +130,7 @@ class NewFiles:
         self._keep = False
 
     def __enter__(self) -> NewFiles:
+        self._catalog.require_writable()  # Before rows are asked for, which may cost money.
         return self
 
     def __exit__(
