@@ -29,7 +29,6 @@ def versions(store: Store) -> list[Version]:
 
 
 def tags(store: Store) -> dict[str, int]:
-    """Return the version each tag names."""
     with store.catalog.read() as db:
         return tag_rows(db, store.current(db).id)
 
@@ -44,7 +43,6 @@ def set_tag(store: Store, name: str, version: int, *, move: bool) -> None:
 
 
 def delete_tag(store: Store, name: str) -> None:
-    """Remove a tag."""
     with store.catalog.write() as db:
         row = store.current(db)
         check_tag(store.name, name, tag_rows(db, row.id), new=False)

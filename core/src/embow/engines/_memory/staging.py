@@ -81,7 +81,6 @@ class StagingTable(EngineTable):
         schema: pa.Schema | None = None,
         lease: timedelta = LEASE,
     ) -> Staged:
-        """Write rows, seen by nobody."""
         with self._lock:
             self._check(base)
             wanted = self._at(base.version).schema if schema is None else schema
@@ -114,7 +113,6 @@ class StagingTable(EngineTable):
         return staged
 
     def renew(self, staged: Staged, lease: timedelta = LEASE) -> Staged:
-        """Extend a lease."""
         renewed = replace(staged, until=datetime.now(UTC) + lease)
         with self._lock:
             if self._earlier([staged]) is None:
@@ -122,7 +120,6 @@ class StagingTable(EngineTable):
         return renewed
 
     def discard(self, staged: Staged) -> None:
-        """Remove what was staged and never committed."""
         with self._lock:
             self._leases.pop(staged.token, None)
 

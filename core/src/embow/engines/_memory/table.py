@@ -148,7 +148,6 @@ class MemoryTable(StagingTable):
             )
 
     def drop_columns(self, names: Sequence[str], *, base: Base) -> Commit:
-        """Remove physical columns."""
         with self._lock:
             state = self._latest()
             self._check(base, since=state.shaped)
