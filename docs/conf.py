@@ -1,5 +1,8 @@
 """Sphinx settings. ``tox -e docs`` builds the site; every warning is an error there."""
 
+import contextlib
+import importlib
+
 project = "embow"
 author = "the embow authors"
 copyright = "2026, the embow authors"
@@ -30,3 +33,30 @@ html_copy_source = False
 html_show_sphinx = False
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
+
+# Modules in the order in which a public name is looked for: what is made in a module with an
+# underscore is shown under the first of these that offers it.
+PUBLIC = (
+    "embow",
+    "embow.embeddings",
+    "embow.plugins",
+    "embow.pipeline",
+    "embow.media",
+    "embow.schema",
+    "embow.engines.contract",
+    "embow.engines.predicate",
+    "embow.pydantic",
+    "embow_testing.conformance",
+    "embow_testing.engine_suite",
+)
+
+
+def setup(app):
+    """Give each public object the module a reader imports it from."""
+    for module in map(importlib.import_module, PUBLIC):
+        for name in getattr(module, "__all__", ()):
+            value = getattr(module, name)
+            setattr(module, name, value)  # also where it is imported when first used
+            if "._" in (getattr(value, "__module__", None) or ""):
+                with contextlib.suppress(AttributeError):  # aliases of types
+                    value.__module__ = module.__name__

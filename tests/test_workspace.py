@@ -177,6 +177,34 @@ def test_every_dependency_has_a_floor(member: str) -> None:
     assert bare == []
 
 
+@each_plugin
+def test_a_plugin_asks_for_no_older_packages_than_the_core(folder: str) -> None:
+    """A floor below the core's was never installed, so nobody tried it."""
+    core = {r.name: r.specifier for r in map(Requirement, CORE["dependencies"])}
+    requirements = map(Requirement, PLUGINS[folder]["project"]["dependencies"])
+    shared = {r.name: r.specifier for r in requirements if r.name in core}
+    assert {name: floor for name, floor in shared.items() if floor != core[name]} == {}
+
+
+@each_member
+def test_a_member_is_described_for_an_index(member: str) -> None:
+    """Authors and keywords are there, and no link in the readme leads out of the package."""
+    folder = ROOT / ("core" if member == "core" else f"plugins/{member}")
+    project = MEMBERS[member]["project"]
+    assert project["authors"]
+    assert project["keywords"] == sorted(project["keywords"])
+    readme = (folder / project["readme"]).read_text(encoding="utf-8")
+    assert re.findall(r"\]\((?!https?://|#)(.*?)\)", readme) == []
+
+
+@each_member
+def test_a_version_is_written_once(member: str) -> None:
+    """The version stands in pyproject.toml; programs ask the installed distribution."""
+    folder = ROOT / ("core" if member == "core" else f"plugins/{member}")
+    sources = (path.read_text(encoding="utf-8") for path in folder.glob("src/**/*.py"))
+    assert not any(MEMBERS[member]["project"]["version"] in source for source in sources)
+
+
 @each_member
 def test_a_member_carries_its_papers(member: str) -> None:
     """Each distribution has the licence, a readme, a changelog and the workspace's Python floor."""

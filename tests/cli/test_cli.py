@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +99,51 @@ def test_interrupt_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("embow._cli.providers.run", interrupt)
     assert main(["providers"]) == 130
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent another way")
+@pytest.mark.parametrize("presses", [1, 2])
+def test_control_c_ends_a_command(presses: int) -> None:
+    """Once it waits for what runs, twice it does not: both end with 130 and no traceback."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PATIENT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stdout.readline() == "computing\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "waiting for what runs\n"
+    if presses == 2:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    rest, error = process.communicate("go on\n" if presses == 1 else None, timeout=60)
+    assert process.returncode == 130
+    assert rest == ("cleaned up\n" if presses == 1 else "")
+    assert error == "Stopping; Control-C again stops at once.\n"
+
+
+PATIENT = """
+import sys, threading
+import embow._cli.providers as providers
+from embow._cli import console
+
+def run(args):
+    try:
+        print("computing", flush=True)
+        threading.Event().wait()
+    finally:
+        print("waiting for what runs", flush=True)
+        sys.stdin.readline()
+        print("cleaned up", flush=True)
+
+providers.run = run
+sys.argv = ["embow", "providers"]
+sys.exit(console())
+"""
 
 
 def test_reader_that_goes_away_is_no_error() -> None:
@@ -219,6 +267,22 @@ def test_provider_shows_needs_and_settings(site: Path) -> None:
         assert part in done.stdout
 
 
+def test_provider_as_json_has_every_setting(site: Path) -> None:
+    """``--json`` gives what ``providers --json`` gives, and the settings."""
+    done = run(site, "-m", "embow", "provider", "far", "--json")
+    shown = json.loads(done.stdout)
+    settings = shown.pop("settings")
+    assert shown == listed(site)["far"]
+    assert {"name": "max_retries", "type": "int", "default": "7"}.items() <= settings[-1].items()
+
+
+def test_a_long_error_fits_the_terminal(site: Path) -> None:
+    """An error that lists what there is takes as many lines as it needs."""
+    error = run(site, "-m", "embow", "provider", "opnai", env={"COLUMNS": "60"}).stderr
+    assert max(map(len, error.splitlines())) <= 60
+    assert "Did you mean 'openai'?" in " ".join(error.split())
+
+
 def test_provider_that_cannot_be_used_ends_with_one(site: Path) -> None:
     """A disabled provider is shown with the reason, and scripts can tell."""
     env = {"EMBOW_DISABLE_PLUGINS": "near"}
@@ -235,3 +299,20 @@ def test_provider_whose_class_is_broken_says_why(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "RuntimeError: boom" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
+@pytest.mark.parametrize(
+    "arguments", [[], ["providers"], ["provider", "onnx"], ["provider", "\u2500\u65e5\u2026\udcff"]]
+)
+def test_no_command_fails_for_the_outputs_encoding(
+    arguments: list[str], encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a terminal cannot show is shown by plain signs, in output and in errors."""
+    streams = {name: io.BytesIO() for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(stream, encoding, write_through=True))
+    status = main(arguments)
+    told = streams["stderr"].getvalue().decode(encoding)
+    assert status == (1 if "onnx" not in arguments[1:] and arguments[1:] else 0)
+    assert ("?" in told) == (status == 1)

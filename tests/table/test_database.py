@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,25 @@ def test_create_over_an_existing_table(db: embow.Database) -> None:
         db.create_table("fruit", schema=Fruit)
     assert db.create_table("fruit", schema=Fruit, exist_ok=True).count_rows() == 1
     assert db.create_table("fruit", schema=Fruit, mode="overwrite").count_rows() == 0
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_workers_that_start_together_share_a_table(db: embow.Database, attempt: int) -> None:
+    """With exist_ok every one of them gets the table; with ignore_missing all may drop it."""
+    start = threading.Barrier(4)
+
+    def create(worker: int) -> int:
+        start.wait()
+        return db.create_table("fruit", schema=Fruit, exist_ok=True).count_rows()
+
+    def drop(worker: int) -> None:
+        start.wait()
+        db.drop_table("fruit", ignore_missing=True)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(create, range(4))) == [0, 0, 0, 0]
+        assert list(pool.map(drop, range(4))) == [None] * 4
+    assert db.table_names() == []
 
 
 def test_exist_ok_refuses_another_schema(db: embow.Database) -> None:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from embow._cli import main
+from embow._cli import console
 
-sys.exit(main())
+sys.exit(console())

@@ -97,6 +97,12 @@ def test_command_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "python -m pytest" in out
 
 
+def test_a_distribution_name_stands_for_its_provider(tmp_path: Path) -> None:
+    """``new-plugin embow-acme`` means acme; nobody wants embow-embow-acme."""
+    assert main(["new-plugin", "embow-acme", "--into", str(tmp_path)]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["embow-acme"]
+
+
 @pytest.mark.parametrize("name", ["Acme", "a_b", "1st", "a--b", "-a", "", "../up", "a.b"])
 def test_unusable_name_is_refused(tmp_path: Path, name: str) -> None:
     """A name that could not be a module or a provider id is refused before anything is written."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
+from types import FrameType
 
 import embow
-from embow._cli.text import columns
+from embow._cli.text import columns, print_anything, terminal_width, wrapped
 from embow.errors import EmbowError
 from embow.plugins import CommandSpec
 from embow.plugins import _discovery as discovery
@@ -34,6 +36,13 @@ COMMANDS = (
     ),
 )
 _OWN = {command.id: command for command in COMMANDS}
+_INTERRUPTED = 130
+
+
+def console() -> int:
+    """Run the command line as a program of its own, which Control-C ends."""
+    signal.signal(signal.SIGINT, _interrupted)
+    return main()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: With 2 where the arguments are wrong, with 0 after help or the version.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    print_anything(sys.stdout)
+    print_anything(sys.stderr)
     try:
         parser = build_parser("".join(arguments[:1]))
         parsed = parser.parse_args(arguments)
@@ -58,12 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = parsed.run(parsed)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130
+        return _INTERRUPTED
     except BrokenPipeError:
         _discard_output()
         return 0
     except (EmbowError, OSError) as exc:
-        print(f"embow {arguments[0]}: {exc}", file=sys.stderr)
+        lines = f"embow {arguments[0]}: {exc}".splitlines()
+        print("\n".join(wrapped(line, terminal_width()) for line in lines), file=sys.stderr)
         return 1
     return status
 
@@ -107,6 +119,17 @@ def _spec(name: str) -> CommandSpec:
     spec = discovery.find(CommandSpec, name).spec
     assert spec is not None, "what can be imported has a spec"
     return spec
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    """Stop in good order, which waits for the calls that run; a second Control-C does not.
+
+    Nothing is cleaned up then: what a table shows is whole at every moment, and a model that is
+    still computing would crash while the interpreter takes itself apart.
+    """
+    signal.signal(number, lambda *_: os._exit(_INTERRUPTED))
+    print("Stopping; Control-C again stops at once.", file=sys.stderr)
+    raise KeyboardInterrupt
 
 
 def _discard_output() -> None:

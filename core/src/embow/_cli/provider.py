@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
+from embow._cli.providers import as_json
 from embow._cli.text import GAP, columns, terminal_width, wrapped
 from embow.embeddings._describe import Setting, describe_settings
 from embow.embeddings._registry import get_registry
@@ -26,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
     parser.description = "Show what a provider is, what it needs and which settings it takes."
     parser.add_argument("name", help="provider id, such as openai")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,17 +41,22 @@ def run(args: argparse.Namespace) -> int:
     listed = discovery.catalog().find(ProviderSpec, args.name)
     if listed is None:
         listed = discovery.find(ProviderSpec, args.name)
-    width = terminal_width()
-    print("\n".join(overview(listed, width)))
-    if listed.state not in (State.READY, State.NEEDS_SDK):
-        return 1
-    try:
-        settings = describe_settings(get_registry().get(args.name))
-    except PluginError as exc:
-        print(f"\n{exc}")
-        return 1
-    print("\n".join(settings_text(settings, width)))
-    return 0
+    usable = listed.state in (State.READY, State.NEEDS_SDK)
+    reason, settings = "", []
+    if usable:
+        try:
+            settings = describe_settings(get_registry().get(args.name))
+        except PluginError as exc:
+            usable, reason = False, str(exc)
+    if args.json:
+        found = {"reason": reason} if reason else {}
+        described = [asdict(setting) for setting in settings]
+        print(json.dumps({**as_json(listed), **found, "settings": described}, indent=2))
+    else:
+        width = terminal_width()
+        parts = ["", reason] if reason else settings_text(settings, width)
+        print("\n".join([*overview(listed, width), *parts]))
+    return 0 if usable else 1
 
 
 def overview(listed: ListedProvider, width: int) -> list[str]:

@@ -10,21 +10,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import (
-    Awaitable,
-    Collection,
-    Generator,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from typing import (
-    Any,
-    Never,
-    Self,
-    Unpack,
-    overload,
-)
+from collections.abc import Awaitable, Collection, Generator, Iterator, Mapping, Sequence
+from typing import Any, Literal, Never, Self, Unpack, overload
 
 import pyarrow as pa
 
@@ -114,7 +101,6 @@ class AsyncVectorSearch(AsyncQuery):
     distance_range = building(VectorSearch.distance_range)
 
     to_arrow = awaited(VectorSearch.to_arrow)
-    to_batches = awaited_face(AsyncBatches, VectorSearch.to_batches)
 
 
 class AsyncMerge(Face[MergeInsert]):
@@ -208,12 +194,7 @@ class AsyncTable(Face[Table]):
         return AsyncMerge(self.sync.merge_insert(on), self.threads)
 
     @overload
-    def search(
-        self,
-        query: None = None,
-        vector_column_name: str | None = None,
-        query_type: QueryType = "auto",
-    ) -> AsyncQuery: ...
+    def search(self, query: None = None, *, query_type: Literal["auto"] = "auto") -> AsyncQuery: ...
 
     @overload
     def search(
@@ -245,6 +226,7 @@ class AsyncTable(Face[Table]):
     restore = awaited(Table.restore)
 
     verify = awaited(Table.verify)
+    check = awaited(Table.check)
     repair = awaited(Table.repair)
     add_embedding = awaited(Table.add_embedding)
     migrate = awaited(Table.migrate)
@@ -284,6 +266,7 @@ class AsyncDatabase(Face[Database]):
     drop_table = awaited(Database.drop_table)
     drop_all_tables = awaited(Database.drop_all_tables)
     rename_table = awaited(Database.rename_table)
+    reset_limits = awaited(Database.reset_limits)
 
     def close(self) -> Awaitable[None]:
         """Release files, whether this is awaited or not, once the calls that run have ended.

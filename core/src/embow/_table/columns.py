@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
+from embow._table.incoming.mending import read_defaults
 from embow._table.names import (
     HASH_TYPE,
     HIDDEN_PREFIX,
@@ -27,10 +28,10 @@ from embow._table.names import (
     is_hidden,
     unknown_column,
 )
-from embow._table.settings import TableSettings
+from embow._table.settings import TableSettings, pipeline_options
 from embow.embeddings import Binding, read_bindings
 from embow.embeddings._bindings import bindings_metadata
-from embow.embeddings._trust import SIGNATURE_KEY, sign
+from embow.embeddings._trust import OWNER_KEY, SIGNATURE_KEY, owner_mark, sign
 from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate._tree import Call, Column, Node
@@ -40,6 +41,7 @@ from embow.schema._protocol import METADATA_KEY
 
 FUNCTIONS = METADATA_KEY.decode()
 SIGNATURE = SIGNATURE_KEY
+OWNER = OWNER_KEY
 COLUMNS = "embow.columns"
 PREVIOUS = "embow.previous"
 QUARANTINE = "embow.quarantine"
@@ -51,13 +53,7 @@ _FORMER_PREVIOUS = "_embow_previous"
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """What a vector column was before its latest migration.
-
-    Attributes:
-        binding: Function that filled it.
-        physical: Column that keeps its vectors.
-        nullable: Whether users could leave the vector out.
-    """
+    """What a vector column was before its latest migration."""
 
     binding: Binding
     physical: str
@@ -118,15 +114,27 @@ class Columns:
         listed = [[f.name, names[f.name], f.nullable] for f in visible]
         metadata = {**_entries_of_user(visible.metadata), **(extra or {})}
         metadata[QUARANTINE] = uuid4().hex
+        if (mark := owner_mark()) is not None:
+            metadata[OWNER] = mark
         metadata |= {k: v for k, v in function_entries(bindings).items() if v is not None}
         if listed != _as_named(stored):
             metadata[COLUMNS] = json.dumps(listed, ensure_ascii=False)
         return cls(visible, stored, metadata, bindings, names)
 
     @cached_property
+    def settings(self) -> TableSettings:
+        """What the table was told about calls that embed."""
+        return TableSettings.read(self.metadata)
+
+    @cached_property
     def options(self) -> PipelineOptions:
-        """How a call embeds that says nothing else: as the table was told, else by default."""
-        return TableSettings.read(self.metadata).options()
+        """How a call embeds that says nothing else."""
+        return pipeline_options(self.settings, {})
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """What a row has where it does not say, by visible column."""
+        return read_defaults(self.metadata)
 
     # -- names ----------------------------------------------------------------------------------
 
@@ -157,15 +165,17 @@ class Columns:
         return replace(predicate, root=_translated(predicate.root, self.names))
 
     def to_visible(self, data: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the visible columns that rows have, in visible order, and then what results add."""
+        """Return the visible columns of stored rows, in visible order, then what results add."""
         there = data.schema.names
         kept = data.select([n for n in (*self.names.values(), *RESERVED) if n in there])
         return pa.RecordBatch.from_arrays(kept.columns, schema=self.visible_schema(kept.schema))
 
     def visible_schema(self, physical: pa.Schema) -> pa.Schema:
         """Return physical columns under the names users give them; others stay as they are."""
-        shown = self._shown
-        return pa.schema([shown.get(field.name, field) for field in physical])
+        fields = list(physical)
+        for at, field in enumerate(fields):
+            fields[at] = self._shown.get(field.name, field)
+        return pa.schema(fields)
 
     def to_stored(self, given: Mapping[str, pa.Array]) -> pa.RecordBatch:
         """Return rows as they are stored, with the physical columns given.
@@ -249,10 +259,7 @@ def function_entries(
 ) -> dict[str, str | None]:
     """Return the metadata to set for bindings: the one place that writes them.
 
-    Args:
-        bindings: What is bound from now on.
-        former: What was, and can be gone back to.
-        before: The table's signature until now.
+    Also the former ones, which can be gone back to, are signed; ``before`` is the signature so far.
     """
     bindings = list(bindings)
     if not bindings:

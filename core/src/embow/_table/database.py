@@ -142,9 +142,16 @@ class Database:
         columns, data = declared(name, schema, embedding_functions, data, settings)
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
         context = self._context
-        writing = Ingest(context, columns, context.options(columns, options), policy)
-        stored, report = changes.create(name, writing, data, overwrite=mode == "overwrite")
-        table = Table(self._context.handle(stored))
+        settled = context.options(columns, options, policy.on_error)
+        writing = Ingest(context, columns, settled, policy)
+        try:
+            stored, report = changes.create(name, writing, data, overwrite=mode == "overwrite")
+        except TableExistsError:
+            if not exist_ok:
+                raise
+            # Another worker that starts at the same moment was first.
+            return self._open_checked(name, schema, embedding_functions)
+        table = Table(context.handle(stored))
         table.last_report = report
         return table
 
@@ -193,19 +200,19 @@ class Database:
         Raises:
             TableNotFoundError: There is none of that name and ``ignore_missing`` is false.
         """
-        if name not in self:
-            if ignore_missing:
-                return
-            raise self._not_found(name)
-        # First, so that a table made under this name after a crash does not find them.
-        handle = self._context.handle(self._opened(name))
-        Quarantine.of(handle.engine, handle.look(), handle.stored).drop()
-        self._context.engine.drop_table(name)
+        try:
+            handle = self._context.handle(self._opened(name))
+            # First, so that a table made under this name after a crash does not find them.
+            Quarantine.of(handle.engine, handle.look(), handle.stored).drop()
+            self._context.engine.drop_table(name)
+        except TableNotFoundError:
+            if not ignore_missing:
+                raise
 
     def drop_all_tables(self) -> None:
         """Remove every table."""
         for name in self.table_names():
-            self.drop_table(name)
+            self.drop_table(name, ignore_missing=True)
 
     def rename_table(self, cur_name: str, new_name: str) -> None:
         """Give a table another name.
@@ -224,6 +231,14 @@ class Database:
             f"Table {name!r} was not found in {self.uri}.{near_name(str(name), names)} "
             f"Tables there: {', '.join(names) or 'none'}."
         )
+
+    def reset_limits(self) -> None:
+        """Forget what providers' servers said of rates, pauses and sizes, for all their accounts.
+
+        They are called again at once. This holds for the whole process, and for others that share
+        this database's cache file.
+        """
+        self._context.pipeline.reset_limits()
 
     def close(self) -> None:
         """Release files. Tables of a closed database must not be used."""

@@ -7,14 +7,15 @@ them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from embow._table.columns import SIGNATURE, Columns
+from embow._table.columns import OWNER, SIGNATURE, Columns
 from embow._table.identity import require_writer
-from embow._table.settings import with_options
+from embow._table.settings import pipeline_options
 from embow.embeddings import Binding, EmbeddingFunction
-from embow.embeddings._trust import Trust
+from embow.embeddings._trust import Trust, files_refused, is_own
 from embow.engines.contract import Change, Commit, Engine, EngineTable, Snapshot
 from embow.errors import CheckedOutError
 from embow.pipeline import EmbedJob, Pipeline, PipelineOptions
@@ -29,9 +30,13 @@ class Context:
     pipeline: Pipeline
     trust: Trust
 
-    def options(self, columns: Columns, given: Mapping[str, Any]) -> PipelineOptions:
+    def options(
+        self, columns: Columns, given: Mapping[str, Any], on_error: str | None = None
+    ) -> PipelineOptions:
         """Return the options of one call: those given, then the table's, then the defaults."""
-        return with_options(columns.options, given) if given else columns.options
+        if not given and on_error is None:
+            return columns.options
+        return pipeline_options(columns.settings, given, on_error)
 
     def function(self, columns: Columns, binding: Binding) -> EmbeddingFunction:
         """Return the function of a binding, sure that it makes the vectors the column has.
@@ -100,6 +105,17 @@ class Handle(Context):
     def seen(self) -> Columns:
         """Return the columns as this handle saw them last; by now they may be others."""
         return self.known[0] if self.known else self.look()
+
+    def confined(self, columns: Columns) -> AbstractContextManager[None]:
+        """Return a context to embed stored rows in: a stranger's may not name files to be read."""
+        if self.trust.everything or is_own(columns.metadata.get(OWNER)):
+            return nullcontext()
+        return files_refused(
+            f"it is named by a row of table {self.name!r}, which another user made, and this "
+            "program did not allow to read what it names. If the table is from someone you trust, "
+            "allow it: connect(uri, trust=True). To allow the files of one folder only, set "
+            "EMBOW_MEDIA_ROOT to it."
+        )
 
     # -- writing --------------------------------------------------------------------------------
 

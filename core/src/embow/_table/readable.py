@@ -81,12 +81,7 @@ class ReadableTable(Results):
     # -- reading ----------------------------------------------------------------------------
 
     @overload
-    def search(
-        self,
-        query: None = None,
-        vector_column_name: str | None = None,
-        query_type: QueryType = "auto",
-    ) -> Query: ...
+    def search(self, query: None = None, *, query_type: Literal["auto"] = "auto") -> Query: ...
 
     @overload
     def search(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TypedDict, get_args
 
 from embow.errors import ConfigurationError, near_name
@@ -60,15 +60,19 @@ class TableSettings:
 
     def entries(self) -> dict[str, str | None]:
         """Return the metadata to set for these settings."""
-        return {SETTINGS: json.dumps(_set(asdict(self)))}
-
-    def options(self) -> PipelineOptions:
-        """Return how a call embeds that says nothing else."""
-        return PipelineOptions(**_set(asdict(self)))
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return {SETTINGS: json.dumps(given)}
 
 
-def with_options(options: PipelineOptions, given: Mapping[str, Any]) -> PipelineOptions:
-    """Return the options of a call that says these things besides; ``None`` says nothing.
+def pipeline_options(
+    settings: TableSettings, given: Mapping[str, Any], on_error: str | None = None
+) -> PipelineOptions:
+    """Return the options of one call.
+
+    Args:
+        settings: The table's own.
+        given: The call's.
+        on_error: What holds where neither says.
 
     Raises:
         ConfigurationError: A setting is unknown or has an unknown value.
@@ -81,11 +85,10 @@ def with_options(options: PipelineOptions, given: Mapping[str, Any]) -> Pipeline
                 f"The settings are: {', '.join(sorted(known))}."
             )
         _check_choice(name, value)
-    return replace(options, **_set(given))
-
-
-def _set(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None}
+    merged: dict[str, Any] = {} if on_error is None else {"on_error": on_error}
+    for each in (asdict(settings), given):
+        merged.update({name: value for name, value in each.items() if value is not None})
+    return PipelineOptions(**merged)
 
 
 def _check_choice(name: str, value: Any) -> None:

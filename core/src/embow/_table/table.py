@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 import pyarrow as pa
 
@@ -26,6 +26,7 @@ from embow.errors import ConfigurationError
 from embow.pipeline import AddReport, Estimate
 
 AddMode = Literal["append", "overwrite"]
+Done = TypeVar("Done", AddReport, Estimate, AddReport | Estimate)
 
 
 class Table(ReadableTable):
@@ -108,9 +109,7 @@ class Table(ReadableTable):
         if mode not in ("append", "overwrite"):
             raise ConfigurationError(f"mode={mode!r}: mode must be 'append' or 'overwrite'.")
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
-        if dry_run:
-            return changes.estimate(self._handle, data, policy, options)
-        return self._kept(changes.add(self._handle, data, mode, policy, options))
+        return self._kept(changes.add(self._handle, data, mode, policy, options, dry_run=dry_run))
 
     def update(
         self,
@@ -187,10 +186,11 @@ class Table(ReadableTable):
         Can be called again after an interruption: what was embedded is not paid for twice.
         ``dry_run=True`` returns the estimate instead and changes nothing.
         """
-        done = migration.add_embedding(
-            self._handle, vector, source, function, dry_run=dry_run, **options
+        return self._kept(
+            migration.add_embedding(
+                self._handle, vector, source, function, dry_run=dry_run, **options
+            )
         )
-        return self._kept(done) if isinstance(done, AddReport) else done
 
     def migrate(
         self,
@@ -207,10 +207,11 @@ class Table(ReadableTable):
         switch. The old column is kept for :meth:`rollback` unless ``keep_old=False``.
         ``dry_run=True`` returns the estimate instead and changes nothing.
         """
-        done = migration.migrate(
-            self._handle, vector, function, dry_run=dry_run, keep_old=keep_old, **options
+        return self._kept(
+            migration.migrate(
+                self._handle, vector, function, dry_run=dry_run, keep_old=keep_old, **options
+            )
         )
-        return self._kept(done) if isinstance(done, AddReport) else done
 
     def rollback(self, vector: str) -> None:
         """Switch a migrated vector column back to the function and vectors it had before."""
@@ -261,6 +262,7 @@ class Table(ReadableTable):
             failed.optimize(keep=keep, delete_unverified=delete_unverified)
         return handle.stored.optimize(keep=keep, delete_unverified=delete_unverified)
 
-    def _kept(self, report: AddReport) -> AddReport:
-        self.last_report = report
-        return report
+    def _kept(self, done: Done) -> Done:
+        if isinstance(done, AddReport):
+            self.last_report = done
+        return done

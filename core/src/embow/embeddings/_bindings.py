@@ -44,7 +44,7 @@ class Binding(Record):
 
         Args:
             trust: What the table may ask for.
-            signature: The table's, see :func:`embow.embeddings._trust.is_signed`. A function this
+            signature: The table's, see :func:`embow.embeddings.is_signed`. A function this
                 process made itself needs neither.
 
         Raises:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
+from embow import variables
 from embow.embeddings import _lookup as lookup
-from embow.embeddings import variables
 from embow.embeddings._base import EmbeddingFunction
 from embow.embeddings._bindings import (
     Binding,
@@ -134,7 +134,7 @@ class EmbeddingFunctionRegistry:
             trust: What the metadata may ask for, as ``connect`` takes it.
 
         Raises:
-            UntrustedError: The metadata ask for more; see :mod:`embow.embeddings._trust`.
+            UntrustedError: The metadata ask for more than this process allows.
         """
         allowed, signature = Trust.of(trust), _signature(metadata or {})
         return {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time as _time
 
+from embow.embeddings._calling import wait_for
+
 
 class StopWork(BaseException):
     """Work was cancelled while it waited. Not an ``Exception``: nothing may retry it."""
@@ -20,6 +22,10 @@ class Clock:
 
     time = staticmethod(_time.time)
     monotonic = staticmethod(_time.monotonic)
+
+    def wait_for(self, event: threading.Event, seconds: float) -> bool:
+        """Wait until an event is set, or so many seconds; return whether it is."""
+        return wait_for(event, seconds)
 
     def wait(self, seconds: float, cancelled: threading.Event) -> None:
         """Wait so many seconds.

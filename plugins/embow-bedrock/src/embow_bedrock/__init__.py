@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from embow_bedrock.provider import BedRockText as BedRockText
 
-__version__ = "0.1.0"
 __all__ = ["BedRockText"]
 
 

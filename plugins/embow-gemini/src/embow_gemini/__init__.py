@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from embow_gemini.provider import GeminiText as GeminiText
 
-__version__ = "0.1.0"
 __all__ = ["GeminiText"]
 
 

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     )
     from embow_huggingface.scoring import maxsim as maxsim
 
-__version__ = "0.1.0"
 __all__ = ["TransformersEmbeddingFunction", "maxsim"]
 
 

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
         InstructorEmbeddingFunction as InstructorEmbeddingFunction,
     )
 
-__version__ = "0.1.0"
 __all__ = ["InstructorEmbeddingFunction"]
 
 

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
         SentenceTransformerEmbeddings as SentenceTransformerEmbeddings,
     )
 
-__version__ = "0.1.0"
 __all__ = ["SentenceTransformerEmbeddings"]
 
 

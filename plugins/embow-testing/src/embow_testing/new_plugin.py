@@ -35,13 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the files and say what to do next. Returns the exit status."""
-    folder = render(args.name, args.into)
+    name = args.name.removeprefix("embow-")
+    folder = render(name, args.into)
     print(
         f"Wrote {folder}. Next:\n\n"
         f"  cd {folder}\n"
         "  pip install -e .\n"
         "  python -m pytest\n\n"
-        f"Then put your model into src/{module_name(args.name)}/provider.py."
+        f"Then put your model into src/{module_name(name)}/provider.py."
     )
     return 0
 

@@ -1,18 +1,16 @@
 """A real HTTP server on loopback that embeds, records every request and misbehaves on command.
 
-``AcmeProtocol`` is a :class:`~embow_testing.protocols.Protocol` of the plugin under test.
+``AcmeProtocol`` is a :class:`~embow_testing.protocols.Protocol` of the plugin under test::
 
-```python
-from embow_testing import faults
-from embow_testing.server import EmbeddingServer
+    from embow_testing import faults
+    from embow_testing.server import EmbeddingServer
 
-with EmbeddingServer(AcmeProtocol(dims=8)) as server:
-    server.script(faults.rate_limited(retry_after=2), None)  # first request, second request
-    server.poison("bad text")                                 # by content, for ever
-    client = SomeSdk(base_url=server.url + "/v1", api_key="test")
-    ...
-    assert [len(request.items) for request in server.requests] == [2048, 2048]
-```
+    with EmbeddingServer(AcmeProtocol(dims=8)) as server:
+        server.script(faults.rate_limited(retry_after=2), None)  # first request, second request
+        server.poison("bad text")                                 # by content, for ever
+        client = SomeSdk(base_url=server.url + "/v1", api_key="test")
+        ...
+        assert [len(request.items) for request in server.requests] == [2048, 2048]
 """
 
 from __future__ import annotations
@@ -255,6 +253,8 @@ class EmbeddingServer:
     def _make_answer(
         self, request: HttpRequest, record: RecordedRequest, fault: Fault | None
     ) -> WireAnswer:
+        if fault is not None and fault.raw is not None:
+            return WireAnswer(fault.raw.status, dict(fault.raw.headers), fault.raw.body, fault.cut)
         reply = self._reply(request, list(record.items), fault)
         body = reply.body()
         if fault is not None and fault.spoil is not None:

@@ -19,13 +19,19 @@ from embow.schema._rows import models_to_batch
 from embow.schema._rows import rows_to_batch as fitted_rows_to_batch
 
 
-def rows_to_batch(rows: Sequence[Any], schema: pa.Schema | None, first_row: int) -> pa.RecordBatch:
+def rows_to_batch(
+    rows: Sequence[Any],
+    schema: pa.Schema | None,
+    first_row: int,
+    defaults: Mapping[str, Any] | None = None,
+) -> pa.RecordBatch:
     """Return dicts or model objects as a record batch of the columns they have.
 
     Args:
         rows: One mapping or pydantic object a row, all of one kind.
         schema: The table's schema; types are read off the rows where it is ``None``.
         first_row: Position of the first row in the user's data, for messages.
+        defaults: Values of what a mapping leaves out.
 
     Raises:
         DataError: A value fits no column or its column's type; row and column are named.
@@ -46,8 +52,10 @@ def rows_to_batch(rows: Sequence[Any], schema: pa.Schema | None, first_row: int)
     if models:
         lenient = pa.schema([_lenient(f) for f in schema])
         return models_to_batch(rows, lenient, first_row=first_row)
+    if defaults:
+        rows = [{**defaults, **row} for row in rows]
     names = _names(rows)
-    check_columns(names, schema.names)
+    check_columns(tuple(names), schema.names)
     present = pa.schema([_lenient(f) for f in schema if f.name in names])
     return fitted_rows_to_batch(rows, present, first_row=first_row)
 
@@ -73,7 +81,7 @@ def _lenient(field: pa.Field) -> pa.Field:
 def _inferred(rows: Sequence[Mapping[str, Any]], first_row: int) -> pa.RecordBatch:
     names = _names(rows)
     arrays = [_inferred_column(name, [row.get(name) for row in rows], first_row) for name in names]
-    return pa.RecordBatch.from_arrays(arrays, names=names)
+    return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
 
 def _inferred_column(name: str, values: list[Any], first_row: int) -> pa.Array:

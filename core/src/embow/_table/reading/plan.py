@@ -65,8 +65,7 @@ def embedded(
     """
     binding = binding_for_input(columns, column, handle)
     function = handle.function(columns, binding)
-    options = handle.options(columns, {})
-    return binding, handle.pipeline.embed_queries(function, inputs, options)
+    return binding, handle.pipeline.embed_queries(function, inputs, columns.options)
 
 
 def binding_for_input(columns: Columns, column: str | None, handle: Handle) -> Binding:

@@ -158,7 +158,7 @@ class VectorSearch(Query):
     def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
         super().__init__(handle)
         self._query = query
-        self._vectors = as_vectors(query)
+        self._vectors = None if isinstance(query, str) else as_vectors(query)
         self._inputs, self._listed = inputs_of(query)
         self._column = column
         self._metric: Metric = "l2"
@@ -222,11 +222,10 @@ class VectorSearch(Query):
                 if same or binding_for_input(columns, self._column, self._handle) == binding:
                     return self._found(snapshot, columns, binding.vector_column, vectors)
 
-    def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
-        """Run the query and return a reader of record batches."""
-        if batch_size is not None:
-            _whole_number("batch_size", batch_size, least=1)
-        return Results.to_batches(self, batch_size)
+    def _scanned(self, batch_size: int | None) -> Iterator[Any]:
+        found = self.to_arrow()
+        yield found.schema
+        yield from found.to_batches(max_chunksize=batch_size)
 
     def _found(
         self, snapshot: Snapshot, columns: Columns, column: str, vectors: NDArray[np.float32]

@@ -31,13 +31,6 @@ class Results:
         """Run the query and return one dict a row."""
         return list(self.to_arrow().to_pylist())
 
-    def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
-        """Run the query and return a reader of record batches."""
-        table = self.to_arrow()
-        return pa.RecordBatchReader.from_batches(
-            table.schema, table.to_batches(max_chunksize=batch_size)
-        )
-
     def to_pandas(self, /, **kwargs: Any) -> Any:
         """Run the query and return a pandas DataFrame; vectors are numpy arrays.
 

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.incoming.vectors import validity
-from embow._table.truth.sample import SAME_MODEL, Sample
+from embow._table.truth.sample import Sample
 from embow._table.writing.ingest import Ingest, rewritten
 from embow._table.writing.staging import Writer, chunks, keeping_rows, stored_rows
 from embow.embeddings import Binding
 from embow.engines.contract import Change, RowIds, ScanQuery, Snapshot, row_ids_of
 from embow.pipeline import AddReport, content_hashes
+from embow.pipeline._rider import SAME_MODEL
 from embow.pipeline._types import SourceRows
 
 _SAMPLE = 8
@@ -125,7 +126,7 @@ def _drift(handle: Handle, snapshot: Snapshot, columns: Columns, binding: Bindin
     sample = Sample(source, columns.physical(binding.vector_column), _SAMPLE)
     function = handle.function(columns, binding)
     options = handle.options(columns, {"cache": False})
-    return sample.least_similarity(snapshot, handle.pipeline, function, options)
+    return sample.least_similarity(handle, snapshot, function, options)
 
 
 def repair(handle: Handle, given: Mapping[str, Any]) -> AddReport:
@@ -143,14 +144,16 @@ def repair(handle: Handle, given: Mapping[str, Any]) -> AddReport:
         if not any(map(len, broken.values())):
             return None
         ids = np.unique(np.concatenate(list(broken.values())))
-        writing = Ingest(handle, columns, keeping_rows(handle.options(columns, given)))
+        options = keeping_rows(handle.options(columns, given))
+        writing = Ingest(handle, columns, options, snapshot=snapshot)
         rows = _to_mend(snapshot, columns, ids, broken)
         staged = writer.stage(
             snapshot, (ids, *broken.values()), lambda: writing.embedded(rows, writer.report)
         )
         return Change(snapshot.base, add=[staged], remove=ids)
 
-    writer.commit(plan)
+    with handle.confined(handle.look()):
+        writer.commit(plan)
     return writer.report
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -51,20 +52,31 @@ class DeleteResult:
 
 
 def add(
-    handle: Handle, data: Any, mode: str, policy: BadVectorPolicy, given: Mapping[str, Any]
-) -> AddReport:
-    """Add rows in one commit. See ``Table.add``.
+    handle: Handle,
+    data: Any,
+    mode: str,
+    policy: BadVectorPolicy,
+    given: Mapping[str, Any],
+    *,
+    dry_run: bool = False,
+) -> AddReport | Estimate:
+    """Add rows in one commit, or tell what that would take. See ``Table.add``.
 
     Rows for the quarantine are stored before that commit, each content once. If the process dies
     in between they wait there although the others are not in the table; adding all of them again
     sets none aside twice.
     """
     writer = Writer(handle)
+    if dry_run:
+        columns = handle.look()
+        settled = handle.options(columns, given, policy.on_error)
+        return Ingest(handle, columns, settled, policy).estimate(data)
     if mode == "overwrite":
         handle.require_latest()
         columns = handle.look()
         fresh = replace(columns, metadata={**columns.metadata, QUARANTINE: uuid4().hex})
-        overwrite_rows(writer, Ingest(handle, fresh, handle.options(fresh, given), policy), data)
+        settled = handle.options(fresh, given, policy.on_error)
+        overwrite_rows(writer, Ingest(handle, fresh, settled, policy), data)
         return writer.report
     begun: Ingest | None = None
 
@@ -72,7 +84,8 @@ def add(
         nonlocal begun
         columns = handle.columns(snapshot)
         if begun is None:
-            begun = Ingest(handle, columns, handle.options(columns, given), policy)
+            settled = handle.options(columns, given, policy.on_error)
+            begun = Ingest(handle, columns, settled, policy, snapshot=snapshot)
             batches = begun.batches(data, writer.report)
             writer.staged = handle.stored.write(batches, base=snapshot.base)
         if columns is not begun.columns:
@@ -83,14 +96,6 @@ def add(
 
     writer.commit(plan)
     return writer.report
-
-
-def estimate(
-    handle: Handle, data: Any, policy: BadVectorPolicy, given: Mapping[str, Any]
-) -> Estimate:
-    """Return what adding rows would take, without calling a provider. See ``Table.add``."""
-    columns = handle.look()
-    return Ingest(handle, columns, handle.options(columns, given), policy).estimate(data)
 
 
 def overwrite_rows(writer: Writer, writing: Ingest, data: Any) -> None:
@@ -201,7 +206,9 @@ def update(
         staged = writer.stage(snapshot, (ids,), lambda: _updated(writer, snapshot, ids, new, given))
         return Change(snapshot.base, add=[staged], remove=ids)
 
-    commit = writer.commit(plan)
+    copied = handle.confined(handle.look()) if values_sql else nullcontext()
+    with copied:
+        commit = writer.commit(plan)
     return UpdateResult(changed, commit.version, writer.report)
 
 
@@ -211,7 +218,8 @@ def _updated(
     """Yield the rows with their new values, embedded where that is needed."""
     handle = writer.handle
     columns = handle.columns(snapshot)
-    writing = Ingest(handle, columns, keeping_rows(handle.options(columns, given)))
+    options = keeping_rows(handle.options(columns, given))
+    writing = Ingest(handle, columns, options, snapshot=snapshot)
     rows = (rewritten(old, new(old), columns) for old in stored_rows(snapshot, ids))
     return writing.embedded(rows, writer.report)
 

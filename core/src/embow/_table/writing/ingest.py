@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,22 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embow._table.columns import Columns
-from embow._table.handle import Context
+from embow._table.handle import Context, Handle
 from embow._table.incoming.conform import Conformer
-from embow._table.incoming.inputs import iter_batches
+from embow._table.incoming.inputs import Reading, count_rows, iter_batches
 from embow._table.incoming.vectors import (
     BadVectorPolicy,
+    as_mask,
     flags,
     validity,
     vector_array,
     vector_values,
 )
 from embow._table.names import HASH_TYPE, HIDDEN_PREFIX
+from embow._table.truth.sample import part_of, rider
 from embow._table.writing.hashes import chosen_hashes
 from embow.embeddings import Binding
+from embow.engines.contract import Snapshot
 from embow.errors import DataError, EmbowError, PluginError, UntrustedError
 from embow.pipeline import (
     AddReport,
@@ -59,6 +62,8 @@ class Ingest:
         policy: What to do with bad vectors the user brought.
         rejected: Rows that could not be embedded, where they are to be quarantined; complete when
             the last batch was pulled.
+        snapshot: The rows that stay in the table, one of which tells whether the model is still the
+            same; ``None`` where none do.
     """
 
     context: Context
@@ -66,41 +71,68 @@ class Ingest:
     options: PipelineOptions
     policy: BadVectorPolicy = field(default_factory=BadVectorPolicy)
     rejected: list[Rejected] = field(default_factory=list)
+    snapshot: Snapshot | None = None
 
     def batches(self, data: Any, report: AddReport) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of the user's data, filling in the report as they pass."""
-        return self.embedded(self._incoming(data), report)
+        return self.embedded(self._incoming(data, report), report, count_rows(data))
 
-    def _incoming(self, data: Any) -> Iterator[SourceRows]:
-        """Yield the user's data, fitted to the visible schema."""
+    def _incoming(self, data: Any, report: AddReport) -> Iterator[SourceRows]:
+        """Yield the user's rows as the table has them; those with odd text fail by the settings."""
         schema, first_row = self.columns.visible, 0
         conformer = Conformer(schema, self.columns.filled, self.policy)
-        for batch in iter_batches(data, schema):
-            yield new_rows(conformer.fit(batch, first_row), self.columns)
+        odd: dict[int, str] | None = None if self.options.on_error == "raise" else {}
+        for batch in iter_batches(data, Reading(schema, self.columns.defaults, odd)):
+            if odd:
+                yield from self._odd_rows(batch, odd, conformer, first_row, report)
+            else:
+                yield new_rows(conformer.fit(batch, first_row), self.columns)
             first_row += batch.num_rows
+
+    def _odd_rows(
+        self,
+        batch: pa.RecordBatch,
+        odd: Mapping[int, str],
+        conformer: Conformer,
+        first_row: int,
+        report: AddReport,
+    ) -> Iterator[SourceRows]:
+        """Yield the rows of a batch in which some text is none, those apart from the others."""
+        chosen = np.ones(batch.num_rows, np.bool_)
+        chosen[list(odd)] = False
+        yield new_rows(conformer.fit(batch.filter(as_mask(chosen)), first_row), self.columns)
+        failed = [_odd_text(first_row + at, name) for at, name in sorted(odd.items())]
+        report.failed += failed
+        rows = conformer.fit(batch.filter(as_mask(~chosen)), first_row)
+        if self.options.on_error == "quarantine":
+            self.rejected.append((rows, failed))
+        elif self.options.on_error == "null":
+            needs = np.zeros(rows.num_rows, np.bool_)
+            yield SourceRows(rows, dict.fromkeys(conformer.filled, needs))
 
     def estimate(self, data: Any) -> Estimate:
         """Return what embedding the user's data would take; nothing is stored."""
         jobs, missing = self._jobs()
-        rows = _with_functions(self._incoming(data), missing)
+        rows = _with_functions(self._incoming(data, AddReport()), missing)
         return self.context.pipeline.estimate(rows, jobs, self.options)
 
-    def embedded(self, rows: Iterable[SourceRows], report: AddReport) -> Iterator[pa.RecordBatch]:
+    def embedded(
+        self, rows: Iterable[SourceRows], report: AddReport, total: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of rows that fit the visible schema already."""
         jobs, missing = self._jobs()
         if missing:
             rows = _with_functions(rows, missing)
-        if not jobs:
-            for given in rows:
-                yield assemble(self.columns, given.batch, {})
-            return
         with closing(
-            self.context.pipeline.embed_batches(rows, jobs, self.options, report)
+            self.context.pipeline.embed_batches(rows, jobs, self.options, report, total)
         ) as results:
             for out in results:
                 batch = self._keep(out, jobs)
                 if batch.num_rows:
                     yield batch
+        if self.snapshot is None:  # all there is was made by these functions in this process
+            made = (part_of(self.columns, job.vector_column, job.function) for job in jobs)
+            self.context.pipeline.same_models.update(made)
 
     def _jobs(self) -> tuple[list[EmbedJob], list[tuple[Binding, EmbowError]]]:
         """Return the jobs of the bindings whose function can be had, and the other bindings."""
@@ -108,10 +140,17 @@ class Ingest:
         missing: list[tuple[Binding, EmbowError]] = []
         for binding in self.columns.bindings:
             try:
-                jobs.append(self.context.job(self.columns, binding))
+                jobs.append(self._job(binding))
             except (PluginError, UntrustedError) as exc:
                 missing.append((binding, exc))
         return jobs, missing
+
+    def _job(self, binding: Binding) -> EmbedJob:
+        job, context = self.context.job(self.columns, binding), self.context
+        if self.snapshot is None or not isinstance(context, Handle):
+            return job
+        known = rider(context, self.snapshot, self.columns, binding, job.function)
+        return replace(job, rider=known)
 
     def _keep(self, out: EmbeddedBatch, jobs: Sequence[EmbedJob]) -> pa.RecordBatch:
         """Return the rows of a batch to store, setting the rejected ones aside."""
@@ -236,6 +275,11 @@ def take_rows(batch: pa.RecordBatch, rows: Sequence[int] | NDArray[np.int64]) ->
     """Return the rows at these positions."""
     at = pa.py_buffer(np.ascontiguousarray(rows, dtype=np.int64))
     return batch.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, at]))
+
+
+def _odd_text(row: int, column: str) -> FailedRow:
+    why = "the text is not valid Unicode; U+FFFD stands for what is no character"
+    return FailedRow(row, column, "bad_input", why)
 
 
 def _with_functions(

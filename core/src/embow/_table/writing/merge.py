@@ -15,23 +15,15 @@ import pyarrow as pa
 from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.incoming.conform import Conformer, check_columns
-from embow._table.incoming.inputs import iter_batches, one_batch
+from embow._table.incoming.inputs import Reading, iter_batches, one_batch
+from embow._table.incoming.mending import with_defaults
 from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow._table.settings import AddOptions
 from embow._table.writing.ingest import Ingest, new_rows, rewritten, take_rows
 from embow._table.writing.matching import Clauses, Match, match_rows
-from embow._table.writing.staging import (
-    Writer,
-    chunks,
-    keeping_rows,
-    stored_rows,
-)
+from embow._table.writing.staging import Writer, chunks, keeping_rows, stored_rows
 from embow.engines.contract import Change, Snapshot
-from embow.errors import (
-    CommitConflictError,
-    ConfigurationError,
-    MissingColumnError,
-)
+from embow.errors import CommitConflictError, ConfigurationError, MissingColumnError
 from embow.pipeline import AddReport
 from embow.pipeline._types import SourceRows
 
@@ -48,13 +40,7 @@ class MergeResult:
 
 
 class MergeInsert:
-    """A merge being described; ``execute`` runs it.
-
-    Args:
-        handle: Table to merge into.
-        on: Key columns. Rows whose key holds a null match nothing.
-        remember: Called with the report of what was embedded.
-    """
+    """A merge being described; ``execute`` runs it. A key that holds a null matches nothing."""
 
     def __init__(
         self, handle: Handle, on: Sequence[str], remember: Callable[[AddReport], object]
@@ -145,7 +131,8 @@ def _execute(
         gone = np.concatenate([match.targets, match.deleted])
         if not len(gone) and not len(match.inserted):
             return None
-        writing = Ingest(handle, now, keeping_rows(handle.options(now, given)))
+        settled = keeping_rows(handle.options(now, given, policy.on_error))
+        writing = Ingest(handle, now, settled, snapshot=snapshot)
         rows = _rows(snapshot, now, incoming, match)
         staged = writer.stage(snapshot, match.rows, lambda: writing.embedded(rows, writer.report))
         # Alone, so that of two merges that both find a key missing one sees the other's row.
@@ -161,7 +148,7 @@ def _incoming(
 ) -> pa.RecordBatch:
     """Return the data as one batch of the columns it has, fitted to the table."""
     schema = columns.visible
-    batches = list(iter_batches(data, schema))
+    batches = list(iter_batches(data, Reading(schema)))
     names = batches[0].schema.names if batches else schema.names
     check_columns(names, schema.names)
     missing = [name for name in on if name not in names]
@@ -196,5 +183,6 @@ def _rows(
                 del new[name]  # Objects of a model say None where they bring no vector.
         yield rewritten(old, new, columns)
     if len(match.inserted):
-        fitted = Conformer(columns.visible, columns.filled).fit(take_rows(incoming, match.inserted))
-        yield new_rows(fitted, columns)
+        new_ones = take_rows(incoming, match.inserted)
+        whole = with_defaults(new_ones, columns.visible, columns.defaults)
+        yield new_rows(Conformer(columns.visible, columns.filled).fit(whole), columns)

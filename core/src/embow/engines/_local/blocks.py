@@ -104,8 +104,8 @@ def check_ahead(blocks: Sequence[Block]) -> Iterator[None]:
 
     A checksum lets other threads run, and takes longer than scoring does.
     """
-    unread = [block for block in blocks if not block.checked]
-    return _checked(blocks) if len(unread) > 1 else repeat(None, len(blocks))
+    known = list(map(attrgetter("checked"), blocks))
+    return _checked(blocks) if known.count(False) > 1 else repeat(None, len(blocks))
 
 
 def _checked(blocks: Sequence[Block]) -> Iterator[None]:

@@ -102,7 +102,7 @@ class Catalog:
     def write(self) -> Iterator[sqlite3.Connection]:
         """Hold the only write transaction; durable once this has been left without an error."""
         with self._locks["write"], storing(self.path, "write"):
-            self.require_writable()
+            self._require_permission()
             db = self._connection("write")
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -119,12 +119,15 @@ class Catalog:
 
     def require_writable(self) -> None:
         """Raise `StorageError` where what is written would be lost or cannot be written."""
+        self._require_permission()
+        self._require_place()
+
+    def _require_permission(self) -> None:
         if self.read_only:
             raise StorageError(
                 f"{self.path.parent} can be read but not written: the file system or its "
                 "permissions forbid it. Permit writing and open it again, or write to a copy."
             )
-        self._require_place()
 
     def _require_place(self) -> None:
         """Raise `StorageError` where the path leads elsewhere than when it was opened."""

@@ -114,14 +114,15 @@ def _errors(queries: Queries, reach: float) -> NDArray[np.float64]:
 
 
 def _products(units: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
-    if matrix.dtype == units.dtype:
-        with np.errstate(all="ignore"):
-            return _multiply(units, matrix)
-    products = np.empty((len(units), len(matrix)), units.dtype)
-    for start in range(0, len(matrix), _ROWS):
-        window = slice(start, start + _ROWS)
-        with np.errstate(all="ignore"):
-            products[:, window] = _multiply(units, matrix[window].astype(units.dtype))
+    single = len(units) == 1
+    with np.errstate(all="ignore"):
+        if matrix.dtype == units.dtype:
+            return np.asarray((matrix @ units[0])[None, :] if single else units @ matrix.T)
+        products = np.empty((len(units), len(matrix)), units.dtype)
+        for start in range(0, len(matrix), _ROWS):
+            window = slice(start, start + _ROWS)
+            rows = matrix[window].astype(units.dtype)
+            products[:, window] = rows @ units[0] if single else units @ rows.T
     return products
 
 
@@ -137,12 +138,6 @@ def _row_products(
         copied = np.take(matrix, chosen, axis=0, out=scratch[: len(chosen)], mode="clip")
         products[:, start : start + _COPIED] = _products(units, copied)
     return products
-
-
-def _multiply(units: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
-    product: NDArray[Any]
-    product = (matrix @ units[0])[None, :] if len(units) == 1 else units @ matrix.T
-    return product
 
 
 def _distances(

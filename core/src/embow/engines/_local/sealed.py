@@ -6,6 +6,7 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 from embow.errors import StorageError
@@ -43,7 +44,7 @@ def seal(*values: bytes | str | int | None) -> int:
 
 def insert(db: sqlite3.Connection, table: str, *values: object, verb: str = "INSERT") -> int:
     """Add a row under its checksum; return its number."""
-    marks = _marks(values)
+    marks = _marks(len(values))
     cursor = db.execute(
         f"{verb} INTO {table} ({COLUMNS[table]}, seal) VALUES ({marks}, seal({marks}))", values
     )
@@ -52,13 +53,14 @@ def insert(db: sqlite3.Connection, table: str, *values: object, verb: str = "INS
 
 def rewrite(db: sqlite3.Connection, table: str, number: int, *values: object) -> None:
     """Change a row that has a number, and its checksum."""
-    marks = _marks(values)
+    marks = _marks(len(values))
     change = f"({COLUMNS[table]}, seal) = ({marks}, seal({marks}))"
     db.execute(f"UPDATE {table} SET {change} WHERE id = {number}", values)
 
 
-def _marks(values: tuple[object, ...]) -> str:
-    return ", ".join(f"?{at + 1}" for at in range(len(values)))
+@cache
+def _marks(count: int) -> str:
+    return ", ".join(f"?{at + 1}" for at in range(count))
 
 
 def select(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,8 @@ def _candidates(
     view: View, query: VectorQuery, vectors: NDArray[np.float32]
 ) -> tuple[Candidates, NDArray[np.float64]]:
     """Return what can be among the nearest of each vector, and the vectors in float64."""
-    dtype = _number_type(view, query.column)
+    value_type = view.layout.schema.field(query.column).type.value_type
+    dtype: np.dtype[Any] = np.dtype(value_type.to_pandas_dtype())
     queries = prepare(vectors, query.metric, dtype)
     candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
     with one_thread:
@@ -68,7 +70,7 @@ def _scored(view: View, query: VectorQuery, queries: Queries) -> Iterator[tuple[
     wanted = None if query.row_ids is None else np.unique(np.asarray(query.row_ids, np.int64))
     everything = query.predicate is None and wanted is None
     stored = view.layout.stored[query.column]
-    checks = check_ahead([part.block for part in view.parts])
+    checks = check_ahead(list(map(attrgetter("block"), view.parts)))
     for number, (part, _) in enumerate(zip(view.parts, checks, strict=True)):
         block = part.block.vectors(stored)
         if block is None or not query.k:
@@ -144,9 +146,3 @@ def _table(
     column = pa.Array.from_buffers(pa.float32(), len(distances), [None, data])
     field = pa.field(DISTANCE, pa.float32())
     return pa.Table.from_batches([rows]).add_column(len(names), field, column)
-
-
-def _number_type(view: View, column: str) -> np.dtype[Any]:
-    value_type = view.layout.schema.field(column).type.value_type
-    dtype: np.dtype[Any] = np.dtype(value_type.to_pandas_dtype())
-    return dtype

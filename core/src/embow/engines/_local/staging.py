@@ -216,8 +216,9 @@ def _add_fragments(db: Connection, row: TableRow, fragments: Iterable[FragmentRo
 
 def _check_columns(layout: Layout, found: Sequence[str]) -> None:
     """Refuse rows in which a column has another type since an overwrite, or must not be null."""
+    written = frozenset(found)
     for stored, field in zip(layout.columns, layout.schema, strict=True):
-        if stored in found:
+        if stored in written:
             continue
         retyped = stored == first_name(field) and field.name in map(visible_name, found)
         if retyped or not field.nullable:

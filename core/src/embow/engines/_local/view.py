@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,9 @@ class View:
                 yield number, positions
 
 
+_ROWS = attrgetter("rows")
+
+
 def load_view(
     db: sqlite3.Connection,
     row: TableRow,
@@ -211,7 +215,7 @@ def load_view(
     else:
         layout = layout_at(db, row.id, at.schema_version)
     parts = _parts(fragments, tail, dead)
-    if sum(part.rows for part in parts) != at.rows:
+    if sum(map(_ROWS, parts)) != at.rows:
         raise damaged(db, f"table '{row.name}' has not the rows of its version {at.version}")
     return View(row, at.version, layout, fragments, tail, dead, seen, parts)
 

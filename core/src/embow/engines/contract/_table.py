@@ -249,7 +249,6 @@ class EngineTable(History, ABC):
         self,
         plan: Callable[[Snapshot], Change | None],
         *,
-        at_least: int = 0,
         wait: Callable[[float], None] = time.sleep,
     ) -> Commit | None:
         """Commit what ``plan`` makes of a snapshot, planning again where another writer was faster.
@@ -265,7 +264,7 @@ class EngineTable(History, ABC):
             CommitConflictError: Others were faster many times in a row.
         """
         for attempt in range(_TRIES):
-            with self.snapshot(at_least=at_least) as snapshot:
+            with self.snapshot() as snapshot:
                 change = plan(snapshot)
             if change is None:
                 return None
