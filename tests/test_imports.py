@@ -28,8 +28,8 @@ CIRCLES = {
 }
 """Modules that still import each other. This list only ever gets shorter."""
 
-NOT_PRIVATE = {"_asdict", "_fields", "_replace"}
-"""Names of the standard library that begin with an underscore so as not to meet a field's."""
+NOT_PRIVATE = {"_asdict", "_exit", "_fields", "_replace"}
+"""Public names of the standard library that begin with an underscore all the same."""
 
 LAYERS = (
     ("names", "settings", "identity", "incoming"),
