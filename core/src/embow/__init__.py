@@ -6,8 +6,9 @@ themselves. Names are imported when first used, so that importing the package co
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from embow._lazy import lazy
 
 if TYPE_CHECKING:
     from embow._table.aio import AsyncDatabase as AsyncDatabase
@@ -19,48 +20,34 @@ if TYPE_CHECKING:
     from embow._table.reading.query import VectorSearch as VectorSearch
     from embow._table.table import Table as Table
     from embow._table.versions import Tags as Tags
-    from embow.embeddings._base import EmbeddingFunction as EmbeddingFunction
-    from embow.embeddings._base import TextEmbeddingFunction as TextEmbeddingFunction
-    from embow.embeddings._registry import get_registry as get_registry
-    from embow.embeddings._registry import register as register
-    from embow.schema._model import Model as Model
-    from embow.schema._vector import Vector as Vector
+    from embow.embeddings import EmbeddingFunction as EmbeddingFunction
+    from embow.embeddings import TextEmbeddingFunction as TextEmbeddingFunction
+    from embow.embeddings import get_registry as get_registry
+    from embow.embeddings import register as register
+    from embow.schema import Model as Model
+    from embow.schema import Vector as Vector
 
     __version__: str
 
-_HOME = {
-    "AsyncDatabase": "embow._table.aio",
-    "AsyncTable": "embow._table.aio",
-    "AsyncVectorSearch": "embow._table.aio",
-    "Database": "embow._table.database",
-    "EmbeddingFunction": "embow.embeddings._base",
-    "Model": "embow.schema._model",
-    "Table": "embow._table.table",
-    "Tags": "embow._table.versions",
-    "TextEmbeddingFunction": "embow.embeddings._base",
-    "Vector": "embow.schema._vector",
-    "VectorSearch": "embow._table.reading.query",
-    "connect": "embow._table.connect",
-    "connect_async": "embow._table.aio",
-    "get_registry": "embow.embeddings._registry",
-    "register": "embow.embeddings._registry",
-}
-
-__all__ = sorted([*_HOME, "__version__"])
+_imported, __dir__, _names = lazy(
+    __name__,
+    {
+        "_table.aio": "AsyncDatabase AsyncTable AsyncVectorSearch connect_async",
+        "_table.connect": "connect",
+        "_table.database": "Database",
+        "_table.reading.query": "VectorSearch",
+        "_table.table": "Table",
+        "_table.versions": "Tags",
+        "embeddings": "EmbeddingFunction TextEmbeddingFunction get_registry register",
+        "schema": "Model Vector",
+    },
+)
+__all__ = [*_names, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
-        value: Any = version("embow")
-    elif name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+        return version("embow")
+    return _imported(name)

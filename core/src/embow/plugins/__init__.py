@@ -6,9 +6,9 @@ asked for its records without anything else being loaded.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from embow._lazy import lazy
 from embow.plugins._hookspecs import hookimpl
 from embow.plugins._specs import (
     API_VERSION,
@@ -21,19 +21,20 @@ from embow.plugins._specs import (
 )
 
 if TYPE_CHECKING:
-    from embow.plugins._discovery import catalog as catalog
-    from embow.plugins._discovery import credentials_of as credentials_of
-    from embow.plugins._known import KNOWN_BY_ID as KNOWN_BY_ID
-    from embow.plugins._listing import ListedProvider as ListedProvider
-    from embow.plugins._loader import State as State
+    from embow.plugins._discovery import catalog, credentials_of
+    from embow.plugins._known import KNOWN_BY_ID
+    from embow.plugins._listing import ListedProvider
+    from embow.plugins._loader import State
 
-_HOME = {
-    "KNOWN_BY_ID": "_known",
-    "ListedProvider": "_listing",
-    "State": "_loader",
-    "catalog": "_discovery",
-    "credentials_of": "_discovery",
-}
+__getattr__, __dir__, _ = lazy(
+    __name__,
+    {
+        "_discovery": "catalog credentials_of",
+        "_known": "KNOWN_BY_ID",
+        "_listing": "ListedProvider",
+        "_loader": "State",
+    },
+)
 
 __all__ = [
     "API_VERSION",
@@ -50,10 +51,3 @@ __all__ = [
     "credentials_of",
     "hookimpl",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)

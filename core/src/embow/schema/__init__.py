@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from embow._lazy import lazy
 
 if TYPE_CHECKING:
     from embow.schema._bindings import ColumnBinding as ColumnBinding
@@ -19,26 +20,15 @@ if TYPE_CHECKING:
     from embow.schema._vector import MultiVector as MultiVector
     from embow.schema._vector import Vector as Vector
 
-# A module is loaded when one of its names is asked for: Vector alone needs no pyarrow.
-_HOMES = {
-    "_bindings": ("ColumnBinding", "bindings_of"),
-    "_from_arrow": ("model_from_arrow",),
-    "_model": ("Model", "pydantic_to_schema"),
-    "_protocol": ("METADATA_KEY", "ColumnFunction"),
-    "_rows": ("models_to_batch", "row_to_model", "rows_to_batch"),
-    "_vector": ("MultiVector", "Vector"),
-}
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-
-__all__ = sorted(_HOME_OF)
-
-
-def __getattr__(name: str) -> Any:
-    module = _HOME_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{module}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+# Vector alone needs no pyarrow.
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "_bindings": "ColumnBinding bindings_of",
+        "_from_arrow": "model_from_arrow",
+        "_model": "Model pydantic_to_schema",
+        "_protocol": "METADATA_KEY ColumnFunction",
+        "_rows": "models_to_batch row_to_model rows_to_batch",
+        "_vector": "MultiVector Vector",
+    },
+)
