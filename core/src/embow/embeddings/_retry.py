@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import tenacity
+
 from embow.embeddings import _secrets as secrets
 from embow.embeddings._calling import call_once
 from embow.embeddings.classify import classify
@@ -109,29 +111,65 @@ def attempt_call(
     Raises:
         CallFailedError: With the last error and its class.
     """
-    started, number = policy.clock(), 1
-    while True:
-        try:
-            return attempt(number)
-        except CallFailedError:
+    state = _Attempts(function, policy, policy.clock())
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(state.may_pass),
+        wait=state.wait,
+        stop=state.stop,
+        sleep=policy.sleep,
+        before_sleep=state.log,
+        reraise=True,
+    )
+    try:
+        for step in retrying:
+            with step:
+                state.number = step.retry_state.attempt_number
+                return attempt(state.number)
+    except CallFailedError:
+        raise
+    except Exception as error:
+        if state.error is not error:
             raise
-        except Exception as error:
-            failure = failure_of(function, error)
-            wait = policy.wait_after(number, failure)
-            late = policy.clock() - started + wait > policy.deadline
-            if late or number > policy.max_retries or not failure.kind.retryable:
-                raise CallFailedError(failure, error, number) from error
-            logger.warning(
-                "%s: %s; attempt %d of %d failed, next in %.1f s: %s",
-                label(function),
-                kind_name(failure.kind),
-                number,
-                policy.max_retries + 1,
-                wait,
-                describe(function, error),
-            )
-        policy.sleep(wait)
-        number += 1
+        raise CallFailedError(state.failure, error, state.number) from error
+    raise AssertionError("an attempt ends in an answer or an error")  # pragma: no cover
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """What tenacity asks of one call's attempts: whether another one follows, and when."""
+
+    function: Provider
+    policy: RetryPolicy
+    started: float
+    number: int = 1
+    error: BaseException | None = None
+    failure: Failure = Failure(FailureKind.TRANSIENT)  # noqa: RUF009 - it is frozen
+
+    def may_pass(self, error: BaseException) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, CallFailedError):
+            return False
+        self.error, self.failure = error, failure_of(self.function, error)
+        return self.failure.kind.retryable
+
+    def wait(self, state: tenacity.RetryCallState) -> float:
+        return self.policy.wait_after(state.attempt_number, self.failure)
+
+    def stop(self, state: tenacity.RetryCallState) -> bool:
+        spent = self.policy.clock() - self.started
+        late = spent + state.upcoming_sleep > self.policy.deadline
+        return late or state.attempt_number > self.policy.max_retries
+
+    def log(self, state: tenacity.RetryCallState) -> None:
+        assert self.error is not None
+        logger.warning(
+            "%s: %s; attempt %d of %d failed, next in %.1f s: %s",
+            label(self.function),
+            kind_name(self.failure.kind),
+            state.attempt_number,
+            self.policy.max_retries + 1,
+            state.upcoming_sleep,
+            describe(self.function, self.error),
+        )
 
 
 def failure_of(function: Provider, error: BaseException) -> Failure:
