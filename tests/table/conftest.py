@@ -11,6 +11,7 @@ import pytest
 
 import embow
 from embow.embeddings import TextEmbeddingFunction, register
+from embow.pipeline._cached import SAMPLE
 
 
 @register("letters")
@@ -84,5 +85,8 @@ def words(db: embow.Database) -> embow.Table:
 
 @pytest.fixture
 def rows_sent(letters: type[Letters]) -> Any:
-    """Texts sent to the function so far."""
-    return lambda: list(letters.sent)
+    """Texts sent to the function so far, without the one that tells whether a model is the same.
+
+    That goes out where a machine was so busy that keeping the vectors seemed worth it.
+    """
+    return lambda: [text for text in letters.sent if text != SAMPLE]
