@@ -6,8 +6,10 @@ import json
 import random
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 
 from embow._cli import main
 from embow.engines._local import LocalEngine
+from embow.engines._local.sealed import COLUMNS, seal
 from embow.engines.contract import EngineOptions
 from embow.errors import StorageError
 from steps import add, ids, remove
@@ -27,6 +30,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from embow.engines._local import LocalEngine
+from embow.engines._local.sealed import COLUMNS, seal
 from embow.engines.contract import EngineOptions, ScanQuery, VectorQuery
 from embow.errors import EmbowError
 
@@ -167,6 +171,44 @@ def test_fewer_rows_than_were_written_are_noticed(folder: Path) -> None:
     catalog.close()
     engine = LocalEngine(str(folder), EngineOptions())
     with pytest.raises(StorageError, match="table 't' has not the rows of its version 4"):
+        ids(engine.open_table("t"))
+    engine.close()
+
+
+def use_crc32(folder: Path) -> None:
+    """Give the files the checksums that earlier ones have."""
+    catalog = sqlite3.connect(folder / "catalog.sqlite")
+    catalog.create_function("seal", -1, seal)
+    for number, name, checks in catalog.execute("SELECT id, name, checks FROM files").fetchall():
+        data = next(folder.glob(f"data/*/{name}")).read_bytes()
+        start, kept = 0, b""
+        for end, _ in struct.iter_unpack("<qQ", checks):
+            kept += struct.pack("<qI", end, zlib.crc32(data[start:end]))
+            start = end
+        change = "UPDATE files SET algorithm = 'crc32', checks = ? WHERE id = ?"
+        catalog.execute(change, (kept, number))
+    catalog.execute(f"UPDATE files SET seal = seal({COLUMNS['files']})")
+    catalog.commit()
+    catalog.close()
+
+
+def test_checksums_of_earlier_files_are_known(folder: Path) -> None:
+    """Each file says which they are; one of a later embow is refused, not passed over."""
+    use_crc32(folder)
+    path = min(folder.glob("data/*/*"))
+    for damages in (0, 1):
+        engine = LocalEngine(str(folder), EngineOptions())
+        assert len(engine.open_table("t").check().damages) == damages
+        engine.close()
+        damage(path, path.stat().st_size // 2)
+    catalog = sqlite3.connect(folder / "catalog.sqlite")
+    catalog.create_function("seal", -1, seal)
+    catalog.execute("UPDATE files SET algorithm = 'better'")
+    catalog.execute(f"UPDATE files SET seal = seal({COLUMNS['files']})")
+    catalog.commit()
+    catalog.close()
+    engine = LocalEngine(str(folder), EngineOptions())
+    with pytest.raises(StorageError, match="'better', which this embow does not know"):
         ids(engine.open_table("t"))
     engine.close()
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from embow.engines._local import LocalEngine
+from embow.engines._local.sealed import COLUMNS
 from embow.engines.contract import Change, EngineOptions, ScanQuery
 
 FIXTURE = Path(__file__).parent / "fixtures" / "format1"
@@ -107,4 +108,25 @@ def test_two_processes_may_upgrade_at_once(folder: Path) -> None:
     assert [run.wait() for run in runs] == [0, 0]
     engine = LocalEngine(str(folder), EngineOptions())
     assert contents(engine) == EXPECTED
+    engine.close()
+
+
+def test_format_2_opens(folder: Path) -> None:
+    """It had no checksums of rows, and kept the files of staged rows as text."""
+    engine = LocalEngine(str(folder), EngineOptions())
+    engine.open_table("odd").set_tag("kept", engine.open_table("odd").versions()[0].version)
+    engine.close()
+    catalog = sqlite3.connect(folder / "catalog.sqlite")
+    for table in COLUMNS:
+        catalog.execute(f"ALTER TABLE {table} DROP COLUMN seal")
+    catalog.executescript(
+        "ALTER TABLE tail ADD COLUMN crc32 INTEGER; ALTER TABLE fragments DROP COLUMN staged;"
+        "ALTER TABLE staged DROP COLUMN columns;"
+        "ALTER TABLE staged ADD COLUMN files TEXT NOT NULL DEFAULT ''; PRAGMA user_version = 2;"
+    )
+    catalog.close()
+    engine = LocalEngine(str(folder), EngineOptions())
+    assert contents(engine) == EXPECTED
+    assert all(engine.open_table(name).check().ok for name in EXPECTED)
+    assert list(engine.open_table("odd").tags()) == ["kept"]
     engine.close()
