@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,24 +15,19 @@ SOURCE = Path(__file__).parents[1] / "core" / "src" / "embow"
 MAY_IMPORT = {
     "schema": {"errors"},
     "plugins": {"errors", "engines"},
-    "engines": {"errors"},
-    "embeddings": {"errors", "schema", "plugins"},
+    "engines": {"variables", "errors", "schema"},
+    "embeddings": {"variables", "errors", "schema", "plugins"},
     "media": {"errors", "embeddings"},
     "pipeline": {"errors", "schema", "plugins", "embeddings"},
     "_table": {"errors", "schema", "plugins", "embeddings", "pipeline", "engines"},
 }
 """The rooms of the core that a room may use, beside itself."""
 
-CIRCLES = {
-    frozenset({"schema._columns", "schema._resolve"}),
-}
-"""Modules that still import each other. This list only ever gets shorter."""
-
 NOT_PRIVATE = {"_asdict", "_exit", "_fields", "_replace"}
 """Public names of the standard library that begin with an underscore all the same."""
 
 LAYERS = (
-    ("names", "settings", "identity", "incoming"),
+    ("names", "settings", "identity", "incoming", "awaiting"),
     ("columns",),
     ("handle",),
     ("reading", "writing", "truth", "versions", "declaration"),
@@ -108,13 +103,19 @@ def test_every_room_of_the_core_has_its_rule() -> None:
     assert rooms - set(MAY_IMPORT) == {"_cli"}
 
 
-def module_of(path: Path) -> str:
-    """Return the name of a module inside the core, ``""`` for the package itself."""
-    parts = path.relative_to(SOURCE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+PLUGINS = {p.name: p for p in sorted(Path(__file__).parents[1].glob("plugins/*/src/*"))}
 
 
-MODULES = {module_of(path): path for path in SOURCE.rglob("*.py") if "templates" not in path.parts}
+def modules_in(folder: Path) -> dict[str, Path]:
+    """Return the modules of a package by their names inside it, ``""`` for the package itself."""
+    found = {}
+    for path in folder.rglob("*.py"):
+        parts = path.relative_to(folder).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return {name: path for name, path in found.items() if "templates" not in path.parts}
+
+
+MODULES = modules_in(SOURCE)
 
 
 def imported_names(path: Path) -> Iterator[str]:
@@ -126,21 +127,26 @@ def imported_names(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    """Yield each module of the core that a module imports, for type checkers too."""
+def imported_modules(
+    path: Path, package: str = "embow", modules: Mapping[str, Path] = MODULES
+) -> Iterator[str]:
+    """Yield each module of a package that a module imports, for type checkers too."""
     for name in imported_names(path):
-        _, _, inside = name.partition("embow.")
-        known = inside if inside in MODULES else inside.rpartition(".")[0]
-        if name.startswith("embow.") and known in MODULES:
+        inside = name.removeprefix(f"{package}.")
+        known = inside if inside in modules else inside.rpartition(".")[0]
+        if name.startswith(f"{package}.") and known in modules:
             yield known
 
 
-def circles() -> set[frozenset[str]]:
+def circles(package: str, modules: Mapping[str, Path]) -> set[frozenset[str]]:
     """Return the groups of modules that can reach one another.
 
     The package itself is left out: its names are imported when they are first used.
     """
-    imports = {name: {*imported_modules(path)} - {name, ""} for name, path in MODULES.items()}
+    imports = {
+        name: {*imported_modules(path, package, modules)} - {name, ""}
+        for name, path in modules.items()
+    }
     reached = {name: _reachable(name, imports) for name in imports if name}
     groups = {
         frozenset({other for other in reached[name] if name in reached.get(other, ())} | {name})
@@ -160,8 +166,14 @@ def _reachable(start: str, imports: dict[str, set[str]]) -> set[str]:
 
 
 def test_no_modules_import_each_other() -> None:
-    """There is no circle among the modules of the core, beside those that are left to undo."""
-    assert circles() == CIRCLES
+    """There is no circle among the modules of the core."""
+    assert circles("embow", MODULES) == set()
+
+
+@pytest.mark.parametrize("package", PLUGINS)
+def test_no_modules_of_a_plugin_import_each_other(package: str) -> None:
+    """A plugin's modules form no circle either."""
+    assert circles(package, modules_in(PLUGINS[package])) == set()
 
 
 def test_the_table_layers_run_one_way() -> None:

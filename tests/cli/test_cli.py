@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -298,3 +299,20 @@ def test_provider_whose_class_is_broken_says_why(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "RuntimeError: boom" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
+@pytest.mark.parametrize(
+    "arguments", [[], ["providers"], ["provider", "onnx"], ["provider", "\u2500\u65e5\u2026\udcff"]]
+)
+def test_no_command_fails_for_the_outputs_encoding(
+    arguments: list[str], encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a terminal cannot show is shown by plain signs, in output and in errors."""
+    streams = {name: io.BytesIO() for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(stream, encoding, write_through=True))
+    status = main(arguments)
+    told = streams["stderr"].getvalue().decode(encoding)
+    assert status == (1 if "onnx" not in arguments[1:] and arguments[1:] else 0)
+    assert ("?" in told) == (status == 1)

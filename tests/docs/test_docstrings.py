@@ -5,11 +5,15 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
 
 import embow
+
+UNLISTED = {"EmbedJob", "EmbeddedBatch", "Pipeline", "SourceRows", "__version__", "content_hashes"}
+"""What engines and tests use."""
 
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
@@ -38,3 +42,14 @@ def test_the_examples_in_a_module_run(
     result = doctest.testmod(module, globs={"__name__": "__main__"}, optionflags=FLAGS)
     assert result.attempted
     assert result.failed == 0
+
+
+@pytest.mark.parametrize("package", ["embow", "embow.pipeline"])
+def test_the_reference_lists_what_users_meet(package: str) -> None:
+    """A class or function that is public and says so in no page is missing there."""
+    pages = Path(__file__).parents[2].glob("docs/reference/*.md")
+    page = "".join(each.read_text(encoding="utf-8") for each in pages)
+    names = set(importlib.import_module(package).__all__) - UNLISTED
+    assert [
+        name for name in sorted(names) if not re.search(rf"embow\.(\w+\.)?{name}\n", page)
+    ] == []

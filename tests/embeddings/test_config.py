@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
-from embow.embeddings import TextEmbeddingFunction, get_registry, operational
+from embow.embeddings import (
+    TextEmbeddingFunction,
+    full_value,
+    get_registry,
+    operational,
+    read_bindings,
+    register,
+    scrub,
+    secrets_of,
+)
 from embow.errors import ConfigurationError, VariableNotFoundError
 
 
@@ -173,12 +183,56 @@ def test_setting_that_json_cannot_hold_is_refused() -> None:
 
 
 @pytest.mark.parametrize("field", ["url", "endpoint"])
-def test_password_in_a_url_is_cut_out(field: str) -> None:
-    """User and password of a URL are in no text of the function."""
-    made = Sample.create(**{field: "https://me:p31415@host:8/x?q=a@b"})
-    said = f"{made!r}{made}{made.safe_model_dump()}{made.identity()}"
-    assert "31415" not in said
-    assert made.safe_model_dump()[field] == "https://host:8/x?q=a@b"
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("https://me:p31415@host:8/x?q=a@b", "https://host:8/x?q=a@b"),
+        ("https://host/v1?token=31415", "https://host/v1"),
+        ("https://host/v1?a=1&api_key=31415&b=2#c", "https://host/v1?a=1&b=2#c"),
+        ("https://host/v1?X-Amz-Signature=31415&key=31415&v=2", "https://host/v1?v=2"),
+    ],
+)
+def test_what_is_secret_in_a_url_is_cut_out(field: str, given: str, shown: str) -> None:
+    """User, password and keys of a URL are in nothing that shows the function's settings."""
+    made = Sample.create(**{field: given})
+    stored = made.to_binding("a", "b")
+    dumps = (made.model_dump(), made.model_dump_json(), vars(made), dict(made), made.identity())
+    assert "31415" not in f"{made!r}{made}{stored}{made.model_copy()!r}{dumps}"
+    assert made.safe_model_dump()[field] == shown
+    assert full_value(made, field) == full_value(pickle.loads(pickle.dumps(made)), field) == given
+    assert "31415" not in scrub(f"cannot reach {given}", secrets_of(made))
+    assert made != Sample.create(**{field: shown})
+
+
+def test_what_is_secret_in_a_nested_url_is_cut_out() -> None:
+    """Proxies come in a mapping; the rest of a URL, and text that is none, stays as it is."""
+    given = {"https": "http://u:p31415@proxy:1", "note": "is it 31416? http://x/y?"}
+    made = Sample.create(extra=given)
+    assert "31415" not in f"{made!r}{made.model_dump()}{vars(made)}"
+    assert made.extra == {"https": "http://proxy:1", "note": given["note"]}
+    assert full_value(made, "extra") == given
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"api_key": "k1"}, {"api_key": "k2"}),
+        ({"headers": {"A": "k1"}}, {"headers": {"A": "k2"}}),
+        ({"login": {"user": "u", "password": "p1"}}, {"login": {"user": "u", "password": "p2"}}),
+        ({"url": "http://u:p1@h"}, {"url": "http://u:p2@h"}),
+        ({"url": "http://h/?token=t1"}, {"url": "http://h/?token=t2"}),
+        ({"extra": {"proxy": "http://u:p1@h"}}, {"extra": {"proxy": "http://u:p2@h"}}),
+        ({"client": object()}, {"client": object()}),
+    ],
+)
+def test_functions_that_differ_in_what_is_not_kept_are_not_confused(one: Any, other: Any) -> None:
+    """A table is never answered by another account, nor through another client, of this process."""
+    register("sample")(Sample)
+    records = [Sample.create(name=str(one), **given).to_binding("a", "b") for given in (one, other)]
+    assert records[0] == records[1]
+    metadata = {b"embedding_functions": json.dumps(records[:1]).encode()}
+    with pytest.raises(ConfigurationError, match="what no table keeps"):
+        read_bindings(metadata)["b"].function()
 
 
 SETTINGS = st.fixed_dictionaries(

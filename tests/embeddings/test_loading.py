@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
-import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from embow.embeddings import load_once, load_sdk, resolve_device, unload
-from embow.errors import ConfigurationError, MissingSdkError, PluginBrokenError
+from embow.embeddings import load_once, load_sdk, unload
+from embow.errors import MissingSdkError, PluginBrokenError
 from embow_testing.fake import FakeEmbeddings
 
 
@@ -123,47 +124,6 @@ def test_unloading_frees_one_or_all() -> None:
     assert unload() == 2
 
 
-def fake_torch(*, cuda: bool, mps: bool) -> types.SimpleNamespace:
-    """Return something that answers what is asked of torch."""
-    return types.SimpleNamespace(
-        cuda=types.SimpleNamespace(is_available=lambda: cuda),
-        backends=types.SimpleNamespace(mps=types.SimpleNamespace(is_available=lambda: mps)),
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "cuda", "mps", "device"),
-    [
-        ("gpu", True, False, "cuda"),
-        ("gpu", False, True, "mps"),
-        ("GPU", True, True, "cuda"),
-        ("auto", False, False, "cpu"),
-        ("auto", True, False, "cuda"),
-        (None, False, True, "mps"),
-    ],
-)
-def test_device_is_chosen(
-    monkeypatch: pytest.MonkeyPatch, name: str | None, cuda: bool, mps: bool, device: str
-) -> None:
-    """The names of the documents mean the device that is there."""
-    monkeypatch.setitem(sys.modules, "torch", fake_torch(cuda=cuda, mps=mps))
-    assert resolve_device(name) == device
-
-
-def test_gpu_without_a_gpu_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU that was asked for by name is not replaced in silence."""
-    monkeypatch.setitem(sys.modules, "torch", fake_torch(cuda=False, mps=False))
-    with pytest.raises(ConfigurationError, match="torch sees neither CUDA nor MPS"):
-        resolve_device("gpu")
-
-
-@pytest.mark.parametrize("name", ["cpu", "cuda", "cuda:1", "mps"])
-def test_plain_device_does_not_import_torch(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A name that leaves no choice stays, without torch."""
-    monkeypatch.setitem(sys.modules, "torch", None)
-    assert resolve_device(name) == name
-
-
 def test_missing_sdk_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names provider and package."""
     monkeypatch.setitem(sys.modules, "vendor_sdk", None)
@@ -192,3 +152,30 @@ def test_broken_sdk_is_not_called_missing(
     with pytest.raises(PluginBrokenError, match="installed but fails to import") as caught:
         load_sdk(FakeEmbeddings.create(), "broken_sdk")
     assert cause in str(caught.value)
+
+
+FORKED = """
+import os, signal, threading, warnings
+warnings.simplefilter("ignore")  # newer Pythons warn of a fork beside threads
+from embow.embeddings import load_once
+entered, leave = threading.Event(), threading.Event()
+first = load_once("loaded", object)
+slow = threading.Thread(target=lambda: load_once("slow", lambda: entered.set() or leave.wait()))
+slow.start()
+entered.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)  # the thread that would let go of the lock is not here
+    other = load_once("loaded", object)
+    os._exit(0 if load_once("slow", lambda: 3) == 3 and other is not first else 1)
+leave.set()
+slow.join()
+assert load_once("loaded", list) is first
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_loads_its_own() -> None:
+    """It waits for no thread of its parent's, and the parent keeps what it had."""
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=60)

@@ -29,6 +29,7 @@ from embow.embeddings._bindings import Binding, bindings_metadata
 from embow.embeddings._lookup import SHARED
 from embow.errors import (
     ConfigurationError,
+    EmbowError,
     ProviderConflictError,
     ProviderNotFoundError,
     ProviderNotInstalledError,
@@ -355,8 +356,32 @@ def test_provider_class_can_be_imported_by_its_lancedb_name(
 
 def test_class_of_a_provider_embow_lacks_says_what_to_use() -> None:
     """Importing such a class raises an error with the alternative."""
-    with pytest.raises(ProviderNotFoundError, match="'openai' provider with base_url"):
+    with pytest.raises(ImportError, match="'openai' provider with base_url") as caught:
         from embow.embeddings import JinaEmbeddings  # noqa: F401
+    assert isinstance(caught.value, EmbowError)
+
+
+@pytest.mark.parametrize("name", ["ColPaliEmbeddings", "JinaEmbeddings"])
+def test_asking_whether_a_class_is_there_is_answered(name: str) -> None:
+    """What programs of LanceDB's users ask before they use a provider is a plain no."""
+    assert not hasattr(embow.embeddings, name)
+    assert getattr(embow.embeddings, name, None) is None
+    with pytest.raises(AttributeError, match="LanceDB has a provider"):
+        _ = getattr(embow.embeddings, name)
+
+
+def test_a_class_whose_plugin_is_not_installed_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A known provider without its plugin answers in the same way, with the command."""
+
+    def missing(self: object, name: str) -> Any:
+        raise ProviderNotInstalledError("Run: pip install it")
+
+    monkeypatch.setattr(type(embow.embeddings.get_registry()), "get", missing)
+    assert not hasattr(embow.embeddings, "OpenAIEmbeddings")
+    with pytest.raises(ImportError, match="pip install it"):
+        from embow.embeddings import OpenAIEmbeddings  # noqa: F401
 
 
 def test_any_other_name_is_an_attribute_error() -> None:

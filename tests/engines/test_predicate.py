@@ -226,3 +226,47 @@ def _like(text: str, pattern: str) -> bool:
     if pattern[0] == "%":
         return any(_like(text[skip:], pattern[1:]) for skip in range(len(text) + 1))
     return bool(text) and pattern[0] in ("_", text[0]) and _like(text[1:], pattern[1:])
+
+
+LONG = [
+    ("i IN ({})", range(1000)),
+    ("i IN ( {} )", [-1, *range(2, 300), 1.5]),
+    ("f IN ({}) OR s = 'it''s in (1'", [0.5, -0.0, *range(300)]),
+    ("s NOT IN ({})", [f"'{word}''s'" for word in range(300)]),
+    ("d IN ({})", [f"'2024-01-{day % 28 + 1:02}'" for day in range(300)]),
+    ("ts in({})", [f"'2024-01-01T00:00:{n % 60:02}'" for n in range(300)]),
+    ("i IN ({}) /* , i IN (1 */ AND '--' <> s", range(500)),
+]
+
+
+@pytest.mark.parametrize(("sql", "constants"), LONG, ids=[sql for sql, _ in LONG])
+def test_a_long_list_is_read_like_a_short_one(sql: str, constants: Any) -> None:
+    """What is taken out of the text before it is parsed gives the rows of the parsed list."""
+    whole = parse_predicate(sql.format(", ".join(map(str, constants))), BATCH.schema)
+    split = [
+        parse_predicate(
+            sql.format(", ".join(map(str, constants[start : start + 150]))), BATCH.schema
+        )
+        for start in range(0, len(constants), 150)
+    ]
+    masks = [evaluate(each, BATCH) for each in split]
+    combine = np.logical_and if "NOT IN" in sql else np.logical_or
+    assert evaluate(whole, BATCH).tolist() == combine.reduce(masks).tolist()
+
+
+def test_a_long_list_of_another_type_is_refused_like_a_short_one() -> None:
+    """Also where one constant of many is unlike the column, and where one is no constant."""
+    numbers = ", ".join(map(str, range(300)))
+    with pytest.raises(PredicateError, match=r"IN cannot compare column 'i' \(int32\) with 'x'"):
+        parse_predicate(f"i IN ({numbers}, 'x')", BATCH.schema)
+    with pytest.raises(PredicateError, match="IN takes a list of literals, not column 'u'"):
+        parse_predicate(f"i IN ({numbers}, u)", BATCH.schema)
+    with pytest.raises(PredicateError, match="not supported"):
+        parse_predicate(f"i IN ({numbers}) OR i IN (:list_0)", BATCH.schema)
+
+
+def test_a_long_chain_is_no_deep_one() -> None:
+    """Thousands of conditions joined by OR or AND are computed like a few."""
+    chain = " OR ".join(f"i = {number}" for number in range(3000))
+    assert passing(chain) == passing("i >= 0 AND i < 3000")
+    assert passing(" AND ".join(["i > 0"] * 3000)) == passing("i > 0")

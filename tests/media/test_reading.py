@@ -60,10 +60,62 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert "gone.png" in refused(lambda: read_bytes(str(tmp_path / "gone.png"), ANY))
 
 
-def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    """Only regular files are opened."""
-    os.mkfifo(tmp_path / "pipe.png")
-    assert "regular" in refused(lambda: read_bytes(tmp_path / "pipe.png", ANY))
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "/dev/zero", "/dev/full"])
+@pytest.mark.parametrize("form", [str, Path, lambda path: Path(path).as_uri()])
+def test_what_is_no_regular_file_is_not_waited_for(
+    kind: str, form: Callable[[Any], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pipes and sockets would never answer, and devices never end."""
+    path = tmp_path / "a.png"
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(path.name)
+    else:
+        path = Path(kind)
+    assert "regular" in refused(lambda: read_bytes(form(path), ANY))
+
+
+SPELLINGS: dict[str, Callable[[Path], Any]] = {
+    "absolute": str,
+    "doubled": lambda path: "/" + str(path),
+    "object": lambda path: path,
+    "uri": lambda path: path.as_uri(),
+    "localhost": lambda path: f"file://localhost{path}",
+    "capitals": lambda path: f"FILE://{path}",
+    "escaped": lambda path: f"file://{path.parent}/%73ecret.png",
+    "one slash": lambda path: f"file:{path}",
+    "dots": lambda path: "../secret.png",
+    "dots in a uri": lambda path: f"file://{path.parent}/folder/../secret.png",
+    "home": lambda path: "~/secret.png",
+    "link": lambda path: "link.png",
+    "linked folder": lambda path: "up/secret.png",
+    "process": lambda path: "/proc/self/cwd/../secret.png",
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="has no /proc")
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_no_spelling_leads_out_of_the_root(
+    spelling: str, tmp_path: Path, png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each way to name a file reads it where all may be read, and is refused beside the root."""
+    root = tmp_path / "folder"
+    root.mkdir()
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(png)
+    (root / "link.png").symlink_to(secret)
+    (root / "up").symlink_to(tmp_path)
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    value = SPELLINGS[spelling](secret)
+    assert read_bytes(value, ANY) == png
+    monkeypatch.setenv("EMBOW_MEDIA_ROOT", str(root))
+    assert "outside" in refused(lambda: read_bytes(value, ANY))
 
 
 @pytest.mark.parametrize("variable", [True, False])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fault import Fault
 
-RECORDS = "engines/contract/records.py"
-QUERIES = "engines/contract/queries.py"
-SNAPSHOT = "engines/contract/snapshot.py"
-TABLE = "engines/contract/table.py"
+RECORDS = "engines/contract/_records.py"
+QUERIES = "engines/contract/_queries.py"
+SNAPSHOT = "engines/contract/_snapshot.py"
+TABLE = "engines/contract/_table.py"
 TESTS = "tests/engines/test_memory.py"
 
 FAULTS = (

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fault import Fault
 
-COMMITS = "engines/local/commits.py"
-FILES = "engines/local/files.py"
-SWEEP = "engines/local/sweep.py"
-LEASES = "engines/local/leases.py"
-TABLE = "engines/local/table.py"
+CATALOG = "engines/_local/catalog.py"
+COMMITS = "engines/_local/commits.py"
+FILES = "engines/_local/files.py"
+SWEEP = "engines/_local/sweep.py"
+LEASES = "engines/_local/leases.py"
+TABLE = "engines/_local/table.py"
 USUAL = "tests/engines/test_contract.py::TestUsualSizes"
 SMALL = "tests/engines/test_contract.py::TestSmallSizes"
 DURABLE = "tests/engines/test_durability.py"
@@ -80,8 +81,8 @@ FAULTS = (
         COMMITS,
         (
             (
-                "    known = earlier(db, [each for each in change.add if",
-                "    known = earlier(db, [each for each in () if",
+                "    known = earlier(db, change.add)\n",
+                "    known = earlier(db, ())\n",
             ),
         ),
         USUAL,
@@ -92,8 +93,8 @@ FAULTS = (
         LEASES,
         (
             (
-                "microseconds(each.until)) for each in staged],\n",
-                "microseconds(each.until)) for each in ()],\n",
+                "    for each in staged:\n        if each.rows or each.column:\n",
+                "    for each in ():\n        if each.rows or each.column:\n",
             ),
         ),
         USUAL,
@@ -101,7 +102,7 @@ FAULTS = (
     ),
     Fault(
         "local: rows for a table that went come in",
-        "engines/local/store.py",
+        "engines/_local/store.py",
         (("        if base.table != self.identity:\n", "        if False:\n"),),
         USUAL,
         "another_table or went or old_handle or its_own_token",
@@ -126,8 +127,8 @@ FAULTS = (
         LEASES,
         (
             (
-                '    db.execute("DELETE FROM staged WHERE until <= ?", (time,))\n',
-                '    db.execute("DELETE FROM staged")\n',
+                '    db.execute("DELETE FROM staged WHERE until <= ? OR table_id = ?", (time,',
+                '    db.execute("DELETE FROM staged WHERE until >= ? OR table_id = ?", (0,',
             ),
         ),
         SMALL,
@@ -136,12 +137,7 @@ FAULTS = (
     Fault(
         "local: the sweep forgets what is staged",
         LEASES,
-        (
-            (
-                "        found |= {",
-                "        set() | {",
-            ),
-        ),
+        (('t ON t.id = f.table_id"\n', 't ON t.id = f.table_id WHERE f.staged IS NULL"\n'),),
         SMALL,
         "leased or travel",
     ),
@@ -182,21 +178,21 @@ FAULTS = (
     ),
     Fault(
         "local: optimize drops a tagged version",
-        "engines/local/retention.py",
+        "engines/_local/retention.py",
         ((" and each.version not in tagged\n", "\n"),),
         USUAL,
         "tag",
     ),
     Fault(
         "local: optimize drops rows that were restored",
-        "engines/local/retention.py",
+        "engines/_local/retention.py",
         (("            first[hidden] = end\n", "            first[hidden] = count\n"),),
         SMALL,
         "restored",
     ),
     Fault(
         "local: a dropped column's name brings its values back",
-        "engines/local/columns.py",
+        "engines/_local/columns.py",
         (
             (
                 "    stored = fresh_name(values.field.name)\n",
@@ -225,5 +221,55 @@ FAULTS = (
         (("        Capability.TAGS,\n", ""),),
         USUAL,
         "claim",
+    ),
+    Fault(
+        "local: changed bytes of a file are read",
+        FILES,
+        (
+            (
+                "        if algorithm(memoryview(whole)[start:end]) != expected:\n",
+                "        if False:\n",
+            ),
+        ),
+        "tests/engines/test_check.py",
+        "bit or damages",
+    ),
+    Fault(
+        "local: changed rows of the catalog are read",
+        "engines/_local/sealed.py",
+        (("        if not whole:\n", "        if False:\n"),),
+        "tests/engines/test_check.py",
+        "bit",
+    ),
+    Fault(
+        "local: rows that went with a page are not missed",
+        "engines/_local/view.py",
+        (("    if sum(map(_ROWS, parts)) != at.rows:\n", "    if False:\n"),),
+        "tests/engines/test_check.py",
+        "fewer",
+    ),
+    Fault(
+        "local: a commit goes where the folder was",
+        CATALOG,
+        (("        if self._place and self._found() != self._place:\n", "        if False:\n"),),
+        "tests/engines/test_place.py",
+        "went or goes",
+    ),
+    Fault(
+        "local: a child goes on with its parent's connections",
+        CATALOG,
+        (
+            ("            if lock.acquire(timeout=self._busy):\n", "            if False:\n"),
+            ("        if child:\n", "        if False:\n"),
+        ),
+        "tests/engines/test_fork.py",
+        "",
+    ),
+    Fault(
+        "memory: a child waits for a thread it has not",
+        "engines/_forks.py",
+        (("        each.pause()\n", "        pass\n"), ("().resume(child=child)\n", "()\n")),
+        "tests/engines/test_fork.py",
+        "memory",
     ),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fault import Fault
 
-TABLE = "engines/memory/table.py"
-SNAPSHOT = "engines/memory/snapshot.py"
-DISTANCES = "engines/contract/distances.py"
+TABLE = "engines/_memory/table.py"
+SNAPSHOT = "engines/_memory/snapshot.py"
+DISTANCES = "engines/contract/_distances.py"
 TESTS = "tests/engines/test_memory.py"
 
 FAULTS = (

@@ -9,17 +9,22 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from typing import Annotated, ClassVar
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embow.errors import ConfigurationError
-from embow.pipeline import Pipeline
+from embow.embeddings import EmbeddingFunction
+from embow.embeddings.types import operational
+from embow.errors import BadInputError, ConfigurationError
+from embow.pipeline import AddReport, EmbedJob, Pipeline, PipelineOptions, SourceRows
 from embow.pipeline._cache import EmbeddingCache, cache_file, cache_size, default_cache_path
+from embow.pipeline._cached import SAMPLE
 from embow.pipeline._cachefile import CacheFile
-from scripted import column, embed, scripted, vectors_of
+from scripted import FakeClock, LocalScripted, column, embed, job, rows_of, scripted, vectors_of
 
 TEXTS = [f"text {at}" for at in range(300)]
 SPACE = bytes(range(16))
@@ -49,7 +54,7 @@ def rows(numbers) -> np.ndarray:
     asked=st.lists(st.integers(0, 220), unique=True, max_size=60),
 )
 def test_the_cache_gives_back_what_was_put(tmp_path_factory, writes, asked):
-    """Any digests in any chunks are found again with their own vectors, others are not."""
+    """Any digests in any writes are found again with their own vectors, others are not."""
     file = CacheFile(tmp_path_factory.mktemp("c") / "cache.sqlite")
     cache = EmbeddingCache(file)
     for numbers in writes:
@@ -98,18 +103,157 @@ def test_queries_are_cached(path):
     np.testing.assert_array_equal(second[:2], first[::-1])
 
 
-def test_local_models_are_cached_only_when_asked(path):
-    """Off by default where a call costs no money, on by ``cache=True``."""
-    pipeline = Pipeline(path)
-    for cache, expected in ((None, 2), (True, 3), (True, 3)):
-        if cache is None:
-            function = scripted(local=True)
-            embed(function, ["a"], pipeline=pipeline)
-            embed(function, ["a"], pipeline=pipeline)
-        else:
-            embed(function, ["a"], pipeline=pipeline, cache=True)
-        assert function.sent == expected
+def slow(clock: FakeClock, seconds: float, answer=vectors_of):
+    """Return what answers for a local model that takes so long for each text."""
+
+    def answered(texts):
+        clock.wait(seconds * len(texts), threading.Event())
+        return answer(texts)
+
+    return answered
+
+
+def local(answer, **settings):
+    """Return a local model by the name every test here gives it."""
+    return scripted(answer, local=True, name="local", **settings)
+
+
+def run(path, function, texts, clock=None, **options):
+    """Embed texts in what is a process of its own to the cache."""
+    pipeline = Pipeline(path, clock=clock)
+    out, report = embed(function, texts, pipeline=pipeline, **options)
     pipeline.close()
+    return out, report
+
+
+def test_what_a_slow_local_model_made_is_kept(path):
+    """The next process embeds the sample and nothing else; neither report nor rows know of it."""
+    clock = FakeClock()
+    first = local(slow(clock, 0.01))
+    _, before = run(path, first, TEXTS, clock)
+    second = local(slow(clock, 0.01))
+    out, after = run(path, second, TEXTS, clock)
+    assert (before.embedded, before.cached, first.sent) == (300, 0, 301)
+    assert (after.embedded, after.cached, after.tokens, after.requests) == (0, 300, 0, 0)
+    assert second.asked == [[SAMPLE]]
+    np.testing.assert_array_equal(column(out), vectors_of(TEXTS))
+
+
+def test_what_a_fast_local_model_made_is_not_kept(path):
+    """Nothing is written, and no sample is embedded."""
+    clock = FakeClock()
+    function = local(slow(clock, 1e-6))
+    run(path, function, TEXTS, clock)
+    run(path, function, TEXTS, clock)
+    assert function.sent == 600
+
+
+@pytest.mark.parametrize(("cache", "sent"), [(False, 600), (True, 302)])
+def test_a_call_may_say_whether_a_local_model_is_cached(path, cache, sent):
+    """``False`` never, ``True`` always, whatever it costs to make a vector."""
+    clock = FakeClock()
+    function = local(slow(clock, 0 if cache else 1))
+    run(path, function, TEXTS, clock, cache=cache)
+    run(path, function, TEXTS, clock, cache=cache)
+    assert function.sent == sent
+
+
+def test_another_local_model_behind_the_same_name_loses_its_part(path, caplog):
+    """Its vectors are its own, a warning says so, and from then on its part is used."""
+    clock = FakeClock()
+    run(path, local(slow(clock, 0.01)), TEXTS, clock)
+    other = local(slow(clock, 0.01, lambda texts: vectors_of([text[::-1] for text in texts])))
+    with caplog.at_level(logging.WARNING):
+        out, report = run(path, other, TEXTS, clock)
+        _, again = run(path, other, TEXTS, clock)
+    np.testing.assert_array_equal(column(out), vectors_of([text[::-1] for text in TEXTS]))
+    assert (report.cached, again.cached) == (0, 300)
+    assert caplog.text.count("Another model than before") == 1
+
+
+def test_a_class_defined_anew_is_looked_at_anew(path):
+    """As in a notebook, where the process stays and the code of the class changes."""
+
+    class Local(LocalScripted):
+        provider_id: ClassVar[str | None] = "local-scripted"
+
+    clock = FakeClock()
+    pipeline = Pipeline(path, clock=clock)
+    first = local(slow(clock, 0.01))
+    embed(first, TEXTS, pipeline=pipeline)
+    second = Local(name="local")
+    second._answer = slow(clock, 0.01, lambda texts: -vectors_of(texts))
+    out, _ = embed(second, TEXTS, pipeline=pipeline)
+    pipeline.close()
+    assert second.fingerprint() == first.fingerprint()
+    np.testing.assert_array_equal(column(out), -vectors_of(TEXTS))
+
+
+def test_a_sample_that_cannot_be_embedded_leaves_the_part_alone(path):
+    """The rows are embedded, and what was kept is there for the next process."""
+    clock = FakeClock()
+    run(path, local(slow(clock, 0.01)), TEXTS, clock)
+
+    def answer(texts):
+        if SAMPLE in texts:
+            raise BadInputError("not today")
+        return vectors_of(texts)
+
+    failing = local(answer)
+    _, without = run(path, failing, TEXTS, clock)
+    _, with_it = run(path, local(slow(clock, 0.01)), TEXTS, clock)
+    assert (without.cached, without.embedded, with_it.cached) == (0, 300, 300)
+
+
+def test_queries_of_local_models_are_not_kept(path):
+    """One is computed and waited for; a process that dies loses nothing of it."""
+    clock = FakeClock()
+    function, pipeline = local(slow(clock, 1)), Pipeline(path, clock=clock)
+    pipeline.embed_queries(function, "a")
+    pipeline.embed_queries(function, "a")
+    pipeline.close()
+    assert function.asked == [["a"], ["a"]]
+
+
+def test_an_estimate_asks_a_local_model_nothing(path):
+    """It counts what is kept, without the look at the model."""
+    clock = FakeClock()
+    run(path, local(slow(clock, 0.01)), TEXTS, clock)
+    function, pipeline = local(slow(clock, 0.01)), Pipeline(path)
+    found = pipeline.estimate(rows_of(TEXTS), [job(function)])
+    pipeline.close()
+    assert (found.cached, function.sent) == (300, 0)
+
+
+class Sizes(EmbeddingFunction):
+    """A local model of bytes, not of text."""
+
+    provider_id: ClassVar[str | None] = "sizes"
+    factor: Annotated[float, operational] = 1.0
+    asked: Annotated[list[bytes], operational] = []  # noqa: RUF012
+
+    def ndims(self) -> int:
+        return 2
+
+    def compute_source_embeddings(self, inputs, *args, **kwargs):
+        self.asked.extend(inputs)
+        return [[len(value), self.factor] for value in inputs]
+
+    def compute_query_embeddings(self, query, *args, **kwargs):
+        return self.compute_source_embeddings(query)
+
+
+@pytest.mark.parametrize(("factor", "cached", "asked"), [(1.0, 3, 1), (-1.0, 0, 4)])
+def test_the_sample_of_a_model_that_takes_no_text_is_one_of_its_inputs(path, factor, cached, asked):
+    """It is embedded again by each process, and decides whether the part is used."""
+    rows = pa.record_batch({"data": [b"a", b"bb", b"ccc"]})
+    for function in (Sizes(), other := Sizes(factor=factor)):
+        pipeline, report = Pipeline(path), AddReport()
+        wanted = EmbedJob(function, "data", "vector", 2)
+        options = PipelineOptions(cache=True)
+        list(pipeline.embed_batches([SourceRows(rows)], [wanted], options, report))
+        pipeline.close()
+    assert (report.cached, len(other.asked), other.asked[0]) == (cached, asked, b"a")
 
 
 def test_responses_are_kept_before_the_call_ends(path):
@@ -235,16 +379,13 @@ def test_another_programs_database_is_left_alone(path, caplog):
     assert "another program" in caplog.text
 
 
-def test_the_cache_stays_within_its_size_and_drops_what_was_not_used(path, monkeypatch):
-    """Old chunks leave; the file does not outgrow the size by much."""
-    hour = [0]
-    monkeypatch.setattr("embow.pipeline._cache.time.time", lambda: hour[0] * 3600)
+def test_the_cache_stays_within_its_size_and_drops_what_was_not_used(path):
+    """Old vectors leave; the file does not outgrow the size by much."""
     size = 2_000_000
     file = CacheFile(path)
     cache = EmbeddingCache(file, size)
     wide = np.ones((100, 500), dtype=np.float32)
     for number in range(40):
-        hour[0] += 1
         cache.put(SPACE, [digest(number * 100 + at) for at in range(100)], wide)
         cache.get(SPACE, [digest(0)], 500)
     kept, _ = cache.get(SPACE, [digest(at) for at in range(4000)], 500)

@@ -65,13 +65,15 @@ def library_error(module: str, name: str) -> BaseException:
         (library_error("urllib3", "ProtocolError"), FailureKind.TRANSIENT),
         (RuntimeError("who knows"), FailureKind.TRANSIENT),
         (type("OutOfMemoryError", (RuntimeError,), {})(), FailureKind.TOO_LARGE),
+        (RuntimeError("MPS backend out of memory (allocated 9 GB)"), FailureKind.TOO_LARGE),
+        (MemoryError(), FailureKind.TOO_LARGE),
         (FileNotFoundError(2, "model.bin"), FailureKind.PERMANENT),
         (PermissionError(13, "model.bin"), FailureKind.PERMANENT),
         (OSError("cannot find the model on the hub"), FailureKind.PERMANENT),
         (ssl.SSLCertVerificationError(1, "self signed"), FailureKind.PERMANENT),
         *[
             (cls("x"), FailureKind.PERMANENT)
-            for cls in (ImportError, TypeError, ValueError, KeyError, AttributeError, MemoryError)
+            for cls in (ImportError, TypeError, ValueError, KeyError, AttributeError)
         ],
     ],
     ids=lambda value: value.name if isinstance(value, FailureKind) else repr(value)[:40],

@@ -129,3 +129,57 @@ def test_a_killed_add_pays_only_for_what_was_on_its_way(server, tmp_path):
     assert last.returncode == 0
     assert (killed, int(printed) > ROWS // 4) == (KILLS, True)
     assert server.inputs <= ROWS + killed * AT_ONCE * ITEMS
+
+
+_SLOW = """
+import hashlib, os, signal, sys
+import embow
+from embow.embeddings import TextEmbeddingFunction, register
+
+folder, rows, last = sys.argv[1], *map(int, sys.argv[2:])
+total = 0
+
+@register("slow-of-ones-own")
+class Slow(TextEmbeddingFunction):
+    def ndims(self):
+        return 4
+    def generate_embeddings(self, texts):
+        with open(folder + "/asked", "a") as asked:
+            asked.write(f"{len(texts)}\\n")
+        global total
+        total += len(texts)
+        if last and total > last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        made = [hashlib.pbkdf2_hmac("sha256", text.encode(), b"", 2000) for text in texts]
+        return [[1.0, *(byte / 255 for byte in one[:3])] for one in made]
+
+slow = Slow.create()
+
+class Rows(embow.Model):
+    text: str = slow.SourceField()
+    vector: embow.Vector = slow.VectorField()
+
+table = embow.connect(folder).create_table("t", schema=Rows, exist_ok=True)
+report = table.add([{"text": f"row {at}"} for at in range(rows)], progress=False)
+print(report.embedded, report.cached, table.count_rows(), table.verify(remote=True).ok)
+"""
+
+
+def test_a_killed_run_of_a_slow_local_model_is_taken_up(tmp_path):
+    """Only the call that was on its way is made again; a user's own class counts like any other."""
+    rows = 3000
+
+    def run(last: int) -> tuple[subprocess.CompletedProcess[str], list[int]]:
+        command = [sys.executable, "-c", _SLOW, str(tmp_path), str(rows), str(last)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        asked = (tmp_path / "asked").read_text().split()
+        (tmp_path / "asked").unlink()
+        return done, [int(each) for each in asked]
+
+    killed, first = run(2000)
+    kept = sum(each for each in first[:-1] if each > 1)
+    done, second = run(0)
+    assert (killed.returncode, done.returncode) == (-signal.SIGKILL, 0), done.stderr
+    assert done.stdout.split() == [str(rows - kept), str(kept), str(rows), "True"]
+    assert kept > 0
+    assert second[0] == 1

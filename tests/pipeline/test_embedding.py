@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embow.errors import EmbowError
+from embow.embeddings import require_texts
+from embow.errors import BadInputError, EmbowError
 from embow.pipeline import AddReport, EmbedJob, Pipeline, PipelineOptions, content_hashes
 from embow.pipeline._requests import Caps, Queue, Request
 from scripted import (
@@ -317,6 +318,32 @@ def test_progress_is_told_to_a_callable():
     updates = []
     embed(scripted(), ["a"] * 50, rows=10, progress=updates.append)
     assert updates[-1].rows == 50
+    assert [update.done for update in updates] == [False] * (len(updates) - 1) + [True]
+
+
+def test_a_progress_callback_that_fails_loses_nothing_that_was_paid(caplog):
+    """Its first error is logged, and the call goes on without it."""
+
+    def broken(update):
+        raise RuntimeError("progress")
+
+    out, _ = embed(scripted(), [f"t{at}" for at in range(50)], rows=10, progress=broken)
+    assert validity(out).all()
+    assert caplog.text.count("The progress callback") == 1
+
+
+def test_progress_is_told_where_nothing_is_embedded():
+    """A call without jobs passes its rows on, counts them, and says when it is done."""
+    updates = []
+    options = PipelineOptions(progress=updates.append)
+    stream = Pipeline(None).embed_batches(rows_of(["a"] * 5, 2), [], options, AddReport(), 5)
+    assert [(out.first_row, out.batch.num_rows) for out in stream] == [(0, 2), (2, 2), (4, 1)]
+    assert [(update.rows, update.total, update.done) for update in updates] == [
+        (2, 5, False),
+        (4, 5, False),
+        (5, 5, False),
+        (5, 5, True),
+    ]
 
 
 def test_a_bar_is_drawn_when_asked_for(capsys):
@@ -359,3 +386,23 @@ def test_a_job_keeps_its_length():
     (out,), _ = embed(function, ["a"])
     assert EmbedJob(function, "text", "vector", NDIMS).ndims == out.vectors["vector"].shape[1]
     assert out.vectors["vector"].dtype == np.float32
+
+
+@pytest.mark.parametrize("text", ["q\ud83d", "\udfff", "a" * 100_000 + "\ud800"])
+def test_half_a_character_is_refused_before_any_call(text):
+    """A lone surrogate in a query or a direct call is named with its place and the way out."""
+    function = scripted()
+    for call in (Pipeline(None).embed_queries, lambda f, x: f.compute_source_embeddings(x)):
+        with pytest.raises(
+            BadInputError, match=r"lone surrogate at character \d+.*replace"
+        ) as caught:
+            call(function, ["fine", text])
+        assert caught.value.row == 1
+    assert function.asked == []
+
+
+def test_every_text_with_half_a_character_is_named():
+    """So that their rows are set aside without asking for the others twice."""
+    with pytest.raises(BadInputError) as caught:
+        require_texts(["a", "\ud800", "b", "\ud801"])
+    assert (caught.value.row, list(caught.value.others)) == (1, [3])

@@ -407,11 +407,10 @@ def test_observers_get_one_event_a_request(caplog):
         raise RuntimeError("observer")
 
     pipeline = Pipeline(None, observers=[broken, events.append], clock=FakeClock())
-    with caplog.at_level(logging.ERROR):
-        embed(scripted(answer), ["a", "b"], pipeline=pipeline)
+    embed(scripted(answer), ["a", "b"], pipeline=pipeline)
     seen = [(e.outcome, e.attempt, e.items, e.tokens, e.role, e.ndims) for e in events]
     assert seen == [("transient", 1, 2, 2, "document", NDIMS), ("ok", 2, 2, 5, "document", NDIMS)]
-    assert "observer" in caplog.text
+    assert caplog.text.count("observer of requests") == 1
 
 
 def test_a_cancelled_wait_sends_nothing_more(caplog):
@@ -433,3 +432,141 @@ def test_a_cancelled_wait_sends_nothing_more(caplog):
     with caplog.at_level(logging.ERROR), pytest.raises((KeyboardInterrupt, StopIteration)):
         next(stream)
     assert len(function.asked) <= 2
+
+
+class ServerError(Exception):
+    """What an SDK raises for a status."""
+
+    def __init__(self, status=500, text="input is too large to process"):
+        super().__init__(text)
+        self.status_code = status
+
+
+def breaking(*bad):
+    """Return an answer that breaks the server where a request holds certain texts."""
+
+    def answer(texts):
+        if any(text in bad for text in texts):
+            raise ServerError
+        return vectors_of(texts)
+
+    return answer
+
+
+@settings(max_examples=25, deadline=None)
+@given(bad=st.sets(st.integers(1, 99), max_size=40), items=st.integers(1, 100))
+def test_inputs_that_break_the_server_lose_only_themselves(bad, items):
+    """A 500 that stays while other requests pass is the input's fault, whatever it is called."""
+    function = scripted(breaking(*(TEXTS[at] for at in bad)), max_items=items, max_retries=2)
+    pipeline = Pipeline(None, clock=FakeClock())
+    logging.disable(logging.WARNING)
+    try:
+        out, report = embed(function, TEXTS[:100], pipeline=pipeline, on_error="skip")
+    finally:
+        logging.disable(logging.NOTSET)
+    assert {row.row for row in report.failed} == bad
+    assert set(np.flatnonzero(~validity(out)).tolist()) == bad
+
+
+def test_a_batch_that_breaks_the_server_is_sent_in_parts(caplog):
+    """Some servers answer 500 to what is merely too much at once: then nothing is lost."""
+
+    def answer(texts):
+        if len(texts) > 30:
+            raise ServerError
+        return vectors_of(texts)
+
+    with caplog.at_level(logging.ERROR):
+        out, _ = embed(scripted(answer, max_items=100), TEXTS[:100], clock=FakeClock())
+    assert validity(out).all()
+
+
+@pytest.mark.parametrize("items", [1, 100])
+@pytest.mark.parametrize("on_error", ["raise", "skip", "null", "quarantine"])
+def test_an_outage_is_never_a_rows_fault(items, on_error, caplog):
+    """Where the server breaks at everything, the call fails and no row is given up."""
+    function = scripted(breaking(*TEXTS), max_items=items, max_retries=2)
+    with caplog.at_level(logging.ERROR), pytest.raises(TransientError):
+        embed(function, TEXTS[:100], clock=FakeClock(), on_error=on_error)
+    assert len(function.asked) < 60
+
+
+def test_an_outage_that_begins_while_a_fault_is_looked_for_is_no_rows_fault(caplog):
+    """Rows that fail after the last answer are not given up."""
+    answers = iter(range(3))
+
+    def answer(texts):
+        if "text 60" in texts or next(answers, None) is None:
+            raise ServerError
+        return vectors_of(texts)
+
+    function = scripted(answer, max_items=100, max_retries=1)
+    with caplog.at_level(logging.ERROR), pytest.raises(TransientError):
+        embed(function, TEXTS[:100], clock=FakeClock(), on_error="skip")
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda v: v[:-1], lambda v: v[:, :-1], lambda v: [None] * len(v)]
+)
+def test_a_server_that_never_answered_right_is_not_paid_twice(spoil):
+    """One input is asked for alone; where that fails as well, the call ends."""
+    function = scripted(lambda texts: spoil(vectors_of(texts)), max_items=30)
+    with pytest.raises(BadOutputError):
+        embed(function, TEXTS[:300], on_error="skip")
+    assert function.sent <= 31
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "batch size {n} > maximum allowed batch size 32",
+        "Expected an array with maximum length 32, but got an array with length {n} instead.",
+        "total number of texts must be at most 32, received {n}",
+        "batch size is invalid, it should not be larger than 32.",
+    ],
+)
+def test_the_batch_size_is_learned_from_the_servers_words(words):
+    """100 inputs at 32 a request are five requests, the refused one included."""
+
+    def answer(texts):
+        if len(texts) > 32:
+            raise RequestTooLargeError(words.format(n=len(texts)))
+        return vectors_of(texts)
+
+    function = scripted(answer, max_items=100)
+    embed(function, TEXTS[:100])
+    assert sorted(map(len, function.asked)) == [4, 32, 32, 32, 100]
+
+
+def test_a_request_over_the_minutes_tokens_is_sent_in_parts():
+    """One request larger than an account's whole minute would never pass as it is."""
+
+    def answer(texts):
+        if len(texts) > 25:
+            raise RequestTooLargeError(
+                "429: Request too large (TPM): Limit 40000, Requested 160256"
+            )
+        return vectors_of(texts)
+
+    out, _ = embed(scripted(answer, max_items=100), TEXTS[:100])
+    assert validity(out).all()
+
+
+def test_a_program_error_of_a_local_model_is_raised_at_once():
+    """Nothing on this machine gets better by being called again."""
+    function = scripted(refusing(RuntimeError("expected Half, got Float")), local=True)
+    with pytest.raises(PermanentError, match="expected Half"):
+        embed(function, TEXTS[:10], on_error="skip")
+    assert len(function.asked) == 1
+
+
+def test_a_local_model_out_of_memory_gets_fewer_inputs():
+    """What does not fit at once may fit in parts."""
+
+    def answer(texts):
+        if len(texts) > 8:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return vectors_of(texts)
+
+    out, _ = embed(scripted(answer, local=True), TEXTS[:100])
+    assert validity(out).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -18,10 +19,10 @@ from embow.embeddings.types import Failure, FailureKind, RateStatus, record_rate
 from embow.errors import RateLimitError
 from embow.pipeline import AddReport, Pipeline, PipelineOptions
 from embow.pipeline._cachefile import CacheFile
+from embow.pipeline._calls import REQUEST_ITEMS
 from embow.pipeline._cancel import Cancellation
 from embow.pipeline._clock import StopWork
-from embow.pipeline._limiter import AccountLimiter, Bucket
-from embow.pipeline._settle import REQUEST_ITEMS
+from embow.pipeline._limiter import AccountLimiter, Bucket, limiter_of
 from embow.pipeline._sharedlimits import SharedLimits
 from scripted import FakeClock, embed, job, rows_of, scripted, validity, vectors_of
 
@@ -215,15 +216,95 @@ def test_rate_headers_slow_the_caller_down():
 
 
 def test_a_pause_longer_than_the_deadline_fails_instead_of_hanging(caplog):
-    """A daily quota is not waited for."""
+    """An hour is not waited for where ten minutes are allowed."""
 
     def answer(texts):
-        raise RateLimitError("come back tomorrow", retry_after=86_400)
+        raise RateLimitError("come back later", retry_after=3600)
 
     function = scripted(answer)
     with caplog.at_level(logging.ERROR), pytest.raises(RateLimitError) as caught:
         embed(function, ["a"], clock=FakeClock())
-    assert (caught.value.retry_after, len(function.asked)) == (86_400, 1)
+    assert (caught.value.retry_after, len(function.asked)) == (3600, 1)
+
+
+ABSURD = [1e9, 3601.0, math.inf, math.nan, -5.0]
+
+
+@pytest.mark.parametrize("pause", ABSURD)
+def test_a_server_that_asks_for_an_absurd_pause_is_called_again_soon(pause, caplog, tmp_path):
+    """More than an hour is no time to wait for: back off, and forget it once the server is well."""
+    clock, first = FakeClock(), iter([True])
+
+    def answer(texts):
+        if next(first, False):
+            raise RateLimitError("go away", retry_after=pause)
+        return vectors_of(texts)
+
+    function = scripted(answer)
+    pipeline = Pipeline(tmp_path / "cache.sqlite", clock=clock)
+    began = clock.time()
+    with caplog.at_level(logging.ERROR):
+        embed(function, ["a"], pipeline=pipeline)
+        embed(function, ["b"], pipeline=pipeline)
+    pipeline.close()
+    assert len(function.asked) == 3
+    assert clock.time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        RateStatus(limit_requests=1, remaining_requests=0, reset_requests=99_999),
+        RateStatus(limit_requests=10**9, remaining_requests=0, reset_requests=math.inf),
+        RateStatus(limit_tokens=1, remaining_tokens=0, reset_tokens=1e300),
+        RateStatus(limit_tokens=1, remaining_tokens=1, reset_tokens=0),
+    ],
+)
+def test_absurd_rate_headers_shut_nobody_out(rate, caplog):
+    """A healthy server is called on, at most a minute's allowance later each time."""
+    clock = FakeClock()
+
+    def answer(texts):
+        record_rate(rate)
+        return vectors_of(texts)
+
+    function = scripted(answer)
+    began = clock.time()
+    for at in range(5):
+        embed(function, [f"{at} " * 4000], clock=clock)
+    assert clock.time() - began <= 5 * 60
+
+
+def test_what_a_server_said_can_be_forgotten(tmp_path, caplog):
+    """After ``reset_limits`` an account that was blocked for an hour is called at once."""
+    clock, first = FakeClock(), iter([True])
+
+    def answer(texts):
+        if next(first, False):
+            raise RateLimitError("later", retry_after=3000)
+        return vectors_of(texts)
+
+    function = scripted(answer)
+    pipeline = Pipeline(tmp_path / "cache.sqlite", clock=clock)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(2):
+            with pytest.raises(RateLimitError):
+                embed(function, ["a"], pipeline=pipeline)
+    pipeline.reset_limits()
+    began = clock.time()
+    embed(function, ["a"], pipeline=pipeline)
+    pipeline.close()
+    assert (clock.time(), len(function.asked)) == (began, 2)
+
+
+def test_a_forked_child_shares_no_limiter_with_its_parent():
+    """A lock that another thread of the parent held would never be let go in the child."""
+    function = scripted()
+    limiter = limiter_of(function)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if limiter_of(function) is not limiter else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_concurrency_is_bounded_by_the_option():
@@ -292,7 +373,7 @@ def test_requests_in_parallel_finish_in_the_order_of_the_rows():
 def test_a_block_is_shared_through_the_file(tmp_path):
     """A second process sees the pause that the first was asked for."""
     file = CacheFile(tmp_path / "cache.sqlite")
-    SharedLimits(file).block("openai/m/x", 2000.0)
+    SharedLimits(file).block("openai/m/x", 2000.0, 1000.0)
     file.close()
     other = CacheFile(tmp_path / "cache.sqlite")
     seen = SharedLimits(other).blocked_until("openai/m/x", 1000.0)
@@ -301,11 +382,15 @@ def test_a_block_is_shared_through_the_file(tmp_path):
 
 
 def test_a_block_from_a_clock_that_was_wrong_is_ignored(tmp_path):
-    """Nobody waits for days."""
+    """Nobody waits for days, and what is really asked for later is not hidden by it."""
     file = CacheFile(tmp_path / "cache.sqlite")
     shared = SharedLimits(file)
-    shared.block("k", 10**9)
+    shared.block("k", 10**9, 10**9 - 5)
     assert shared.blocked_until("k", 1000.0) == 0.0
+    shared.block("k", 1030.0, 1000.0)
+    assert shared.blocked_until("k", 1000.0) == 1030.0
+    shared.block("k", 1010.0, 1000.0)
+    assert shared.blocked_until("k", 1000.0) == 1030.0
     file.close()
 
 
@@ -313,7 +398,7 @@ _TAKER = """
 import sys, time
 from embow.embeddings.types import Limits
 from embow.pipeline._cachefile import CacheFile
-from embow.pipeline._settle import REQUEST_ITEMS
+from embow.pipeline._calls import REQUEST_ITEMS
 from embow.pipeline._sharedlimits import SharedLimits
 shared = SharedLimits(CacheFile(sys.argv[1]))
 taken = sum(shared.take("k", Limits(requests_per_minute=600), 1, 1000.0) <= 0 for _ in range(200))
@@ -344,7 +429,7 @@ def test_the_gate_of_a_key_waits_for_what_another_process_was_told(tmp_path):
     pipeline = Pipeline(tmp_path / "cache.sqlite", clock=clock)
     key = "/".join((function.name_of_provider(), function.name, function.account()))
     until = clock.time() + 30
-    SharedLimits(pipeline._file).block(key, until)
+    SharedLimits(pipeline._file).block(key, until, clock.time())
     embed(function, ["a"], pipeline=pipeline)
     pipeline.close()
     assert sent == [pytest.approx(until)]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import embow
 from embow.errors import InputTooLongError
 from embow.pipeline import InputTruncatedWarning, Pipeline
 from embow.pipeline._longer import mean_of_pieces, split
@@ -33,6 +36,7 @@ def test_the_default_cuts_and_warns_once_with_the_count():
         out, _ = embed(function, ["short", LONG, LONG + "x"], rows=2)
     cut = function.truncate(LONG, 10)
     assert len(caught) == 1
+    assert not caught[0].filename.startswith(os.path.dirname(embow.__file__))
     assert len(cut) <= 40
     np.testing.assert_array_equal(column(out)[1], vector_of(cut))
 

@@ -256,8 +256,8 @@ def test_does_not_import_pandas() -> None:
 
 def test_column_over_two_gigabytes() -> None:
     """A column too long for its offsets is refused by the row where it overflows."""
+    from embow.schema._arrays import offsets_of
     from embow.schema._cells import CellError
-    from embow.schema._leaves import offsets_of
 
     with pytest.raises(CellError, match="over 127 bytes or items; add fewer rows") as caught:
         offsets_of([b"x" * 60, b"x" * 60, b"x" * 60], np.int8)

@@ -101,8 +101,8 @@ INT, TEXT = pa.int64(), pa.utf8()
 POINT = pa.struct([pa.field("x", INT, False), pa.field("y", pa.float64())])
 
 
-def listed(item: pa.DataType, nullable: bool = False) -> pa.DataType:
-    return pa.list_(pa.field("item", item, nullable))
+def listed(item: pa.DataType) -> pa.DataType:
+    return pa.list_(item)
 
 
 def mapped(key: pa.DataType, value: pa.DataType, nullable: bool = False) -> pa.DataType:
@@ -149,7 +149,7 @@ TYPES: list[tuple[Any, pa.DataType, bool]] = [
     (Union[None, dt.date], pa.date32(), True),  # noqa: UP007
     (Path | str, TEXT, False),
     (list[str], listed(TEXT), False),
-    (list[int | None], listed(INT, True), False),
+    (list[int | None], listed(INT), False),
     (Sequence[float], listed(pa.float64()), False),
     (set[str], listed(TEXT), False),
     (frozenset[int], listed(INT), False),
@@ -290,7 +290,8 @@ def test_annotations_that_cannot_be_read() -> None:
     """A dataclass with annotations that name nothing is refused with the way to mend it."""
     hidden = dataclasses.make_dataclass("Hidden", [("x", "Nowhere")])
     model = create_model("Row", __base__=Model)
+    from embow.schema._columns import nested_struct
     from embow.schema._resolve import Site, resolve
 
     with pytest.raises(UnsupportedTypeError, match=r"'Nowhere' is not defined.*module level"):
-        resolve(hidden, Site(model.__name__, "value"))
+        resolve(hidden, Site(model.__name__, "value", nested_struct))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from collections import deque
 from typing import Annotated, Any, Optional
 
 import numpy as np
@@ -21,6 +22,8 @@ FORMS: dict[str, Any] = {
     "list": [1.0, 2.0, 3.0],
     "tuple": (1.0, 2.0, 3.0),
     "integers": [1, 2, 3],
+    "range": range(1, 4),
+    "deque": deque([1.0, 2.0, 3.0]),
     "numpy": np.array([1, 2, 3], dtype=np.float32),
     "list of numpy scalars": list(np.array([1, 2, 3], dtype=np.float32)),
     "arrow array": pa.array([1.0, 2.0, 3.0]),

@@ -27,6 +27,7 @@ from embow.errors import ConfigurationError, SchemaError, UntrustedError
 from hostile import CLASSES, watching
 
 HOSTILE: dict[str, list[Any]] = {
+    "extra_body": [{"document": {"api_base": "http://127.0.0.1:9"}}, {"query": {}}],
     "base_url": ["http://evil.example/v1", "$var:BAIT_SECRET", 1],
     "azure_endpoint": ["https://evil.example"],
     "endpoint_url": ["http://169.254.169.254/", "file:///etc/passwd"],

@@ -81,6 +81,7 @@ def test_own_table_works_in_the_next_process(made: Path, run: Run, server: Embed
     assert run(SEARCH, str(made)) == "two plums"
     assert [item for request in server.requests for item in request.items] == [
         "four kiwis",
+        "one fig",  # a stored one rides along, to see whether the model is still the same
         "two plums",
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import enum
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from pydantic import Field
 
 import embow
 from embow.errors import (
@@ -20,6 +23,7 @@ from embow.errors import (
     ConfigurationError,
     DataError,
     MissingColumnError,
+    SchemaError,
     UnknownColumnError,
 )
 
@@ -84,6 +88,7 @@ def test_no_rows_are_no_error_and_no_call(words: embow.Table, data: Any, rows_se
         ("apple", DataError, "cannot be added"),
         (5, DataError, "cannot be added"),
         (["apple"], DataError, "cannot be added"),
+        ([None], DataError, "cannot be added"),
         (pd.Series(["apple"]), DataError, "DataFrame"),
         ([{"tag": "x"}], MissingColumnError, "'text' is missing"),
         ([{"txt": "apple"}], UnknownColumnError, "Did you mean 'text'"),
@@ -259,3 +264,169 @@ def test_no_call_imports_pandas(tmp_path: Path) -> None:
         check=False,
     )
     assert (run.stdout, run.stderr) == ("[]\n", "")
+
+
+class Grade(enum.Enum):
+    """What a default may be."""
+
+    GOOD = "good"
+
+
+class Nested(embow.Model):
+    """What a default may hold."""
+
+    x: int = 1
+
+
+class Defaults(embow.Model):
+    """Fields with constant defaults, and one whose default is none."""
+
+    text: str
+    n: int = 3
+    maybe: int | None = 4
+    tags: list[str] = []  # noqa: RUF012
+    grade: Grade = Grade.GOOD
+    day: dt.date = dt.date(2024, 2, 29)
+    nested: Nested = Nested()
+    words: dict[str, int] = Field(default_factory=dict)
+    empty: str | None = None
+    vector: embow.Vector(2) = [0.0, 1.0]  # type: ignore[valid-type]  # noqa: RUF012
+
+
+@pytest.mark.parametrize("opened", ["made", "with its class", "by its name"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        [{"text": "a"}],
+        [{"text": "b", "n": 5, "maybe": None, "tags": ["x"]}, {"text": "a"}],
+        pa.table({"text": ["a"]}),
+        pd.DataFrame({"text": ["a"]}),
+    ],
+    ids=["dict", "dicts", "arrow", "pandas"],
+)
+def test_what_a_row_leaves_out_is_the_default_of_its_field(
+    db: embow.Database, given: Any, opened: str
+) -> None:
+    """In every form, by everyone who opens the table; an explicit null stays one."""
+    table = db.create_table("t", schema=Defaults)
+    if opened != "made":
+        table = db.open_table("t", schema=Defaults if opened == "with its class" else None)
+    table.add(given)
+    *rest, last = table.search().to_pydantic(Defaults)
+    assert last == Defaults(text="a")
+    assert [(row.n, row.maybe, row.tags) for row in rest] in ([], [(5, None, ["x"])])
+    table.update("n = 3", {"text": "c"})
+    merge = table.merge_insert("text").when_matched_update_all().when_not_matched_insert_all()
+    merge.execute([{"text": "new"}])
+    assert table.search().where("text = 'new'").to_pydantic(Defaults) == [Defaults(text="new")]
+    assert table.schema.metadata is None
+
+
+def test_a_default_that_does_not_fit_is_found_when_the_table_is_made(db: embow.Database) -> None:
+    """pydantic does not look at defaults."""
+
+    class Wrong(embow.Model):
+        n: int = "three"  # type: ignore[assignment]
+
+    with pytest.raises(SchemaError, match=r"Wrong: a default does not fit its field: .*'n'"):
+        db.create_table("t", schema=Wrong)
+
+
+LONE = "a\ud83d"
+
+
+@pytest.mark.parametrize(
+    ("on_error", "stored"),
+    [
+        ("skip", [("good", True)]),
+        ("null", [("good", True), ("a\ufffd", False)]),
+        ("quarantine", [("good", True)]),
+    ],
+)
+@pytest.mark.parametrize("form", ["dicts", "objects", "columns"])
+def test_a_half_surrogate_pair_fails_its_row_alone(
+    words: embow.Table, on_error: Any, stored: list[tuple[str, bool]], form: str
+) -> None:
+    """What is no text follows ``on_error``, and the other rows are stored."""
+
+    class Words(embow.Model):
+        text: str
+        tag: str | None = None
+
+    rows: Any = [{"text": LONE, "tag": None}, {"text": "good", "tag": "x"}]
+    if form == "objects":
+        rows = [Words.model_construct(**row) for row in rows]
+    if form == "columns":
+        rows = {name: [row[name] for row in rows] for name in ("text", "tag")}
+    report = words.add(rows, on_error=on_error)
+    assert [(f.row, f.column, f.kind) for f in report.failed] == [(0, "text", "bad_input")]
+    found = [(row["text"], row["vector"] is not None) for row in words.to_arrow().to_pylist()]
+    assert found == stored
+    if on_error == "quarantine":
+        (kept,) = words.failed_rows().to_pylist()
+        assert (kept["text"], kept["error_kind"]) == ("a\ufffd", "bad_input")
+
+
+@pytest.mark.parametrize(
+    "row", [{"text": LONE}, {"text": "a", "tag": LONE}, {"text": "a", "more": {"deep": [LONE]}}]
+)
+def test_a_half_surrogate_pair_is_named(db: embow.Database, row: dict[str, Any]) -> None:
+    """By row and column where errors are raised; nested text is mended like the rest."""
+    more = pa.field("more", pa.struct([("deep", pa.list_(pa.string()))]))
+    table = db.create_table(
+        "t", schema=pa.schema([("text", pa.string()), ("tag", pa.string()), more])
+    )
+    with pytest.raises(DataError, match=rf"Row 1, column '{list(row)[-1]}.*not valid Unicode"):
+        table.add([{"text": "good"}, row])
+    assert len(table) == 0
+    table.add([{"text": "good"}, row], on_error="null")
+    assert "\ufffd" in str(table.to_arrow().to_pylist()[1])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_progress_counts_the_rows_that_were_given(words: embow.Table, form: str) -> None:
+    """The last update has every row once, and the total where the data says how many there are."""
+    updates: list[Any] = []
+    words.add(FORMS[form](), progress=updates.append)
+    last = updates[-1]
+    known = form in ("dicts", "pandas", "polars", "arrow table", "arrow batch")
+    assert (last.rows, last.total, last.done) == (2, 2 if known else None, True)
+
+
+def test_progress_is_told_of_rows_that_embed_nothing(db: embow.Database) -> None:
+    """A table without functions says when it is done, as any other."""
+    updates: list[Any] = []
+    table = db.create_table("plain", [{"id": 1}])
+    table.add([{"id": 2}, {"id": 3}], progress=updates.append)
+    assert (updates[-1].rows, updates[-1].total, updates[-1].done) == (2, 2, True)
+
+
+def test_what_providers_asked_for_can_be_forgotten(db: embow.Database) -> None:
+    """A database has the way out of a pause that a server asked for."""
+    db.reset_limits()
+
+
+def test_a_warning_of_cut_texts_points_to_the_users_line(db: embow.Database) -> None:
+    """Whoever reads it finds the call that embeds, not a line of embow's."""
+
+    @embow.embeddings.register("short-texts")
+    class Short(embow.embeddings.TextEmbeddingFunction):
+        def ndims(self) -> int:
+            return 2
+
+        def limits(self) -> embow.embeddings.Limits:
+            return embow.embeddings.Limits(max_tokens_per_item=2)
+
+        def generate_embeddings(self, texts: list[str]) -> Any:
+            return np.ones((len(texts), 2))
+
+    function = Short()
+    config = embow.embeddings.EmbeddingFunctionConfig(
+        vector_column="vector", source_column="text", function=function
+    )
+    table = db.create_table(
+        "short", schema=pa.schema([("text", pa.string())]), embedding_functions=[config]
+    )
+    with pytest.warns(embow.pipeline.InputTruncatedWarning) as caught:
+        table.add([{"text": "much longer than that"}])
+    assert caught[0].filename == __file__

@@ -22,6 +22,22 @@ def stocked(words: embow.Table, letters: Any) -> embow.Table:
     return words
 
 
+def test_a_dry_run_tells_what_an_add_would_take(stocked: embow.Table, rows_sent: Any) -> None:
+    """Nothing is sent or stored; mistakes are found as in the add itself."""
+    rows = [{"text": text} for text in ("fig", "fig", "cherry", None)]
+    given = [row for row in rows if row["text"]]
+    told = stocked.add(given, dry_run=True)
+    assert (told.inputs, told.distinct, told.requests) == (3, 2, 1)
+    assert told.tokens > 0
+    assert rows_sent() == []
+    assert len(stocked) == 3
+    with pytest.raises(UnknownColumnError):
+        stocked.add([{"txt": "fig"}], dry_run=True)
+    with pytest.raises(ConfigurationError, match="Did you mean 'on_error'"):
+        stocked.add(given, dry_run=True, on_eror="skip")  # type: ignore[call-overload]
+    assert stocked.add(given).requests == told.requests
+
+
 def test_update_of_the_source_embeds_again(stocked: embow.Table, rows_sent: Any) -> None:
     """Exactly the changed row is sent, and the vector is the new text's."""
     result = stocked.update(where="text = 'pear'", values={"text": "grape"})

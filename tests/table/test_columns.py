@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 import embow
-from embow._table.columns import QUARANTINE, Columns
+from embow._table.columns import OWNER, QUARANTINE, Columns
 from embow._table.names import physical_name
 from embow.embeddings import EmbeddingFunctionConfig
 from embow.engines.contract import NAME_BYTES, is_physical
@@ -29,7 +29,7 @@ def test_a_name_that_can_be_stored_stays_as_it_is() -> None:
     """Nothing is said in the metadata where nothing is renamed."""
     columns = Columns.create(pa.schema({"text": pa.string(), "n": pa.int64()}))
     assert dict(columns.names) == {"text": "text", "n": "n"}
-    assert set(columns.metadata) == {QUARANTINE}
+    assert set(columns.metadata) == {QUARANTINE, OWNER}
 
 
 def test_two_names_never_share_a_stored_column() -> None:

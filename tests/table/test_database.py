@@ -200,6 +200,28 @@ def test_a_place_that_cannot_be_a_database_is_refused(tmp_path: Path) -> None:
         embow.connect(5)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("uri", "options", "says"),
+    [
+        ("", {}, "folder or a URI"),
+        (None, {}, "folder or a URI"),
+        (":memory:", {}, "memory://"),
+        ("db://x", {"api_key": "sk-1"}, "LanceDB Cloud"),
+        ("place", {"api_key": "sk-1"}, "no setting 'api_key'.*Its settings: trust"),
+        ("place", {"storage_option": {}}, "Did you mean 'storage_options'"),
+    ],
+)
+def test_what_connect_does_not_serve_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: Any, options: Any, says: str
+) -> None:
+    """Nothing is made, and no key is repeated."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=says) as raised:
+        embow.connect(uri, **options)
+    assert "sk-1" not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 WRITER = """
     import sys
     import embow
@@ -296,7 +318,8 @@ def test_columns_a_function_cannot_use_are_refused_at_once(
 def test_a_dropped_table_can_be_shown(db: embow.Database) -> None:
     """repr() in a debugger raises nothing."""
     table = db.create_table("fruit", [{"name": "apple"}], schema=Fruit)
-    assert repr(table) == "Table('fruit', version=1, rows=1)"
+    shown = "Table('fruit', version=1, rows=1, columns=["
+    assert repr(table).startswith(f"{shown}name")
     db.drop_table("fruit")
     assert repr(table) == "Table('fruit', dropped)"
     with pytest.raises(TableNotFoundError):
@@ -358,7 +381,7 @@ def test_a_new_name_must_be_free_and_the_old_one_there(db: embow.Database) -> No
     with pytest.raises(TableNotFoundError, match="fuit"):
         db.rename_table("fuit", "pears")
     with pytest.raises(ConfigurationError, match="Invalid table name"):
-        db.rename_table("fruit", "a b")
+        db.rename_table(cur_name="fruit", new_name="a b")
     assert db.table_names() == ["apples", "fruit"]
 
 

@@ -14,6 +14,7 @@ from embow.errors import (
     BadVectorError,
     ConfigurationError,
     DataError,
+    EmbeddingError,
     PredicateError,
     UnknownColumnError,
 )
@@ -52,6 +53,36 @@ def test_several_vectors_are_searched_in_one_call(fruit: embow.Table) -> None:
     vectors = fruit.to_arrow()["vector"].to_pylist()[:2]
     rows = fruit.search(vectors).limit(1).to_list()
     assert [(row["query_index"], row["text"]) for row in rows] == [(0, "apple"), (1, "pear")]
+
+
+def test_several_texts_are_searched_in_one_call(fruit: embow.Table, letters: Any) -> None:
+    """Each has its own nearest rows; they are embedded in one request."""
+    letters.sent.clear()
+    rows = fruit.search(["fig", "plum"]).limit(1).to_list()
+    assert [(row["query_index"], row["text"]) for row in rows] == [(0, "fig"), (1, "plum")]
+    assert letters.sent == ["fig", "plum"]
+    assert fruit.search(("pear",)).limit(1).to_list()[0]["query_index"] == 0
+
+
+def test_a_query_shows_what_it_asks_for(fruit: embow.Table) -> None:
+    """repr() is short, also of a search by vector."""
+    query = fruit.search("fig").where("tag = 't1'").select(["text"]).limit(3)
+    shown = repr(query)
+    assert shown.startswith("VectorSearch('words', ")
+    assert "query='fig'" in shown
+    assert "limit=3" in shown
+    assert "where=\"tag = 't1'\"" in shown
+    assert len(repr(fruit.search([0.5] * 26))) < 100
+    assert repr(fruit.search()) == "Query('words')"
+
+
+def test_a_table_of_polars_is_lazy_and_an_answer_is_not(fruit: embow.Table) -> None:
+    """As in LanceDB."""
+    polars = pytest.importorskip("polars")
+    lazy = fruit.to_polars()
+    assert isinstance(lazy, polars.LazyFrame)
+    assert lazy.lazy().select("text").collect()["text"].to_list() == FRUIT
+    assert isinstance(fruit.search("fig").to_polars(), polars.DataFrame)
 
 
 def test_where_filters_before_searching(fruit: embow.Table) -> None:
@@ -154,7 +185,14 @@ def test_results_come_in_every_form(fruit: embow.Table) -> None:
             UnknownColumnError,
             "'vector'",
         ),
-        (lambda t: t.search("a", query_type="fts"), ConfigurationError, "query_type"),
+        (lambda t: t.search("a", query_type="fts"), ConfigurationError, "'fts'.*not|no full text"),
+        (lambda t: t.search("a", query_type="hybrid"), ConfigurationError, "full text.*LIKE"),
+        (lambda t: t.search("a", query_type="vectr"), ConfigurationError, "mean 'vector'"),
+        (lambda t: t.search("a", query_type="vector").select(5), ConfigurationError, "list"),
+        (lambda t: t.search([]), ValueError, "nothing to search for"),
+        (lambda t: t.search(()), ValueError, "nothing to search for"),
+        (lambda t: t.search(np.zeros(0)), ValueError, "nothing to search for"),
+        (lambda t: t.search(["a", ""]).to_list(), EmbeddingError, "Query 1 is empty"),
         (lambda t: t.search(5).to_list(), Exception, "not text"),
     ],
 )

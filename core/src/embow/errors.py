@@ -8,6 +8,7 @@ EmbowError
 │   └── UntrustedError                     a table asks for what only this process may decide
 ├── PluginError
 │   ├── ProviderNotFoundError (KeyError)   nothing known under that name
+│   │   └── ProviderClassError (AttributeError)  a class of embow.embeddings that is not here
 │   ├── ProviderNotInstalledError (ImportError)  known, but its distribution is missing
 │   ├── MissingSdkError (ImportError)      installed, but the vendor's package is missing
 │   ├── ProviderConflictError              two distributions claim one name
@@ -91,6 +92,10 @@ class ProviderNotFoundError(PluginError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+class ProviderClassError(ProviderNotFoundError, AttributeError):
+    """A provider's class cannot be had from the module; ``hasattr`` is answered ``False``."""
 
 
 class ProviderNotInstalledError(PluginError, ImportError):

@@ -59,11 +59,16 @@ class BedrockProtocol(Protocol):
         if not request.path.endswith("/invoke"):
             return None
         payload = request.payload
+        if "singleEmbeddingParams" in payload:
+            return [payload["singleEmbeddingParams"]["text"]["value"]]
         return [payload["inputText"]] if "inputText" in payload else list(payload["texts"])
 
     def ndims(self, request: HttpRequest) -> int:
-        asked = request.payload.get("dimensions") or request.payload.get("output_dimension")
-        native = {"titan-embed-text-v1": 1536, "embed-v4": 1536}
+        payload = request.payload
+        asked = payload.get("dimensions") or payload.get("output_dimension")
+        asked = asked or payload.get("embeddingConfig", {}).get("outputEmbeddingLength")
+        asked = asked or payload.get("singleEmbeddingParams", {}).get("embeddingDimension")
+        native = {"embed-text-v1": 1536, "g1-text-02": 1536, "embed-v4": 1536}
         found = (size for name, size in native.items() if name in self.model(request))
         return int(asked or next(found, 1024))
 
@@ -72,6 +77,8 @@ class BedrockProtocol(Protocol):
 
     def answer(self, request: HttpRequest, items: list[Any], vectors: Vectors) -> Reply:
         rows, tokens = vectors.tolist(), sum(map(count_tokens, items))
+        if "singleEmbeddingParams" in request.payload:
+            return Reply({"embeddings": [{"embeddingType": "TEXT", "embedding": r} for r in rows]})
         if "inputText" in request.payload:
             embedding = rows[0] if rows else None
             return Reply({"embedding": embedding, "inputTextTokenCount": tokens})

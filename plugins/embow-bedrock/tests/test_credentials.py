@@ -1,11 +1,13 @@
 """Environment, profiles, roles, clients and threads."""
 
+import importlib
 import json
 import pickle
 import subprocess
 import sys
 import threading
 import traceback
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs
@@ -14,7 +16,7 @@ import pytest
 
 from embow.errors import AuthenticationError, EmbeddingError
 from embow_bedrock import BedRockText
-from embow_bedrock.client import client_for
+from embow_bedrock.client import Route, client_for
 from embow_testing import faults
 
 SENTINEL = "sentinel/0123456789+abcdef"
@@ -73,10 +75,13 @@ def test_missing_credentials_are_an_auth_error(make, monkeypatch, role):
     assert caught.value.attempts == 1
 
 
-def test_equal_settings_share_a_client(make):
+def test_equal_settings_share_a_client():
     """One client a process for one account."""
-    assert client_for(make()) is client_for(make())
-    assert client_for(make()) is not client_for(make(region="eu-west-1"))
+    routes = [Route("us-east-1", None, None, "tests", "http://127.0.0.1:9", 1.0) for _ in "ab"]
+    one, same = (client_for(route, importlib.import_module) for route in routes)
+    assert one is same
+    elsewhere = replace(routes[0], region="eu-west-1")
+    assert client_for(elsewhere, importlib.import_module) is not one
 
 
 def test_threads_share_one_client(make, server):

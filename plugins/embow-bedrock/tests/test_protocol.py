@@ -1,12 +1,19 @@
 """What goes over the wire, and what comes back."""
 
+import json
 import threading
 
 import numpy as np
 import pytest
 
+from embow.embeddings import FailureKind
 from embow.embeddings.types import CallRecord, set_current_call
-from embow.errors import BadOutputError, ConfigurationError
+from embow.errors import (
+    BadOutputError,
+    ConfigurationError,
+    InputTooLongError,
+    PermanentError,
+)
 from embow_bedrock import BedRockText
 from embow_testing import faults
 from embow_testing.vectors import embed_values
@@ -14,7 +21,19 @@ from embow_testing.vectors import embed_values
 TITAN_1, TITAN_2 = "amazon.titan-embed-text-v1", "amazon.titan-embed-text-v2:0"
 ENGLISH, MULTILINGUAL = "cohere.embed-english-v3", "cohere.embed-multilingual-v3"
 V4 = "cohere.embed-v4:0"
-NDIMS = {TITAN_1: 1536, TITAN_2: 1024, ENGLISH: 1024, MULTILINGUAL: 1024, V4: 1536}
+G1, IMAGE = "amazon.titan-embed-g1-text-02", "amazon.titan-embed-image-v1"
+NOVA = "amazon.nova-2-multimodal-embeddings-v1:0"
+PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"
+NDIMS = {
+    TITAN_1: 1536,
+    TITAN_2: 1024,
+    G1: 1536,
+    IMAGE: 1024,
+    NOVA: 3072,
+    ENGLISH: 1024,
+    MULTILINGUAL: 1024,
+    V4: 1536,
+}
 
 
 @pytest.mark.parametrize(("name", "ndims"), NDIMS.items())
@@ -67,6 +86,96 @@ def test_cohere_is_told_the_role(make, server, name):
     function.compute_query_embeddings("a")
     types = [request.payload["input_type"] for request in server.requests]
     assert types == ["search_document", "search_query"]
+
+
+def test_nova_is_told_the_purpose_and_cuts_nothing(make, server):
+    """Documents are indexed, queries retrieve, and too long texts are to be refused."""
+    function = make(name=NOVA, dim=256)
+    function.compute_source_embeddings(["a"])
+    function.compute_query_embeddings("a")
+    sent = [request.payload["singleEmbeddingParams"] for request in server.requests]
+    assert [part.pop("embeddingPurpose") for part in sent] == ["GENERIC_INDEX", "TEXT_RETRIEVAL"]
+    text = {"truncationMode": "NONE", "value": "a"}
+    assert sent == [{"embeddingDimension": 256, "text": text}] * 2
+
+
+def test_titan_for_images_takes_text_and_a_length(make, server):
+    """Its length has a place of its own."""
+    assert make(name=IMAGE, dim=384).generate_embeddings(["a"]).shape == (1, 384)
+    length = {"outputEmbeddingLength": 384}
+    assert server.requests[0].payload == {"inputText": "a", "embeddingConfig": length}
+
+
+def test_a_profile_without_a_models_name_is_told_it(make, server):
+    """Costs are tagged with application inference profiles, whose ARN says nothing."""
+    function = make(name=PROFILE, model=TITAN_2)
+    assert function.generate_embeddings(["a"]).shape == (1, 1024)
+    assert "application-inference-profile" in server.requests[0].path
+    assert function.fingerprint() == make(name=TITAN_2).fingerprint()
+    assert make(name=G1).fingerprint() == make(name=TITAN_1).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"name": PROFILE}, "add model="),
+        ({"name": TITAN_2, "model": V4}, "leave model out"),
+        ({"name": PROFILE, "model": "twelvelabs.marengo-embed-2-7-v1:0"}, "marengo"),
+    ],
+)
+def test_a_model_that_stays_unknown_is_explained(make, settings, said):
+    """What to add, and what to leave out."""
+    with pytest.raises(ConfigurationError, match=said):
+        make(**settings)
+
+
+@pytest.mark.parametrize(("name", "most"), [(ENGLISH, 2048), (TITAN_2, 50_000), (NOVA, 8192)])
+def test_a_text_of_too_many_characters_costs_no_call(make, server, name, most):
+    """AWS counts characters beside tokens; what is cut for that keeps as many as it may."""
+    function = make(name=name)
+    with pytest.raises(InputTooLongError, match="Text 1 has") as caught:
+        function.compute_source_embeddings(["a", "b" * (most + 1)])
+    failure = function.classify(caught.value)
+    assert (failure.kind, failure.index) == (FailureKind.TOO_LONG, 1)
+    assert server.requests == []
+    assert len(function.truncate("b" * (most + 1), 128_000)) == most
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        "x",
+        {"embedding": "x"},
+        {"embedding": {}},
+        {"embedding": [[1.0]]},
+        {"embedding": ["x"]},
+        {"embeddings": 5},
+        {"embeddings": [5]},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", [TITAN_1, NOVA, ENGLISH, V4])
+def test_answers_of_another_form_are_bad_output(make, server, name, body):
+    """What cannot be read is said to be so, never an error of the inside."""
+    server.script(faults.reply(json.dumps(body).encode()))
+    with pytest.raises(BadOutputError):
+        make(name=name).generate_embeddings(["a"])
+
+
+def test_a_count_that_cannot_be_read_costs_no_vector(make, server):
+    """What was paid for is kept."""
+    server.script(faults.reply({"embedding": [1.0] * 1536, "inputTextTokenCount": "x"}))
+    assert make().generate_embeddings(["a"]).shape == (1, 1536)
+
+
+def test_an_answer_without_end_is_refused_and_not_asked_for_again(make, server, monkeypatch):
+    """What is longer than an answer can be is read no further."""
+    monkeypatch.setattr("embow.embeddings.transport.MOST_BYTES", 100_000)
+    server.always(faults.reply(b" " * 3_000_000))
+    with pytest.raises(PermanentError, match="Send fewer inputs"):
+        make().compute_source_embeddings_with_retry(["a"])
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(("name", "field"), [(TITAN_2, "dimensions"), (V4, "output_dimension")])

@@ -1,11 +1,14 @@
 """Every way a call can fail, through the real SDK, and what it is taken for."""
 
+import gzip
+import traceback
+
 import pytest
 from cohere.core.api_error import ApiError
 
 from embow.embeddings import FailureKind
 from embow.embeddings._retry import RetryPolicy, attempt_call
-from embow.errors import AuthenticationError
+from embow.errors import AuthenticationError, BadOutputError, EmbeddingError, PermanentError
 from embow_testing import faults
 from embow_testing.faults import Refusal, refuse
 
@@ -87,5 +90,57 @@ def test_a_refused_key_is_never_tried_again(make, server):
     """One request tells, and the message says what Cohere said."""
     server.always(faults.unauthorized())
     with pytest.raises(AuthenticationError, match="invalid api token"):
+        make().compute_source_embeddings_with_retry(["a"])
+    assert len(server.requests) == 1
+
+
+def test_errors_show_no_response_headers(make, server, caplog):
+    """Neither warnings nor tracebacks print what a vendor's server sets, such as cookies."""
+    server.always(faults.reply({"message": "broken"}, 500, {"set-cookie": "session=sentinel"}))
+    with pytest.raises(EmbeddingError) as caught:
+        make(max_retries=1).compute_source_embeddings_with_retry(["a"])
+    shown = caplog.text + "".join(traceback.format_exception(caught.value))
+    assert "broken" in caplog.text
+    assert "sentinel" not in shown
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        {"embeddings": "x"},
+        {"embeddings": {}},
+        {"embeddings": {"base64": "x"}},
+        {"embeddings": {"base64": [5]}},
+        {"embeddings": {"base64": ["AAA"]}},
+        {"embeddings": {"float": [["x"]]}},
+        {"embeddings": {"float": [None]}},
+        {"embeddings": {"float": [1.0]}},
+    ],
+    ids=str,
+)
+def test_answers_of_another_form_are_bad_output(make, server, body):
+    """What cannot be read is said to be so, never an error of the inside."""
+    server.script(faults.reply(body))
+    with pytest.raises(BadOutputError):
+        make(name="small").generate_embeddings(["a"])
+
+
+@pytest.mark.parametrize(
+    "meta", ["x", 5, None, {"billed_units": "x"}, {"billed_units": {"input_tokens": "x"}}]
+)
+def test_a_bill_that_cannot_be_read_costs_no_vector(make, server, meta):
+    """What was paid for is kept."""
+    server.script(faults.reply({"id": "1", "embeddings": {"float": [[1.0, 2.0]]}, "meta": meta}))
+    assert make(name="small").generate_embeddings(["a"]).tolist() == [[1.0, 2.0]]
+
+
+def test_an_answer_without_end_is_refused_and_not_asked_for_again(make, server, monkeypatch):
+    """What unpacks to more than an answer can be is read no further."""
+    monkeypatch.setattr("embow.embeddings.transport.MOST_BYTES", 100_000)
+    packed = gzip.compress(b" " * 10_000_000)
+    server.always(faults.reply(packed, 200, {"content-encoding": "gzip"}))
+    with pytest.raises(PermanentError, match="Send fewer inputs"):
         make().compute_source_embeddings_with_retry(["a"])
     assert len(server.requests) == 1

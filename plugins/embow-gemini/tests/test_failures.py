@@ -1,12 +1,14 @@
 """Every way a call can fail, through the real SDK, and what it is taken for."""
 
+import gzip
+
 import google.auth.exceptions
 import pytest
 from google.genai import errors
 
 from embow.embeddings import FailureKind
 from embow.embeddings._retry import RetryPolicy, attempt_call
-from embow.errors import AuthenticationError
+from embow.errors import AuthenticationError, PermanentError
 from embow_testing import faults
 from embow_testing.faults import Refusal, refuse
 
@@ -21,6 +23,12 @@ CASES = {
     "daily allowance": (faults.quota_exceeded(), QUOTA, None, None),
     "rate limited": (faults.rate_limited(34), RATE, 34.0, None),
     "rate limited, no wait": (faults.rate_limited(), RATE, None, None),
+    "credits used up": (
+        refuse(Refusal("rate_limited", message="Your prepayment credits are depleted.")),
+        QUOTA,
+        None,
+        None,
+    ),
     "server error": (faults.server_error(), TRANSIENT, None, None),
     "overloaded": (faults.server_error(503, retry_after=7), TRANSIENT, 7.0, None),
     "deadline": (faults.server_error(504), TRANSIENT, None, None),
@@ -104,5 +112,15 @@ def test_a_refused_key_is_never_tried_again(make, server):
     """One request tells."""
     server.always(faults.unauthorized())
     with pytest.raises(AuthenticationError, match="API key not valid"):
+        make().compute_source_embeddings_with_retry(["a"])
+    assert len(server.requests) == 1
+
+
+def test_an_answer_without_end_is_refused_and_not_asked_for_again(make, server, monkeypatch):
+    """What unpacks to more than an answer can be is read no further."""
+    monkeypatch.setattr("embow.embeddings.transport.MOST_BYTES", 100_000)
+    packed = gzip.compress(b" " * 10_000_000)
+    server.always(faults.reply(packed, 200, {"content-encoding": "gzip"}))
+    with pytest.raises(PermanentError, match="Send fewer inputs"):
         make().compute_source_embeddings_with_retry(["a"])
     assert len(server.requests) == 1

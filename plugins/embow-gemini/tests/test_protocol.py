@@ -77,6 +77,76 @@ def test_the_title_goes_with_documents_only(make, server):
     assert [sent(server, number).get("title") for number in (0, 1)] == ["Annual report", None]
 
 
+@pytest.mark.parametrize(
+    ("task", "before"),
+    [
+        ("retrieval_query", "task: search result | query: "),
+        ("retrieval_document", "title: none | text: "),
+        ("semantic_similarity", "task: sentence similarity | query: "),
+        ("classification", "task: classification | query: "),
+        ("clustering", "task: clustering | query: "),
+        ("question_answering", "task: question answering | query: "),
+        ("fact_verification", "task: fact checking | query: "),
+        ("code_retrieval_query", "task: code retrieval | query: "),
+    ],
+)
+@pytest.mark.parametrize("name", ["gemini-embedding-2", "gemini-embedding-2-preview"])
+def test_a_model_that_ignores_task_types_is_told_in_the_text(make, server, name, task, before):
+    """The prefixes are those of Google's documentation, and no task type is sent beside."""
+    function = make(name=name, source_task_type=task, query_task_type=task, dim=8)
+    function.compute_source_embeddings(["a {b}"])
+    function.compute_query_embeddings("a {b}")
+    for number in (0, 1):
+        request = sent(server, number)
+        assert request["content"]["parts"] == [{"text": before + "a {b}"}]
+        assert "taskType" not in request
+
+
+def test_roles_differ_where_the_text_tells_them(make, server):
+    """A query and a document of the same words have other vectors, and a title counts."""
+    function = make(name="gemini-embedding-2", title="Annual report", dim=8)
+    document = function.compute_source_embeddings(["a"])
+    query = function.compute_query_embeddings("a")
+    assert not np.allclose(document, query)
+    assert sent(server)["content"]["parts"] == [{"text": "title: Annual report | text: a"}]
+    assert "title" not in sent(server)
+
+
+def test_what_stands_before_a_text_is_part_of_the_identity(make):
+    """Vectors made with other prefixes are other vectors; models told otherwise have none."""
+    assert make(name="gemini-embedding-2", title="T").identity()["prefixes"] == {
+        "document": "title: T | text: ",
+        "query": "task: search result | query: ",
+    }
+    assert "prefixes" not in make().identity()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        {"embeddings": "x"},
+        {"embeddings": [5]},
+        {"embeddings": ["x"]},
+        {"embeddings": [None]},
+        {"embeddings": [{}]},
+        {"embeddings": [{"values": "x"}]},
+        {"embeddings": [{"values": [[1.0]]}]},
+        {"embeddings": [{"values": ["x"]}]},
+        {"embeddings": {"values": [1.0]}},
+        {"error": "x"},
+    ],
+    ids=str,
+)
+def test_answers_of_another_form_are_bad_output(make, server, body):
+    """What cannot be read is said to be so, never an error of the inside."""
+    function = make(name="small")
+    server.script(faults.reply(body))
+    with pytest.raises(BadOutputError):
+        function.generate_embeddings(["a"])
+
+
 def test_a_title_needs_the_document_task(make):
     """Google takes a title with one task type only."""
     with pytest.raises(ConfigurationError, match="retrieval_document"):

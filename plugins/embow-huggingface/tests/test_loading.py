@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import embow
 from embow.embeddings import FailureKind
 from embow.errors import ConfigurationError
 from embow_huggingface import TransformersEmbeddingFunction as Provider
+from forked import embed_in_a_child
 
 
 @pytest.fixture
@@ -149,3 +152,50 @@ def test_code_that_comes_with_a_model_is_not_run_unasked(make_model: Any, tmp_pa
     with pytest.raises(ConfigurationError, match="pass trust_remote_code=True"):
         Provider(name=str(folder)).generate_embeddings(["cat"])
     assert not marker.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_embeds(minilm: str) -> None:
+    """A process forked after the model was used has not its threads, and does without."""
+    embed_in_a_child("huggingface", {"name": minilm}, ["word " * 200] * 8)
+
+
+@pytest.mark.parametrize("more", ["notes.txt", "train.py", "README.md", "onnx/config.json"])
+def test_one_more_file_in_the_folder_changes_nothing(
+    more: str, make_model: Any, tmp_path: Path
+) -> None:
+    """A table is still written to and searched after a file that is not read came in."""
+    folder = Path(shutil.copytree(make_model(), tmp_path / "model"))
+    func = Provider.create(name=str(folder))
+
+    class Rows(embow.Model):
+        text: str = func.SourceField()
+        vector: embow.Vector(func.ndims()) = func.VectorField()
+
+    embow.connect(tmp_path / "db").create_table("rows", schema=Rows).add([{"text": "a cat"}])
+    (folder / more).parent.mkdir(exist_ok=True)
+    (folder / more).write_text("more")
+    table = embow.connect(tmp_path / "db").open_table("rows")
+    table.add([{"text": "a dog"}])
+    assert len(table.search("cat").to_list()) == 2
+
+
+@pytest.mark.parametrize("settings", [{"revision": "abc"}, {"max_length": 24}, {"max_length": 99}])
+def test_what_changes_no_vector_of_a_folder_is_no_part_of_it(
+    settings: dict[str, Any], make_model: Any
+) -> None:
+    """A folder has no revisions, and more tokens than the model reads are not read."""
+    name = make_model()
+    asked = Provider(name=name, **settings)
+    assert asked.fingerprint() == Provider(name=name).fingerprint()
+    assert asked.fingerprint() != Provider(name=name, max_length=8).fingerprint()
+
+
+def test_settings_of_colbert_count_where_they_are_read(make_colbert: Any) -> None:
+    """They change vectors of tokens, and no pooled one."""
+    folder = Path(make_colbert())
+    before = [Provider(name=str(folder), multivector=m).fingerprint() for m in (True, False)]
+    (folder / "artifact.metadata").write_text("{}")
+    after = [Provider(name=str(folder), multivector=m).fingerprint() for m in (True, False)]
+    assert after[0] != before[0]
+    assert after[1] == before[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from embow.errors import BadInputError, ConfigurationError
 from embow.plugins import ProviderSpec
 from embow.plugins import _discovery as discovery
 from embow_imagebind import ImageBindEmbeddings
+from forked import embed_in_a_child
 
 Make = dict[str, Callable[..., bytes]]
 
@@ -182,3 +184,17 @@ def test_the_example_of_the_documents_runs(
         wanted = func.compute_query_embeddings(query)
         distances = ((stored - wanted) ** 2).sum(axis=1)
         assert (np.diff(distances) >= 0).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_embeds(settings: dict[str, Any]) -> None:
+    """A process forked after the model was used has not its threads, and does without."""
+    embed_in_a_child("imagebind", settings, ["word " * 70] * 64)
+
+
+def test_a_text_that_is_no_unicode_is_named(settings: dict[str, Any]) -> None:
+    """A lone surrogate is a bad input of its row."""
+    func = ImageBindEmbeddings.create(**settings)
+    with pytest.raises(BadInputError, match="surrogate") as caught:
+        func.compute_source_embeddings(["a dog", "q\ud83d"])
+    assert caught.value.row == 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -12,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import embow
 from embow.embeddings import FailureKind
 from embow.errors import ConfigurationError
 from embow_instructor import InstructorEmbeddingFunction as Provider
+from forked import embed_in_a_child
 
 TEXTS = ["cells use oxygen", "how do cells get energy", "s"]
 
@@ -187,3 +191,30 @@ def test_what_is_not_text_is_refused_by_position(provider: Any) -> None:
     """The error says which input is wrong and what it is."""
     with pytest.raises(TypeError, match="Input 1 is NoneType"):
         provider.compute_source_embeddings(["cat", None])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_embeds(folder: str) -> None:
+    """A process forked after the model was used has not its threads, and does without."""
+    settings = {"name": folder, "show_progress_bar": False}
+    embed_in_a_child("instructor", settings, ["word " * 200] * 64)
+
+
+@pytest.mark.parametrize("more", ["notes.txt", "train.py", "README.md", "onnx/config.json"])
+def test_one_more_file_in_the_folder_changes_nothing(
+    more: str, folder: str, tmp_path: Path
+) -> None:
+    """A table is still written to and searched after a file that is not read came in."""
+    copy = Path(shutil.copytree(folder, tmp_path / "model"))
+    func = Provider.create(name=str(copy), show_progress_bar=False)
+
+    class Rows(embow.Model):
+        text: str = func.SourceField()
+        vector: embow.Vector(func.ndims()) = func.VectorField()
+
+    embow.connect(tmp_path / "db").create_table("rows", schema=Rows).add([{"text": "a cat"}])
+    (copy / more).parent.mkdir(exist_ok=True)
+    (copy / more).write_text("more")
+    table = embow.connect(tmp_path / "db").open_table("rows")
+    table.add([{"text": "a dog"}])
+    assert len(table.search("cat").to_list()) == 2

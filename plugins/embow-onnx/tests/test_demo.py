@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +52,7 @@ def test_without_a_question_three_are_answered(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The demo shows sample questions where none is given."""
-    assert demo.run(Namespace(question=None, db=folder, limit=3)) == 0
+    assert demo.run(Namespace(question=None, db=folder, limit=3, remove=False)) == 0
     shown = capsys.readouterr().out
     assert all(question in shown for question in demo.SAMPLE_QUESTIONS)
 
@@ -129,3 +130,57 @@ def test_the_table_is_kept_with_the_users_data(
     monkeypatch.setattr("embow_onnx.stdlib_docs.collect", lambda: docs[:2])
     assert main(["demo", QUESTION]) == 0
     assert [path.name for path in tmp_path.rglob("demo")] == ["demo"]
+
+
+def test_questions_come_from_standard_input(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ``-`` each line is a question; without a line there is nothing to answer."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{QUESTION}\n\nopen a web page\n"))
+    assert main(["demo", "-", "--db", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert QUESTION in shown
+    assert "webbrowser" in shown
+    monkeypatch.setattr("sys.stdin", io.StringIO(" \n"))
+    assert main(["demo", "-", "--db", str(folder)]) == 1
+    assert "one a line" in capsys.readouterr().err
+
+
+def test_removing_takes_the_demos_tables_only(
+    tmp_path: Path, docs: Sequence[Docstring], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tables of the user's in the same folder stay, and a second time there is none."""
+    demo.open_or_build(tmp_path, docs[:2])
+    embow.connect(tmp_path).create_table("mine", [{"text": "kept"}])
+    assert main(["demo", "--remove", "--db", str(tmp_path)]) == 0
+    assert demo.table_name() in capsys.readouterr().out
+    assert embow.connect(tmp_path).table_names() == ["mine"]
+    assert main(["demo", "--remove", "--db", str(tmp_path)]) == 0
+    assert "No table" in capsys.readouterr().out
+
+
+def test_removing_leaves_nothing_in_the_default_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, docs: Sequence[Docstring]
+) -> None:
+    """The folder goes too, and is not made where it was not."""
+    for variable in ("XDG_DATA_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    assert main(["demo", "--remove"]) == 0
+    assert not demo.default_folder().exists()
+    demo.open_or_build(demo.default_folder(), docs[:2])
+    assert main(["demo", "--remove"]) == 0
+    assert not demo.default_folder().exists()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "utf-8"])
+def test_any_terminal_can_show_the_answers(
+    encoding: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the encoding has no line or no such letter, a plain sign of the same width stands."""
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding, "strict"))
+    assert main(["demo", f"{QUESTION} \u00e9\u65e5", "--db", str(folder)]) == 0
+    shown = written.getvalue().decode(encoding).splitlines()
+    rules = [line for line in shown if set(line) in ({"-"}, {"\u2500"})]
+    assert len({len(line) for line in rules}) == 1
+    assert (encoding in ("ascii", "cp1252")) == (rules[0][0] == "-")

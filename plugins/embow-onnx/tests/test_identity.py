@@ -69,3 +69,13 @@ def test_weights_beside_the_graph_count(make_folder: MakeFolder) -> None:
     before = func.fingerprint()
     weights.write_bytes(bytes(reversed(weights.read_bytes())) + b"\0")
     assert func.fingerprint() != before
+
+
+@pytest.mark.parametrize("more", ["notes.txt", "train.py", "README.md", "onnx/other.onnx"])
+def test_one_more_file_in_the_folder_changes_nothing(make_folder: MakeFolder, more: str) -> None:
+    """Only the graph, its weights and its tokenizer are read."""
+    folder = make_folder("types")
+    before = OnnxEmbeddings.create(name=str(folder)).fingerprint()
+    (folder / more).parent.mkdir(exist_ok=True)
+    (folder / more).write_text("more")
+    assert OnnxEmbeddings.create(name=str(folder)).fingerprint() == before

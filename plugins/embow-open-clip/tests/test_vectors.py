@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from embow import media
 from embow.embeddings import unload
 from embow.errors import BadInputError, ConfigurationError
 from embow_open_clip import OpenClipEmbeddings, runtime
+from forked import embed_in_a_child
 
 Noise = Callable[[int], bytes]
 
@@ -34,6 +37,21 @@ def test_texts_are_those_of_open_clip(folder: str, reference: Any) -> None:
     for text in ("man's best friend", "look at dog.jpg", "dog.jpg"):
         (vector,) = func.compute_query_embeddings(text)
         np.testing.assert_allclose(vector, reference(text), atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_every_precision_embeds_images_and_texts(
+    precision: str, folder: str, images: list[bytes], reference: Any
+) -> None:
+    """A model of half precision gives nearly the same vectors, of length 1."""
+    func = OpenClipEmbeddings.create(name=folder, precision=precision)
+    for given, vectors in (
+        (images[:2], func.compute_source_embeddings(images[:2])),
+        (["a dog"], func.compute_query_embeddings("a dog")),
+    ):
+        for vector, value in zip(vectors, given, strict=True):
+            assert float(vector @ reference(value)) > 0.995
+            assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("form", ["path", "string", "uri", "url", "pil", "array", "media"])
@@ -209,3 +227,48 @@ def test_what_is_not_there_is_named(settings: dict[str, str], words: str) -> Non
     func = OpenClipEmbeddings.create(**settings)
     with pytest.raises(ConfigurationError, match=words):
         func.compute_query_embeddings("a")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_embeds(folder: str) -> None:
+    """A process forked after the model was used has not its threads, and does without."""
+    settings = {"name": folder, "source_type": "text"}
+    embed_in_a_child("open-clip", settings, ["word " * 70] * 64)
+
+
+@pytest.mark.parametrize("more", ["notes.txt", "train.py", "README.md", "onnx/config.json"])
+def test_one_more_file_in_the_folder_changes_nothing(
+    more: str, folder: str, tmp_path: Path
+) -> None:
+    """A file that open_clip does not read, other weights included, makes no other model."""
+    copy = Path(shutil.copytree(folder, tmp_path / "model"))
+    before = OpenClipEmbeddings.create(name=str(copy)).fingerprint()
+    (copy / more).parent.mkdir(exist_ok=True)
+    (copy / more).write_text("more")
+    (copy / "weights.pt").unlink()
+    assert OpenClipEmbeddings.create(name=str(copy)).fingerprint() == before
+
+
+@pytest.mark.parametrize("name", ["open_clip_config.json", "open_clip_model.safetensors"])
+def test_what_is_read_of_a_folder_counts(name: str, folder: str, tmp_path: Path) -> None:
+    """Configuration and weights are the model."""
+    copy = Path(shutil.copytree(folder, tmp_path / "model"))
+    before = OpenClipEmbeddings.create(name=str(copy)).fingerprint()
+    (copy / name).write_bytes((copy / name).read_bytes() + b" ")
+    assert OpenClipEmbeddings.create(name=str(copy)).fingerprint() != before
+
+
+def test_a_text_that_is_no_unicode_is_named(folder: str) -> None:
+    """A lone surrogate is a bad input of its row, among images and other texts."""
+    func = OpenClipEmbeddings.create(name=folder, source_type="text")
+    with pytest.raises(BadInputError, match="surrogate") as caught:
+        func.compute_source_embeddings(["a dog", "q\ud83d"])
+    assert caught.value.row == 1
+
+
+def test_a_folder_is_called_by_its_last_part(folder: str) -> None:
+    """However it is given, messages have no long path."""
+    labels = {
+        OpenClipEmbeddings.create(name=n).model_label() for n in (folder, f"local-dir:{folder}")
+    }
+    assert labels == {Path(folder).name}

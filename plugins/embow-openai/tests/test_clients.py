@@ -1,5 +1,6 @@
 """Keys, clients, threads and Azure."""
 
+import importlib
 import json
 import pickle
 import subprocess
@@ -13,10 +14,14 @@ from embow.embeddings import get_registry
 from embow.embeddings.remote import client_once
 from embow.errors import ConfigurationError, EmbeddingError, MissingCredentialError
 from embow_openai import OpenAIEmbeddings
-from embow_openai.client import client_for
+from embow_openai.client import client_for, connection_of
 from embow_testing import faults
 
 SENTINEL = "sk-sentinel-0123456789"
+
+
+def client_of(function):
+    return client_for(connection_of(function), importlib.import_module)
 
 
 def key_of(request):
@@ -63,8 +68,8 @@ def test_openai_itself_needs_a_key():
 def test_equal_settings_share_a_client_and_other_keys_do_not(make):
     """Several accounts in one process are never mixed."""
     one, same, other = make(api_key="k1"), make(api_key="k1"), make(api_key="k2")
-    assert client_for(one) is client_for(same)
-    assert client_for(one) is not client_for(other)
+    assert client_of(one) is client_of(same)
+    assert client_of(one) is not client_of(other)
 
 
 def test_headers_are_part_of_what_tells_clients_apart(make, server):
@@ -129,6 +134,17 @@ def test_the_key_shows_nowhere(make, server):
     for text in shown:
         assert SENTINEL not in text
         assert header not in text
+
+
+def test_the_log_shows_no_password_and_no_query_of_an_address(make, server, caplog):
+    """The HTTP client logs each address it calls, at level INFO."""
+    host = server.url.removeprefix("http://")
+    function = make(base_url=f"http://user:pass-{SENTINEL}@{host}/v1?token=query-{SENTINEL}")
+    with caplog.at_level("INFO"):
+        function.generate_embeddings(["a"])
+    assert "/v1/embeddings" in caplog.text
+    assert SENTINEL not in caplog.text
+    assert SENTINEL in server.requests[0].path
 
 
 def test_a_message_that_repeats_the_key_is_cleaned(make, server):
@@ -219,6 +235,6 @@ def test_client_keys_hold_no_secret(monkeypatch, make):
         "embow_openai.client.client_once",
         lambda key, *rest: seen.append(key) or client_once(key, *rest),
     )
-    client_for(make(api_key=SENTINEL))
+    client_of(make(api_key=SENTINEL))
     assert seen
     assert SENTINEL not in repr(seen)

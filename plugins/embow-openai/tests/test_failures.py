@@ -1,11 +1,14 @@
 """Every way a call can fail, through the real SDK, and what it is taken for."""
 
+import gzip
+import json
+
 import openai
 import pytest
 
 from embow.embeddings import FailureKind
 from embow.embeddings._retry import RetryPolicy, attempt_call
-from embow.errors import AuthenticationError, BadOutputError
+from embow.errors import AuthenticationError, BadOutputError, PermanentError
 from embow_testing import faults
 from embow_testing.faults import Refusal, refuse
 
@@ -46,6 +49,117 @@ CASES = {
     "no such model": (faults.not_found(), PERMANENT, None, None),
     "short answer": (faults.short_answer(), FailureKind.BAD_OUTPUT, None, None),
 }
+
+_AT_1 = {
+    "type": "string_too_long",
+    "loc": ["body", "input", 1],
+    "msg": "String should have at most 122880 characters",
+}
+_UNION = {"type": "string_type", "loc": ["body", "input", "list[str]", 2], "msg": "Input should be"}
+_LIST = {"type": "too_long", "loc": ["body", "input"], "msg": "List should have at most 2048 items"}
+_DIMENSIONS = {
+    "type": "int_parsing",
+    "loc": ["body", "dimensions"],
+    "msg": "Input should be an int",
+}
+_TPM = (
+    "Request too large for text-embedding-3-small in organization o on tokens per min (TPM): "
+    "Limit 40000, Requested 160256. The input or output tokens must be reduced."
+)
+_SOON = "Rate limit reached on tokens per min (TPM): Limit 40000, Used 39000, Requested 2000."
+IN_OTHER_WORDS = {
+    "more than a minute's tokens": (429, {"error": {"message": _TPM}}, TOO_LARGE, None),
+    "tokens of this minute": (429, {"error": {"message": _SOON}}, RATE, None),
+    "fastapi, text too long": (422, {"detail": [_AT_1]}, TOO_LONG, 1),
+    "fastapi, no text": (422, {"detail": [_UNION]}, BAD, 2),
+    "fastapi, too many": (422, {"detail": [_LIST]}, TOO_LARGE, None),
+    "fastapi, a setting": (422, {"detail": [_DIMENSIONS]}, PERMANENT, None),
+    "fastapi, a sentence": (422, {"detail": "text must not be empty"}, BAD, None),
+    "inference server, too long": (
+        422,
+        {"error": "Input validation error: `inputs` must have less than 512 tokens. Given: 5000"},
+        TOO_LONG,
+        None,
+    ),
+    "inference server, too long as 413": (
+        413,
+        {"message": "Input validation error: `inputs` must have less than 512 tokens. Given: 9"},
+        TOO_LONG,
+        None,
+    ),
+    "inference server, too many": (
+        413,
+        {"error": "batch size 100 > maximum allowed batch size 32", "error_type": "Validation"},
+        TOO_LARGE,
+        None,
+    ),
+    "inference server, it failed": (424, {"error": "inference failed"}, TRANSIENT, None),
+    "llama.cpp, physical batch": (
+        500,
+        {"error": {"message": "input is too large to process. increase the physical batch size"}},
+        TOO_LONG,
+        None,
+    ),
+    "llama.cpp, context": (
+        400,
+        {"error": {"message": "request (24273 tokens) exceeds the available context size"}},
+        TOO_LONG,
+        None,
+    ),
+    "ollama, no number": (
+        500,
+        {"error": {"message": "failed to encode response: json: unsupported value: NaN"}},
+        BAD,
+        None,
+    ),
+    "ollama, too long": (
+        400,
+        {"error": {"message": "the input length exceeds the context length"}},
+        TOO_LONG,
+        None,
+    ),
+    "proxy, a page": (400, "<html>Bad Request</html>", PERMANENT, None),
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "index"), IN_OTHER_WORDS.values(), ids=IN_OTHER_WORDS
+)
+def test_other_servers_say_it_in_other_words(make, server, status, body, kind, index):
+    """What is at fault is read from the body, whichever form it has."""
+    function = make()
+    server.script(faults.reply(body, status))
+    with pytest.raises(openai.APIStatusError) as caught:
+        function.generate_embeddings(["a", "b", "c"])
+    failure = function.classify(caught.value)
+    assert (failure.kind, failure.index) == (kind, index)
+
+
+@pytest.mark.parametrize(("path", "hinted"), [("", True), ("/v1", False)])
+def test_an_address_without_its_path_is_explained(make, server, path, hinted):
+    """A server that knows no /embeddings is a reason to look at the end of base_url."""
+    server.always(faults.reply({"detail": "Not Found"}, 404))
+    with pytest.raises(PermanentError) as caught:
+        make(base_url=server.url + path).compute_source_embeddings_with_retry(["a"])
+    assert ("put that at the end of base_url" in str(caught.value)) == hinted
+
+
+def test_an_answer_without_end_is_refused_and_not_asked_for_again(make, server, monkeypatch):
+    """What unpacks to more than an answer can be is read no further."""
+    monkeypatch.setattr("embow.embeddings.transport.MOST_BYTES", 100_000)
+    packed = gzip.compress(b" " * 10_000_000)
+    server.always(faults.reply(packed, 200, {"content-encoding": "gzip"}))
+    with pytest.raises(PermanentError, match="Send fewer inputs"):
+        make().compute_source_embeddings_with_retry(["a"])
+    assert len(server.requests) == 1
+
+
+def test_a_packed_answer_is_read(make, server):
+    """Compression as such is fine."""
+    body = {"data": [{"index": 0, "embedding": [1.0] * 8}]}
+    packed = gzip.compress(json.dumps(body).encode())
+    server.script(faults.reply(packed, 200, {"content-encoding": "gzip"}))
+    assert make().generate_embeddings(["a"]).tolist() == [[1.0] * 8]
 
 
 @pytest.mark.parametrize(("fault", "kind", "wait", "index"), CASES.values(), ids=CASES)

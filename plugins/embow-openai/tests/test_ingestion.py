@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import embow
-from embow.errors import AuthenticationError
+from embow.errors import AuthenticationError, BadInputError
 from embow_openai import OpenAIEmbeddings
 from embow_testing import faults
 from embow_testing.server import EmbeddingServer
@@ -65,6 +65,49 @@ def test_a_wrong_key_costs_one_request(
         table.add(_rows(1000))
     assert len(server.requests) == 1
     assert table.count_rows() == 0
+
+
+_LLAMA = {"message": "input is too large to process. increase the physical batch size"}
+_OLLAMA = {"message": "failed to encode response: json: unsupported value: NaN"}
+
+
+@pytest.mark.parametrize("error", [_LLAMA, _OLLAMA])
+def test_a_text_that_a_server_fails_at_is_set_aside_alone(
+    make: Callable[..., OpenAIEmbeddings], server: EmbeddingServer, tmp_path: Path, error: Any
+) -> None:
+    """A 500 that speaks of an input is no failure of the server: the other rows are stored."""
+    server.when(
+        lambda request: any("number 50" in item for item in request.items),
+        faults.reply({"error": error}, 500),
+    )
+    table = _table(tmp_path, make(dim=8))
+    report = table.add(_rows(100), on_error="skip", on_long="error")
+    assert (report.rows, table.count_rows()) == (99, 99)
+    assert table.count_rows("id = 50") == 0
+
+
+def test_the_row_that_a_server_names_in_its_own_way_is_blamed(
+    make: Callable[..., OpenAIEmbeddings], server: EmbeddingServer, tmp_path: Path
+) -> None:
+    """FastAPI's servers say where in the body the error is."""
+    problem = {"type": "string_type", "loc": ["body", "input", 7], "msg": "Input should be text"}
+    server.when(lambda request: len(request.items) > 7, faults.reply({"detail": [problem]}, 422))
+    table = _table(tmp_path, make(dim=8))
+    with pytest.raises(BadInputError, match="at row 7") as caught:
+        table.add(_rows(20))
+    assert caught.value.row == 7
+
+
+def test_a_request_larger_than_a_minutes_allowance_is_split(
+    make: Callable[..., OpenAIEmbeddings], server: EmbeddingServer, tmp_path: Path
+) -> None:
+    """Waiting would never make it fit."""
+    said = "Request too large on tokens per min (TPM): Limit 40000, Requested 160256."
+    server.when(
+        lambda request: len(request.items) > 30, faults.reply({"error": {"message": said}}, 429)
+    )
+    table = _table(tmp_path, make(dim=8, max_retries=0))
+    assert table.add(_rows(200)).rows == 200
 
 
 def test_one_poisoned_text_is_quarantined_alone(

@@ -8,7 +8,7 @@ import pytest
 
 from embow.embeddings.types import CallRecord, RateStatus, set_current_call
 from embow.errors import BadOutputError, ConfigurationError
-from embow_openai import OpenAIEmbeddings, wire
+from embow_openai import OpenAIEmbeddings, models, wire
 from embow_testing import faults
 from embow_testing.server import EmbeddingServer
 from embow_testing.vectors import embed_values
@@ -43,6 +43,76 @@ def test_queries_are_embedded_like_documents(make):
     function = make()
     query = function.compute_query_embeddings("a b")
     np.testing.assert_array_equal(query, function.compute_source_embeddings(["a b"]))
+
+
+def test_each_role_has_its_prompt_and_fields(make, server):
+    """Queries and documents go out as the model wants them told apart."""
+    function = make(
+        prompts={"query": "query: ", "document": "passage: "},
+        extra_body={"query": {"input_type": "query"}},
+        encoding_format="float",
+    )
+    function.compute_source_embeddings(["a"])
+    function.compute_query_embeddings("a")
+    document, query = (request.payload for request in server.requests)
+    common = {"model": "tiny", "encoding_format": "float"}
+    assert document == {**common, "input": ["passage: a"]}
+    assert query == {**common, "input": ["query: a"], "input_type": "query"}
+
+
+def test_prompts_and_fields_are_identity_and_only_where_given():
+    """What changes the vectors tells functions apart; how they travel does not."""
+    plain = OpenAIEmbeddings.create()
+    assert not {"prompts", "extra_body"} & plain.identity().keys()
+    assert OpenAIEmbeddings.create(encoding_format="float").identity() == plain.identity()
+    for settings in ({"prompts": {"query": "q: "}}, {"extra_body": {"document": {"task": "x"}}}):
+        assert OpenAIEmbeddings.create(**settings).fingerprint() != plain.fingerprint()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"prompts": {"quary": "q"}}, {"extra_body": {"query": {"model": "other"}}}]
+)
+def test_wrong_roles_and_fields_are_refused(settings):
+    """A misspelt role would do nothing; a field that has an argument would work against it."""
+    with pytest.raises(ConfigurationError):
+        OpenAIEmbeddings.create(**settings)
+
+
+def test_another_model_that_answers_is_named_once(make, server):
+    """Vectors of another model under this name are told of, and kept."""
+    body = {"model": "all-MiniLM-L6-v2", "data": [{"embedding": [1.0] * 8}]}
+    server.always(faults.reply(body))
+    function = make(name="never-deployed")
+    with pytest.warns(UserWarning, match=r"'all-MiniLM-L6-v2' answered"):
+        function.generate_embeddings(["a"])
+    function.generate_embeddings(["b"])
+
+
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        ("text-embedding-ada-002-v2", "text-embedding-ada-002"),
+        ("/models/bge-m3", "BAAI/bge-m3"),
+        ("nomic-embed-text:latest", "nomic-embed-text"),
+    ],
+)
+def test_versions_and_folders_are_the_same_model(model, asked):
+    """What servers add to a name says nothing of another model."""
+    assert models.is_named(model, asked)
+    assert not models.is_named(model, "another")
+
+
+def test_vectors_that_were_only_cut_get_length_one(make, server):
+    """OpenAI normalises what it shortens; other servers may not."""
+    server.always(faults.reply({"data": [{"embedding": [3.0, 4.0]}]}))
+    vectors = make(dim=2).generate_embeddings(["a"])
+    np.testing.assert_allclose(vectors, [[0.6, 0.8]], rtol=1e-6)
+    assert make().generate_embeddings(["a"]).tolist() == [[3.0, 4.0]]
+
+
+def test_a_declared_input_length_is_a_limit(make):
+    """Servers that cut in silence are told of here."""
+    assert make(max_input_tokens=256).limits().max_tokens_per_item == 256
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(2048, [2048]), (2049, [2048, 1]), (1, [1])])
@@ -185,22 +255,23 @@ def test_durations(text, seconds):
 def test_numbers_are_understood_too():
     """A server that ignores the base64 request is read as well."""
     body = json.dumps({"data": [{"index": 0, "embedding": [0.5, 1.0]}]}).encode()
-    vectors, tokens = wire.read_vectors(body, 1)
-    assert vectors.tolist() == [[0.5, 1.0]]
-    assert tokens == 0
+    answer = wire.read_answer(body, 1)
+    assert (answer.vectors.tolist(), answer.tokens) == ([[0.5, 1.0]], 0)
 
 
 def test_rows_are_put_in_the_order_of_their_index():
     """A server may answer out of order, if it numbers its rows."""
     rows = [{"index": 1, "embedding": [1.0]}, {"index": 0, "embedding": [0.0]}]
-    assert wire.read_vectors(json.dumps({"data": rows}).encode(), 2)[0].tolist() == [[0.0], [1.0]]
+    answer = wire.read_answer(json.dumps({"data": rows}).encode(), 2)
+    assert answer.vectors.tolist() == [[0.0], [1.0]]
 
 
 @pytest.mark.parametrize("numbers", [[None, None], [0.0, 1.0]])
 def test_rows_without_numbers_stay_in_order(numbers):
     """So do rows whose numbers are written as fractions."""
     rows = [{"index": n, "embedding": [float(at)]} for at, n in enumerate(numbers)]
-    assert wire.read_vectors(json.dumps({"data": rows}).encode(), 2)[0].tolist() == [[0.0], [1.0]]
+    answer = wire.read_answer(json.dumps({"data": rows}).encode(), 2)
+    assert answer.vectors.tolist() == [[0.0], [1.0]]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +281,7 @@ def test_numbers_that_name_no_input_are_refused(numbers):
     """Which vector belongs to which text would be a guess."""
     rows = [{"index": n, "embedding": [1.0]} for n in numbers]
     with pytest.raises(BadOutputError, match="which input"):
-        wire.read_vectors(json.dumps({"data": rows}).encode(), 2)
+        wire.read_answer(json.dumps({"data": rows}).encode(), 2)
 
 
 @pytest.mark.parametrize(
@@ -219,15 +290,15 @@ def test_numbers_that_name_no_input_are_refused(numbers):
 def test_a_row_that_is_none_is_named(row):
     """What is no vector is bad output, which is asked for again, and not an internal error."""
     with pytest.raises(BadOutputError, match="vector"):
-        wire.read_vectors(json.dumps({"data": [row]}).encode(), 1)
+        wire.read_answer(json.dumps({"data": [row]}).encode(), 1)
 
 
 @pytest.mark.parametrize("usage", ["x", 5, {"total_tokens": "x"}, {"total_tokens": -1}, []])
 def test_a_usage_that_cannot_be_read_costs_no_vector(usage):
     """What was paid for is kept."""
-    answer = {"data": [{"index": 0, "embedding": [1.0]}], "usage": usage}
-    vectors, tokens = wire.read_vectors(json.dumps(answer).encode(), 1)
-    assert (vectors.tolist(), tokens) == ([[1.0]], 0)
+    body = {"data": [{"index": 0, "embedding": [1.0]}], "usage": usage}
+    answer = wire.read_answer(json.dumps(body).encode(), 1)
+    assert (answer.vectors.tolist(), answer.tokens) == ([[1.0]], 0)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +315,7 @@ def test_a_usage_that_cannot_be_read_costs_no_vector(usage):
 def test_unusable_answers_are_refused(answer):
     """Missing, ragged and torn vectors never pass."""
     with pytest.raises(BadOutputError):
-        wire.read_vectors(json.dumps(answer).encode(), 2)
+        wire.read_answer(json.dumps(answer).encode(), 2)
 
 
 @pytest.mark.parametrize("fault", [faults.short_answer(), faults.wrong_dimension(5)])

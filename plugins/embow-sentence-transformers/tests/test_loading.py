@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,9 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import embow
 from embow.embeddings import FailureKind
-from embow.errors import ConfigurationError
+from embow.errors import ConfigurationError, IdentityMismatchError
 from embow_sentence_transformers import SentenceTransformerEmbeddings as Provider
+from forked import embed_in_a_child
 
 
 @pytest.mark.usefixtures("fresh")
@@ -183,3 +187,75 @@ def test_a_full_gpu_asks_for_smaller_calls() -> None:
 
     error = torch.OutOfMemoryError("CUDA out of memory")
     assert Provider().classify(error).kind is FailureKind.TOO_LARGE
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_embeds(minilm: str) -> None:
+    """A process forked after the model was used has not its threads, and does without."""
+    embed_in_a_child("sentence-transformers", {"name": minilm}, ["word " * 200] * 8)
+
+
+@pytest.mark.parametrize("more", ["notes.txt", "train.py", "README.md", "onnx/config.json"])
+def test_one_more_file_in_the_folder_changes_nothing(
+    more: str, make_model: Any, tmp_path: Path
+) -> None:
+    """A table is still written to and searched after a file that is not read came in."""
+    folder = Path(shutil.copytree(make_model(), tmp_path / "model"))
+    func = Provider.create(name=str(folder))
+
+    class Rows(embow.Model):
+        text: str = func.SourceField()
+        vector: embow.Vector(func.ndims()) = func.VectorField()
+
+    embow.connect(tmp_path / "db").create_table("rows", schema=Rows).add([{"text": "a cat"}])
+    (folder / more).parent.mkdir(exist_ok=True)
+    (folder / more).write_text("more")
+    table = embow.connect(tmp_path / "db").open_table("rows")
+    table.add([{"text": "a dog"}])
+    assert len(table.search("cat").to_list()) == 2
+
+
+def test_a_change_says_what_lies_where_and_what_differs(make_model: Any, tmp_path: Path) -> None:
+    """The message names the folder and the file, and no whole digest."""
+    folder = Path(shutil.copytree(make_model(), tmp_path / "my-model"))
+    func = Provider.create(name=str(folder))
+
+    class Rows(embow.Model):
+        text: str = func.SourceField()
+        vector: embow.Vector(func.ndims()) = func.VectorField()
+
+    table = embow.connect(tmp_path / "db").create_table("rows", schema=Rows)
+    table.add([{"text": "a cat"}])
+    config = folder / "tokenizer_config.json"
+    config.write_text(config.read_text() + " ")
+    with pytest.raises(IdentityMismatchError) as caught:
+        table.add([{"text": "a dog"}])
+    message = str(caught.value)
+    assert repr(str(folder)) in message
+    assert "files tokenizer_config.json." in message
+    assert max(map(len, message.replace("'", " ").split())) < 64 + len(str(folder))
+    assert re.search("[0-9a-f]{13}", message.replace(str(folder), "")) is None
+
+
+@pytest.mark.parametrize(
+    "settings", [{"revision": "abc"}, {"max_seq_length": 96}, {"cache_folder": "elsewhere"}]
+)
+def test_what_changes_no_vector_of_a_folder_is_no_part_of_it(
+    settings: dict[str, Any], make_model: Any
+) -> None:
+    """A folder has no revisions, and the model's own limit is its limit."""
+    name = make_model()
+    assert Provider(name=name, **settings).fingerprint() == Provider(name=name).fingerprint()
+
+
+def test_what_changes_vectors_is_still_part_of_it(make_model: Any) -> None:
+    """Another limit, and the revision of a hub's model, count."""
+    name = make_model()
+    assert Provider(name=name, max_seq_length=8).fingerprint() != Provider(name=name).fingerprint()
+    assert Provider(revision="abc").fingerprint() != Provider().fingerprint()
+
+
+def test_a_folder_is_called_by_its_last_part(tmp_path: Path) -> None:
+    """Messages on a model have no slash twice and no long path."""
+    assert Provider(name=str(tmp_path / "my-model")).model_label() == "my-model"
+    assert Provider(name="org/model").model_label() == "org/model"

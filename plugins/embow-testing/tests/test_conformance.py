@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import itertools
+import json
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pytest
 from pydantic import ConfigDict, Field, SecretStr
 
 from distributions import install, run
-from embow.embeddings import Failure, FailureKind, TextEmbeddingFunction, load_once
+from embow.embeddings import (
+    Failure,
+    FailureKind,
+    TextEmbeddingFunction,
+    external,
+    load_once,
+    operational,
+)
 from embow_testing.conformance import ProviderConformance
 from embow_testing.fake import FakeEmbeddings
+from embow_testing.server import EmbeddingServer
+from openai_protocol import OpenAIProtocol
 
 COUNTER = itertools.count()
 
@@ -253,6 +265,45 @@ class Reloading(Fake):
         return super().generate_embeddings(texts)
 
 
+class Insistent(Fake):
+    """Asks again by itself where a server fails."""
+
+    base_url: Annotated[str, operational, external] = Field(default="", description="Address.")
+
+    def generate_embeddings(self, texts: list[str]) -> Any:
+        """Ask a server, twice at most."""
+        body = json.dumps({"model": "m", "input": texts}).encode()
+        for _ in range(2):
+            try:
+                with urllib.request.urlopen(f"{self.base_url}/embeddings", body):
+                    return super().generate_embeddings(texts)
+            except urllib.error.HTTPError as exc:
+                exc.close()
+        raise RuntimeError("the server failed twice")
+
+
+class Exposed(Fake):
+    """Lets a table decide where requests go."""
+
+    proxy_url: str | None = Field(default=None, description="A proxy.")
+
+
+class Batchwise(Fake):
+    """Gives other vectors in other batches, and says that it does not."""
+
+    def generate_embeddings(self, texts: list[str]) -> Any:
+        """Add the size of the batch to each vector."""
+        return np.asarray(super().generate_embeddings(texts)) + self.batch_size
+
+
+with pytest.warns(UserWarning, match="'api_key' of Plain is named like a key"):
+
+    class Plain(Fake):
+        """Takes its key as plain text."""
+
+        api_key: str | None = Field(default=None, description="The key.")
+
+
 def load_model() -> object:
     """Stand for a slow load."""
     return object()
@@ -283,6 +334,9 @@ FAULTS: Sequence[tuple[type[TextEmbeddingFunction], str]] = [
     (Stubborn, "test_errors_are_told_apart"),
     (Careless, "test_device_names"),
     (Leaky, "test_secrets_never_show"),
+    (Exposed, "test_settings_that_lead_elsewhere_are_marked"),
+    (Batchwise, "test_batch_size_changes_no_vector"),
+    (Plain, "test_keys_are_secret_settings"),
 ]
 
 
@@ -315,6 +369,51 @@ def test_a_key_that_is_not_needed_is_noticed(monkeypatch: pytest.MonkeyPatch) ->
 
     with pytest.raises(AssertionError, match="MissingCredentialError"):
         Suite().test_missing_key_gives_every_way_to_pass_one(monkeypatch)
+
+
+def test_wrong_lengths_are_told_in_numbers() -> None:
+    """A failing check says what came and what was expected."""
+
+    class Suite(ProviderConformance):
+        provider = "fake"
+
+        def make(self) -> Any:
+            return Truncating.create(batch_size=3, dim=5)
+
+    with pytest.raises(AssertionError, match=r"got vectors of shape \(\d, 5\), expected \(4, 5\)"):
+        Suite().test_one_vector_an_input_in_order()
+
+
+def test_retries_of_ones_own_are_noticed() -> None:
+    """A call that asks a failing server twice fails its check, with the count."""
+    protocol = OpenAIProtocol(dims=8)
+    with EmbeddingServer(protocol) as running:
+
+        class Suite(ProviderConformance):
+            provider = "fake"
+            server = running
+
+            def make(self) -> Any:
+                return Insistent.create(base_url=running.url)
+
+        with pytest.raises(AssertionError, match="got 2 requests"):
+            Suite().test_a_failing_call_is_one_request()
+
+
+def test_credentials_without_a_secret_setting_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spec that names keys belongs to a class that can take one, unless it says otherwise."""
+
+    class Suite(ProviderConformance):
+        provider = "fake"
+
+        def make(self) -> Any:
+            return Fake.create()
+
+    monkeypatch.setattr("embow.plugins.credentials_of", lambda name: ("FAKE_KEY",))
+    with pytest.raises(AssertionError, match="FAKE_KEY"):
+        Suite().test_keys_are_secret_settings()
+    monkeypatch.setattr(Suite, "secret_field", None)
+    Suite().test_keys_are_secret_settings()
 
 
 def test_a_second_load_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,8 +502,8 @@ def outcome(tmp_path: Path, plugin: str = GOOD_PLUGIN, provider: str = GOOD_PROV
 
 
 def test_good_plugin_passes_everything(tmp_path: Path) -> None:
-    """A provider with an SDK and a key passes, with only the check of devices skipped."""
-    assert "26 passed, 1 skipped" in outcome(tmp_path)
+    """A provider with an SDK and a key passes, with only what it has no setting for skipped."""
+    assert "28 passed, 3 skipped" in outcome(tmp_path)
 
 
 @pytest.mark.parametrize(

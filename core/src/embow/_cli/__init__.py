@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 
 import embow
-from embow._cli.text import columns, terminal_width, wrapped
+from embow._cli.text import columns, print_anything, terminal_width, wrapped
 from embow.errors import EmbowError
 from embow.plugins import CommandSpec
 from embow.plugins import _discovery as discovery
@@ -28,6 +28,11 @@ COMMANDS = (
         id="provider",
         target="embow._cli.provider:add_arguments",
         summary="show the settings of one provider",
+    ),
+    CommandSpec(
+        id="check",
+        target="embow._cli.check:add_arguments",
+        summary="read all of a database and report damage",
     ),
 )
 _OWN = {command.id: command for command in COMMANDS}
@@ -53,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: With 2 where the arguments are wrong, with 0 after help or the version.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    print_anything(sys.stdout)
+    print_anything(sys.stderr)
     try:
         parser = build_parser("".join(arguments[:1]))
         parsed = parser.parse_args(arguments)

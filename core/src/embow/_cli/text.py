@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import shutil
 import textwrap
 from collections.abc import Sequence
+from typing import TextIO
 
 GAP = "  "
 _MAX_WIDTH = 120
+_PLAIN = {"─": "-", "…": "."}
+"""What stands, at the same width, for signs that an output's encoding does not have."""
+
+
+def print_anything(stream: TextIO) -> None:
+    """Have a stream show what its encoding lacks by a plain sign, instead of failing."""
+    codecs.register_error("embow.plain", _plain)
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="embow.plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    missing = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(sign, "?") for sign in missing), error.end
 
 
 def terminal_width() -> int:

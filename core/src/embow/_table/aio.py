@@ -10,29 +10,23 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import threading
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast
+from collections.abc import Awaitable, Collection, Generator, Iterator, Mapping, Sequence
+from typing import Any, Literal, Never, Self, Unpack, overload
 
 import pyarrow as pa
 
+from embow._table.awaiting import Face, Threads, awaited, awaited_face, building, read
 from embow._table.connect import connect
 from embow._table.database import Database, Observer
+from embow._table.readable import QueryType
 from embow._table.reading.query import Query, VectorSearch
+from embow._table.settings import AddOptions
 from embow._table.table import Table
 from embow._table.versions import Tags
+from embow._table.writing.changes import UpdateResult
 from embow._table.writing.merge import MergeInsert
+from embow.errors import ConfigurationError
 from embow.pipeline import AddReport
-from embow.pipeline._cancel import cancellable
-
-P = ParamSpec("P")
-F = TypeVar("F")
-S = TypeVar("S")
-T = TypeVar("T")
-A = TypeVar("A", bound="_Face[Any]")
-_THREADS = 32
 
 
 async def connect_async(
@@ -41,90 +35,13 @@ async def connect_async(
     trust: bool | Collection[str] = False,
     storage_options: dict[str, Any] | None = None,
     observers: Sequence[Observer] = (),
+    **unknown: Never,
 ) -> AsyncDatabase:
     """Open a database without blocking the event loop. See :func:`embow.connect`."""
-    database = await asyncio.to_thread(
-        connect, uri, trust=trust, storage_options=storage_options, observers=observers
+    work = functools.partial(
+        connect, uri, trust=trust, storage_options=storage_options, observers=observers, **unknown
     )
-    return AsyncDatabase(database)
-
-
-class _Threads:
-    """The threads the calls of one database run on."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="embow")
-
-    async def run(self, call: Callable[[], T]) -> T:
-        """Await a blocking call; where that is cancelled, the call ends without committing."""
-        given_up = threading.Event()
-        context = copy_context()
-
-        def work() -> T:
-            with cancellable(given_up):
-                return call()
-
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, context.run, work)
-        except asyncio.CancelledError:
-            given_up.set()
-            raise
-
-    def close(self) -> None:
-        """Wait for the calls that run."""
-        self._pool.shutdown(wait=True)
-
-
-class _Face(Generic[S]):
-    """An object whose calls are awaited.
-
-    Attributes:
-        sync: The object itself.
-    """
-
-    def __init__(self, sync: S, threads: _Threads) -> None:
-        self.sync = sync
-        self._threads = threads
-
-    def __repr__(self) -> str:
-        return f"Async{self.sync!r}"
-
-
-def _awaited(
-    method: Callable[Concatenate[Any, P], T],
-) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """Return the method as one to await."""
-    return _awaited_face(lambda made, _: made, method)
-
-
-def _awaited_face(
-    face: Callable[[Any, _Threads], F], method: Callable[Concatenate[Any, P], Any]
-) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, F]]:
-    """Return the method as one to await, whose result has calls to await itself."""
-
-    @functools.wraps(method)
-    async def call(self: _Face[Any], /, *args: P.args, **kwargs: P.kwargs) -> F:
-        made = await self._threads.run(functools.partial(method, self.sync, *args, **kwargs))
-        return face(made, self._threads)
-
-    return call
-
-
-def _building(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate[A, P], A]:
-    """Return a method that asks for nothing yet, so that calls chain without being awaited."""
-
-    @functools.wraps(method)
-    def call(self: A, /, *args: P.args, **kwargs: P.kwargs) -> A:
-        method(self.sync, *args, **kwargs)
-        return self
-
-    return call
-
-
-def _read(value: Any) -> Callable[[Any], Any]:
-    """Return what reads a property."""
-    return cast("Callable[[Any], Any]", value.fget)
+    return AsyncDatabase(await asyncio.to_thread(work))
 
 
 class AsyncBatches:
@@ -134,70 +51,78 @@ class AsyncBatches:
         schema: Their schema.
     """
 
-    def __init__(self, reader: pa.RecordBatchReader, threads: _Threads) -> None:
+    def __init__(self, reader: pa.RecordBatchReader, threads: Threads) -> None:
         self.schema: pa.Schema = reader.schema
         self._batches: Iterator[pa.RecordBatch] = iter(reader)
-        self._threads = threads
+        self.threads = threads
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> pa.RecordBatch:
-        batch = await self._threads.run(lambda: next(self._batches, None))
+        batch = await self.threads.run(lambda: next(self._batches, None))
         if batch is None:
             raise StopAsyncIteration
         return batch
 
 
-class AsyncQuery(_Face[Query]):
-    """A :class:`~embow._table.reading.query.Query` whose terminal methods are awaited."""
+class AsyncQuery(Face[Query]):
+    """A :class:`~embow._table.reading.query.Query` whose terminal methods are awaited.
 
-    where = _building(Query.where)
-    select = _building(Query.select)
-    limit = _building(Query.limit)
-    offset = _building(Query.offset)
-    with_row_id = _building(Query.with_row_id)
+    It may be awaited before, as in LanceDB: ``(await table.search("q")).limit(1)``.
+    """
 
-    to_arrow = _awaited(Query.to_arrow)
-    to_batches = _awaited_face(AsyncBatches, Query.to_batches)
-    to_list = _awaited(Query.to_list)
-    to_pandas = _awaited(Query.to_pandas)
-    to_polars = _awaited(Query.to_polars)
-    to_pydantic = _awaited(Query.to_pydantic)
+    async def _itself(self) -> Self:
+        return self
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self._itself().__await__()
+
+    where = building(Query.where)
+    select = building(Query.select)
+    limit = building(Query.limit)
+    offset = building(Query.offset)
+    with_row_id = building(Query.with_row_id)
+
+    to_arrow = awaited(Query.to_arrow)
+    to_batches = awaited_face(AsyncBatches, Query.to_batches)
+    to_list = awaited(Query.to_list)
+    to_pandas = awaited(Query.to_pandas)
+    to_polars = awaited(Query.to_polars)
+    to_pydantic = awaited(Query.to_pydantic)
 
 
 class AsyncVectorSearch(AsyncQuery):
-    """A :class:`~embow._table.reading.query.VectorSearch` whose terminal methods are awaited."""
+    """A :class:`~embow._table.reading.query.VectorSearch` whose results are awaited."""
 
-    limit = _building(VectorSearch.limit)
-    metric = _building(VectorSearch.metric)
+    limit = building(VectorSearch.limit)
+    metric = building(VectorSearch.metric)
     distance_type = metric
-    distance_range = _building(VectorSearch.distance_range)
+    distance_range = building(VectorSearch.distance_range)
 
-    to_arrow = _awaited(VectorSearch.to_arrow)
-    to_batches = _awaited_face(AsyncBatches, VectorSearch.to_batches)
+    to_arrow = awaited(VectorSearch.to_arrow)
 
 
-class AsyncMerge(_Face[MergeInsert]):
+class AsyncMerge(Face[MergeInsert]):
     """A :class:`~embow._table.writing.merge.MergeInsert` that is awaited."""
 
-    when_matched_update_all = _building(MergeInsert.when_matched_update_all)
-    when_not_matched_insert_all = _building(MergeInsert.when_not_matched_insert_all)
-    when_not_matched_by_source_delete = _building(MergeInsert.when_not_matched_by_source_delete)
-    execute = _awaited(MergeInsert.execute)
+    when_matched_update_all = building(MergeInsert.when_matched_update_all)
+    when_not_matched_insert_all = building(MergeInsert.when_not_matched_insert_all)
+    when_not_matched_by_source_delete = building(MergeInsert.when_not_matched_by_source_delete)
+    execute = awaited(MergeInsert.execute)
 
 
-class AsyncTags(_Face[Tags]):
+class AsyncTags(Face[Tags]):
     """The :class:`~embow._table.versions.Tags` of a table, awaited."""
 
-    list = _awaited(Tags.list)
-    get_version = _awaited(Tags.get_version)
-    create = _awaited(Tags.create)
-    update = _awaited(Tags.update)
-    delete = _awaited(Tags.delete)
+    list = awaited(Tags.list)
+    get_version = awaited(Tags.get_version)
+    create = awaited(Tags.create)
+    update = awaited(Tags.update)
+    delete = awaited(Tags.delete)
 
 
-class AsyncTable(_Face[Table]):
+class AsyncTable(Face[Table]):
     """A :class:`~embow._table.table.Table` whose calls are awaited.
 
     ``search`` and ``merge_insert`` return at once; what they return is awaited in the end. What is
@@ -217,55 +142,110 @@ class AsyncTable(_Face[Table]):
     @property
     def tags(self) -> AsyncTags:
         """Names of versions."""
-        return AsyncTags(self.sync.tags, self._threads)
+        return AsyncTags(self.sync.tags, self.threads)
 
-    schema = _awaited(_read(Table.schema))
-    version = _awaited(_read(Table.version))
-    embedding_functions = _awaited(_read(Table.embedding_functions))
+    schema = awaited(read(Table.schema))
+    version = awaited(read(Table.version))
+    embedding_functions = awaited(read(Table.embedding_functions))
 
-    add = _awaited(Table.add)
-    update = _awaited(Table.update)
-    delete = _awaited(Table.delete)
+    add = awaited(Table.add)
+
+    async def update(
+        self,
+        updates: Mapping[str, Any] | str | None = None,
+        values: Mapping[str, Any] | None = None,
+        *,
+        where: str | None = None,
+        values_sql: Mapping[str, str] | None = None,
+        updates_sql: Mapping[str, str] | None = None,
+        **options: Unpack[AddOptions],
+    ) -> UpdateResult:
+        """Change columns of the rows that satisfy a condition, and re-embed what changed.
+
+        Takes the arguments of :meth:`embow.Table.update`, and those of LanceDB's asynchronous one.
+
+        Args:
+            updates: New values by column; or the condition, where it is text.
+            values: The same as ``updates``.
+            where: SQL condition; all rows where it is ``None``.
+            values_sql: New values as SQL expressions over the row, by column.
+            updates_sql: The same as ``values_sql``.
+            **options: As in :meth:`embow.Table.update`.
+        """
+        told = [each for each in (where, updates) if isinstance(each, str)]
+        new = [each for each in (values, updates) if isinstance(each, Mapping)]
+        sql = [each for each in (values_sql, updates_sql) if each is not None]
+        if len(told) > 1 or len(new) > 1 or len(sql) > 1:
+            raise ConfigurationError("update was told the condition or the new values twice.")
+        work = functools.partial(
+            self.sync.update,
+            told[0] if told else None,
+            new[0] if new else None,
+            values_sql=sql[0] if sql else None,
+            **options,
+        )
+        return await self.threads.run(work)
+
+    delete = awaited(Table.delete)
 
     @functools.wraps(Table.merge_insert)
     def merge_insert(self, on: str | Sequence[str]) -> AsyncMerge:
         """Begin a merge."""
-        return AsyncMerge(self.sync.merge_insert(on), self._threads)
+        return AsyncMerge(self.sync.merge_insert(on), self.threads)
+
+    @overload
+    def search(self, query: None = None, *, query_type: Literal["auto"] = "auto") -> AsyncQuery: ...
+
+    @overload
+    def search(
+        self,
+        query: Any,
+        vector_column_name: str | None = None,
+        query_type: QueryType = "auto",
+    ) -> AsyncVectorSearch: ...
 
     @functools.wraps(Table.search)
-    def search(self, *args: Any, **options: Any) -> Any:
+    def search(self, *args: Any, **options: Any) -> AsyncQuery:
         """Return a query."""
         query = self.sync.search(*args, **options)
         face = AsyncVectorSearch if isinstance(query, VectorSearch) else AsyncQuery
-        return face(query, self._threads)
+        return face(query, self.threads)
 
-    count_rows = _awaited(Table.count_rows)
-    head = _awaited(Table.head)
-    to_arrow = _awaited(Table.to_arrow)
-    to_batches = _awaited_face(AsyncBatches, Table.to_batches)
-    to_list = _awaited(Table.to_list)
-    to_pandas = _awaited(Table.to_pandas)
-    to_polars = _awaited(Table.to_polars)
-    to_pydantic = _awaited(Table.to_pydantic)
+    count_rows = awaited(Table.count_rows)
+    head = awaited(Table.head)
+    to_arrow = awaited(Table.to_arrow)
+    to_batches = awaited_face(AsyncBatches, Table.to_batches)
+    to_list = awaited(Table.to_list)
+    to_pandas = awaited(Table.to_pandas)
+    to_polars = awaited(Table.to_polars)
+    to_pydantic = awaited(Table.to_pydantic)
 
-    list_versions = _awaited(Table.list_versions)
-    checkout = _awaited(Table.checkout)
-    checkout_latest = _awaited(Table.checkout_latest)
-    restore = _awaited(Table.restore)
+    list_versions = awaited(Table.list_versions)
+    checkout = awaited(Table.checkout)
+    checkout_latest = awaited(Table.checkout_latest)
+    restore = awaited(Table.restore)
 
-    verify = _awaited(Table.verify)
-    repair = _awaited(Table.repair)
-    add_embedding = _awaited(Table.add_embedding)
-    migrate = _awaited(Table.migrate)
-    rollback = _awaited(Table.rollback)
-    rebind = _awaited(Table.rebind)
-    failed_rows = _awaited(Table.failed_rows)
-    retry_failed = _awaited(Table.retry_failed)
-    configure = _awaited(Table.configure)
-    optimize = _awaited(Table.optimize)
+    verify = awaited(Table.verify)
+    check = awaited(Table.check)
+    repair = awaited(Table.repair)
+    add_embedding = awaited(Table.add_embedding)
+    migrate = awaited(Table.migrate)
+    rollback = awaited(Table.rollback)
+    rebind = awaited(Table.rebind)
+    failed_rows = awaited(Table.failed_rows)
+    retry_failed = awaited(Table.retry_failed)
+    configure = awaited(Table.configure)
+    optimize = awaited(Table.optimize)
 
 
-class AsyncDatabase(_Face[Database]):
+class _Done:
+    """What may be awaited and is over."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from ()
+
+
+class AsyncDatabase(Face[Database]):
     """A :class:`~embow._table.database.Database` whose calls are awaited.
 
     Attributes:
@@ -273,27 +253,38 @@ class AsyncDatabase(_Face[Database]):
     """
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database, _Threads())
+        super().__init__(database, Threads())
 
     @property
     def uri(self) -> str:
         """Where the database is."""
         return self.sync.uri
 
-    table_names = _awaited(Database.table_names)
-    create_table = _awaited_face(AsyncTable, Database.create_table)
-    open_table = _awaited_face(AsyncTable, Database.open_table)
-    drop_table = _awaited(Database.drop_table)
-    drop_all_tables = _awaited(Database.drop_all_tables)
-    rename_table = _awaited(Database.rename_table)
+    table_names = awaited(Database.table_names)
+    create_table = awaited_face(AsyncTable, Database.create_table)
+    open_table = awaited_face(AsyncTable, Database.open_table)
+    drop_table = awaited(Database.drop_table)
+    drop_all_tables = awaited(Database.drop_all_tables)
+    rename_table = awaited(Database.rename_table)
+    reset_limits = awaited(Database.reset_limits)
 
-    async def close(self) -> None:
-        """Release files. Tables of a closed database must not be used."""
-        await asyncio.to_thread(self._threads.close)
-        await asyncio.to_thread(self.sync.close)
+    def close(self) -> Awaitable[None]:
+        """Release files, whether this is awaited or not, once the calls that run have ended.
+
+        ``async with`` does the same without holding up the event loop meanwhile.
+        """
+        self.threads.close()
+        self.sync.close()
+        return _Done()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -13,11 +13,13 @@ import binascii
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 
+from embow._table.incoming.mending import read_defaults
 from embow._table.names import (
     HASH_TYPE,
     HIDDEN_PREFIX,
@@ -26,17 +28,20 @@ from embow._table.names import (
     is_hidden,
     unknown_column,
 )
+from embow._table.settings import TableSettings, pipeline_options
 from embow.embeddings import Binding, read_bindings
 from embow.embeddings._bindings import bindings_metadata
-from embow.embeddings._trust import SIGNATURE_KEY, sign
+from embow.embeddings._trust import OWNER_KEY, SIGNATURE_KEY, owner_mark, sign
 from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate._tree import Call, Column, Node
 from embow.errors import SchemaError
+from embow.pipeline import PipelineOptions
 from embow.schema._protocol import METADATA_KEY
 
 FUNCTIONS = METADATA_KEY.decode()
 SIGNATURE = SIGNATURE_KEY
+OWNER = OWNER_KEY
 COLUMNS = "embow.columns"
 PREVIOUS = "embow.previous"
 QUARANTINE = "embow.quarantine"
@@ -48,22 +53,16 @@ _FORMER_PREVIOUS = "_embow_previous"
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """What a vector column was before its latest migration.
-
-    Attributes:
-        binding: Function that filled it.
-        physical: Column that keeps its vectors.
-        nullable: Whether users could leave the vector out.
-    """
+    """What a vector column was before its latest migration."""
 
     binding: Binding
     physical: str
     nullable: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Columns:
-    """The columns of one version of a table.
+    """The columns of one version of a table, and what follows from them.
 
     Attributes:
         visible: As the user sees them, with the user's metadata and the embedding functions.
@@ -100,12 +99,7 @@ class Columns:
 
     @classmethod
     def create(cls, visible: pa.Schema, extra: Mapping[str, str] | None = None) -> Columns:
-        """Return how the columns of a new table are to be stored.
-
-        Args:
-            visible: As the user declared them; functions in the metadata are bound.
-            extra: More entries for the table's metadata.
-        """
+        """Return how declared columns are to be stored; functions in the metadata are bound."""
         bindings = tuple(read_bindings(visible).values())
         filled = [binding.vector_column for binding in bindings]
         names: dict[str, str] = {}
@@ -120,12 +114,27 @@ class Columns:
         listed = [[f.name, names[f.name], f.nullable] for f in visible]
         metadata = {**_entries_of_user(visible.metadata), **(extra or {})}
         metadata[QUARANTINE] = uuid4().hex
+        if (mark := owner_mark()) is not None:
+            metadata[OWNER] = mark
         metadata |= {k: v for k, v in function_entries(bindings).items() if v is not None}
         if listed != _as_named(stored):
             metadata[COLUMNS] = json.dumps(listed, ensure_ascii=False)
         return cls(visible, stored, metadata, bindings, names)
 
-    # -- names ----------------------------------------------------------------------------------
+    @cached_property
+    def settings(self) -> TableSettings:
+        """What the table was told about calls that embed."""
+        return TableSettings.read(self.metadata)
+
+    @cached_property
+    def options(self) -> PipelineOptions:
+        """How a call embeds that says nothing else."""
+        return pipeline_options(self.settings, {})
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """What a row has where it does not say, by visible column."""
+        return read_defaults(self.metadata)
 
     def physical(self, name: str) -> str:
         """Return the physical name of a visible column.
@@ -137,9 +146,14 @@ class Columns:
             raise unknown_column(name, self.names, self.names)
         return self.names[name]
 
-    def hashes(self, vector: str) -> str:
-        """Return the physical hash column of a visible vector column."""
-        return hash_column(self.physical(vector))
+    @cached_property
+    def hashes(self) -> Mapping[str, str]:
+        """Physical hash column of each vector column that a function fills."""
+        return {name: hash_column(self.physical(name)) for name in self.filled}
+
+    @cached_property
+    def _shown(self) -> Mapping[str, pa.Field]:
+        return {self.names[field.name]: field for field in self.visible}
 
     def predicate(self, sql: str | None) -> Predicate | None:
         """Return a condition over visible columns as one over physical columns."""
@@ -149,49 +163,48 @@ class Columns:
         return replace(predicate, root=_translated(predicate.root, self.names))
 
     def to_visible(self, data: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the visible columns that rows have, in visible order, and then what results add.
-
-        Args:
-            data: Rows with physical columns, such as a snapshot gives them.
-        """
+        """Return the visible columns of stored rows, in visible order, then what results add."""
         there = data.schema.names
-        kept = [name for name in (*self.names.values(), *RESERVED) if name in there]
-        columns = [data.column(there.index(name)) for name in kept]
-        chosen = pa.schema([data.schema.field(name) for name in kept])
-        return pa.RecordBatch.from_arrays(columns, schema=self.visible_schema(chosen))
+        kept = data.select([n for n in (*self.names.values(), *RESERVED) if n in there])
+        return pa.RecordBatch.from_arrays(kept.columns, schema=self.visible_schema(kept.schema))
 
     def visible_schema(self, physical: pa.Schema) -> pa.Schema:
         """Return physical columns under the names users give them; others stay as they are."""
-        called = {stored: name for name, stored in self.names.items()}
-        return pa.schema(
-            self.visible.field(called[f.name]) if f.name in called else f for f in physical
-        )
+        fields = list(physical)
+        for at, field in enumerate(fields):
+            fields[at] = self._shown.get(field.name, field)
+        return pa.schema(fields)
 
-    def to_stored(
-        self, rows: int, visible: Mapping[str, pa.Array], hidden: Mapping[str, pa.Array]
-    ) -> pa.RecordBatch:
-        """Return rows as they are stored; columns that are not given are null.
+    def to_stored(self, given: Mapping[str, pa.Array]) -> pa.RecordBatch:
+        """Return rows with these physical columns; the engine, which may drop one, has others."""
+        fields, arrays = [], []
+        for field in self.stored:
+            if field.name in given:
+                fields.append(field)
+                arrays.append(given[field.name])
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
-        Args:
-            rows: How many.
-            visible: Columns by visible name.
-            hidden: Columns by physical name.
-        """
-        given = {self.physical(name): column for name, column in visible.items()} | dict(hidden)
-        arrays = [given[f.name] if f.name in given else pa.nulls(rows, f.type) for f in self.stored]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.stored)
+    @cached_property
+    def filled(self) -> tuple[str, ...]:
+        """Vector columns that functions fill, by visible name."""
+        return tuple(self._bound)
 
-    # -- functions ------------------------------------------------------------------------------
+    @cached_property
+    def first(self) -> Binding | None:
+        """Binding of the first vector column that has one, in visible order."""
+        return next((self._bound[name] for name in self.names if name in self._bound), None)
+
+    @cached_property
+    def _bound(self) -> dict[str, Binding]:
+        return {binding.vector_column: binding for binding in self.bindings}
 
     def binding(self, vector: str) -> Binding | None:
         """Return the binding of a visible vector column, if it has one."""
-        return next((b for b in self.bindings if b.vector_column == vector), None)
+        return self._bound.get(vector)
 
     def same_functions(self, other: Columns) -> bool:
         """Return whether rows embedded for one fit the other: same functions, same columns."""
         return (self.bindings, self.names) == (other.bindings, other.names)
-
-    # -- what a change of model writes ------------------------------------------------------------
 
     @property
     def previous(self) -> dict[str, Previous]:
@@ -210,20 +223,15 @@ class Columns:
     def previous_entries(self, previous: Mapping[str, Previous]) -> dict[str, str | None]:
         """Return the metadata to set so that these can be gone back to."""
         records = {
-            vector: {
-                "binding": each.binding.to_record(),
-                "column": each.physical,
-                "nullable": each.nullable,
-            }
-            for vector, each in previous.items()
+            vector: {"binding": p.binding.to_record(), "column": p.physical, "nullable": p.nullable}
+            for vector, p in previous.items()
         }
         former = {_FORMER_PREVIOUS: None} if _FORMER_PREVIOUS in self.metadata else {}
         return {PREVIOUS: json.dumps(records) if records else None, **former}
 
     def binding_entries(self, binding: Binding) -> dict[str, str | None]:
         """Return the metadata to set so that a function is bound, in the place of an older one."""
-        bound = {each.vector_column: each for each in self.bindings}
-        bound[binding.vector_column] = binding
+        bound = {**self._bound, binding.vector_column: binding}
         # Also what it replaces stays signed, so that one can go back to it.
         former = [*self.bindings, *(each.binding for each in self.previous.values())]
         return function_entries(bound.values(), former, self.metadata.get(SIGNATURE))
@@ -238,13 +246,7 @@ class Columns:
 def function_entries(
     bindings: Iterable[Binding], former: Iterable[Binding] = (), before: str | None = None
 ) -> dict[str, str | None]:
-    """Return the metadata to set for bindings: the one place that writes them.
-
-    Args:
-        bindings: What is bound from now on.
-        former: What was, and can be gone back to.
-        before: The table's signature until now.
-    """
+    """Return the metadata to set for bindings; former ones that can be gone back to are signed."""
     bindings = list(bindings)
     if not bindings:
         return {FUNCTIONS: None, SIGNATURE: None}

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 from embow._table.database import Database, Observer
 from embow.engines.contract import EngineOptions
-from embow.errors import ConfigurationError
+from embow.errors import ConfigurationError, near_name
 from embow.plugins._engines import engine_for
+
+_SETTINGS = ("trust", "storage_options", "observers")
 
 
 def connect(
@@ -22,6 +24,7 @@ def connect(
     trust: bool | Collection[str] = False,
     storage_options: dict[str, Any] | None = None,
     observers: Sequence[Observer] = (),
+    **unknown: Never,
 ) -> Database:
     """Open a database, creating its folder where it is a path that does not exist.
 
@@ -33,16 +36,30 @@ def connect(
         storage_options: Settings of the engine.
         observers: Called with a ``RequestEvent`` for each provider request, from any thread,
             beside those that plugins bring.
+        **unknown: There are no other settings; the error names the nearest.
 
     Raises:
-        ConfigurationError: No engine serves such a URI.
+        ConfigurationError: No engine serves such a URI, or there is no such setting.
         StorageError: The folder cannot be made or written.
     """
-    if not isinstance(uri, (str, os.PathLike)):
+    location = os.fspath(uri) if isinstance(uri, (str, os.PathLike)) else None
+    if not location:
+        given = "empty text" if location == "" else type(uri).__name__
         raise ConfigurationError(
-            f"connect takes a folder or a URI, not {type(uri).__name__}: connect('./mydb')."
+            f"connect takes a folder or a URI, not {given}: connect('./mydb')."
         )
-    location = os.fspath(uri)
+    if location == ":memory:":
+        raise ConfigurationError("A database in memory is connect('memory://'), not ':memory:'.")
+    if str(location).startswith("db://"):
+        raise ConfigurationError(
+            f"{location} is an address of LanceDB Cloud, which embow does not serve. Tables lie in "
+            "a folder, connect('./mydb'), or where an engine plugin keeps them."
+        )
+    for name in unknown:
+        raise ConfigurationError(
+            f"connect has no setting {name!r}.{near_name(name, _SETTINGS)} "
+            f"Its settings: {', '.join(_SETTINGS)}."
+        )
     if "://" not in location:
         location = str(Path(location).expanduser())
     engine = engine_for(location)(location, EngineOptions(storage_options or {}))

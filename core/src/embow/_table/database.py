@@ -12,12 +12,12 @@ from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
 from embow._table.declaration import declared, require_same
-from embow._table.handle import Context, Handle
+from embow._table.handle import Context
 from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow._table.names import is_hidden
 from embow._table.settings import LimitOptions, TableSettings
 from embow._table.table import Table
-from embow._table.writing.create import create
+from embow._table.writing import changes
 from embow._table.writing.ingest import Ingest
 from embow._table.writing.quarantine import Quarantine
 from embow._table.writing.retry import name_quarantine
@@ -142,22 +142,23 @@ class Database:
         columns, data = declared(name, schema, embedding_functions, data, settings)
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
         context = self._context
-        writing = Ingest(context, columns, context.options(columns, options), policy)
+        settled = context.options(columns, options, policy.on_error)
+        writing = Ingest(context, columns, settled, policy)
         try:
-            stored, report = create(name, writing, data, overwrite=mode == "overwrite")
+            stored, report = changes.create(name, writing, data, overwrite=mode == "overwrite")
         except TableExistsError:
             if not exist_ok:
                 raise
             # Another worker that starts at the same moment was first.
             return self._open_checked(name, schema, embedding_functions)
-        table = Table(self._handle(stored))
+        table = Table(context.handle(stored))
         table.last_report = report
         return table
 
     def _open_checked(
         self, name: str, schema: Any, functions: Sequence[EmbeddingFunctionConfig] | None
     ) -> Table:
-        handle = self._handle(self._opened(name))
+        handle = self._context.handle(self._opened(name))
         if schema is not None:
             given, _ = declared(name, schema, functions)
             require_same(handle.look(), given, name)
@@ -183,10 +184,6 @@ class Database:
             table.checkout(version)
         return table
 
-    def _handle(self, stored: EngineTable) -> Handle:
-        context = self._context
-        return Handle(context.engine, context.pipeline, context.trust, stored)
-
     def _opened(self, name: str) -> EngineTable:
         if not isinstance(name, str):
             raise ConfigurationError(f"A table is opened by its name, not by {name!r:.60}.")
@@ -204,7 +201,7 @@ class Database:
             TableNotFoundError: There is none of that name and ``ignore_missing`` is false.
         """
         try:
-            handle = self._handle(self._opened(name))
+            handle = self._context.handle(self._opened(name))
             # First, so that a table made under this name after a crash does not find them.
             Quarantine.of(handle.engine, handle.look(), handle.stored).drop()
             self._context.engine.drop_table(name)
@@ -217,7 +214,7 @@ class Database:
         for name in self.table_names():
             self.drop_table(name, ignore_missing=True)
 
-    def rename_table(self, name: str, new_name: str) -> None:
+    def rename_table(self, cur_name: str, new_name: str) -> None:
         """Give a table another name.
 
         Raises:
@@ -225,9 +222,8 @@ class Database:
             TableExistsError: The new name is taken.
         """
         _check_name(new_name)
-        handle = self._handle(self._opened(name))
-        name_quarantine(handle, name)
-        self._context.engine.rename_table(name, new_name)
+        name_quarantine(self._context.handle(self._opened(cur_name)), cur_name)
+        self._context.engine.rename_table(cur_name, new_name)
 
     def _not_found(self, name: str) -> TableNotFoundError:
         names = self.table_names()
@@ -235,6 +231,14 @@ class Database:
             f"Table {name!r} was not found in {self.uri}.{near_name(str(name), names)} "
             f"Tables there: {', '.join(names) or 'none'}."
         )
+
+    def reset_limits(self) -> None:
+        """Forget what providers' servers said of rates, pauses and sizes, for all their accounts.
+
+        They are called again at once. This holds for the whole process, and for others that share
+        this database's cache file.
+        """
+        self._context.pipeline.reset_limits()
 
     def close(self) -> None:
         """Release files. Tables of a closed database must not be used."""

@@ -5,6 +5,7 @@ Called by ``Database``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ import pyarrow as pa
 from embow._table.columns import Columns
 from embow._table.identity import describe, require_same_identity
 from embow._table.incoming.inference import inferred_schema
-from embow._table.incoming.inputs import iter_batches
+from embow._table.incoming.inputs import Reading, iter_batches
+from embow._table.incoming.mending import default_entries
 from embow._table.names import HIDDEN_PREFIX, is_hidden
 from embow._table.settings import TableSettings
 from embow.embeddings import (
@@ -25,6 +27,7 @@ from embow.embeddings import (
 )
 from embow.engines.contract import RESERVED, is_vector
 from embow.errors import ConfigurationError, PluginError, SchemaError
+from embow.schema._rows import defaults_of
 
 
 def declared(
@@ -55,6 +58,8 @@ def declared(
         _require_vector(visible.field(binding.vector_column), binding)
         _require_readable(visible.field(binding.source_column), binding)
     kept = settings.entries() if settings and settings != TableSettings() else {}
+    if hasattr(schema, "model_fields"):
+        kept |= default_entries(defaults_of(schema))
     return Columns.create(visible, {k: v for k, v in kept.items() if v is not None}), data
 
 
@@ -107,7 +112,7 @@ def _as_arrow_schema(schema: Any) -> pa.Schema:
 def _inferred(
     name: str, data: Any, functions: Sequence[EmbeddingFunctionConfig]
 ) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
-    iterator = iter_batches(data, None)
+    iterator = iter_batches(data, Reading())
     first = next(iterator, None)
     if first is None:
         raise SchemaError(
@@ -143,10 +148,10 @@ def _checked_functions(functions: Any) -> Sequence[EmbeddingFunctionConfig]:
 
 def _refuse_names(schema: pa.Schema) -> None:
     """Refuse names that are given twice, or kept for what embow or a result adds."""
-    for name in schema.names:
+    for name, count in Counter(schema.names).items():
         if name in RESERVED:
             raise SchemaError(f"Column name {name!r} is reserved: results bring it. Rename it.")
-        if schema.names.count(name) > 1:
+        if count > 1:
             raise SchemaError(f"Column {name!r} appears twice in the schema.")
     hidden = next((name for name in schema.names if is_hidden(name)), None)
     if hidden is not None:
@@ -201,11 +206,22 @@ def _difference(mine: pa.Schema, other: pa.Schema) -> str | None:
     for field in other:
         if field.name not in mine.names:
             return f"it has no column {field.name!r}"
-        if mine.field(field.name) != field:
-            stored = mine.field(field.name)
+        stored = mine.field(field.name)
+        if stored.nullable != field.nullable or not _same_type(stored.type, field.type):
             return f"column {field.name!r} is {_shown(stored)}, and {_shown(field)} was given"
     missing = [name for name in mine.names if name not in other.names]
     return f"it also has column {missing[0]!r}" if missing else None
+
+
+def _same_type(stored: pa.DataType, given: pa.DataType) -> bool:
+    """Compare types; that the items of lists may not be null was once part of a model's."""
+    if pa.types.is_list(stored) and pa.types.is_list(given):
+        return _same_type(stored.value_type, given.value_type)
+    if pa.types.is_struct(stored) and pa.types.is_struct(given):
+        names = [[(field.name, field.nullable) for field in each] for each in (stored, given)]
+        pairs = zip(stored, given, strict=False)
+        return names[0] == names[1] and all(_same_type(a.type, b.type) for a, b in pairs)
+    return bool(stored == given)
 
 
 def _shown(field: pa.Field) -> str:

@@ -6,45 +6,37 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from embow._table.columns import SIGNATURE, Columns
+from embow._table.columns import OWNER, SIGNATURE, Columns
 from embow._table.identity import require_writer
-from embow._table.settings import TableSettings, pipeline_options
+from embow._table.settings import pipeline_options
 from embow.embeddings import Binding, EmbeddingFunction
-from embow.embeddings._trust import Trust
-from embow.engines.contract import Base, Change, Commit, Engine, EngineTable, Snapshot, Staged
+from embow.embeddings._trust import Trust, files_refused, is_own
+from embow.engines.contract import Change, Commit, Engine, EngineTable, Snapshot
 from embow.errors import CheckedOutError
 from embow.pipeline import EmbedJob, Pipeline, PipelineOptions
 from embow.pipeline._cancel import stop_if_cancelled
 
 
-@dataclass(slots=True)
-class _Known:
-    """The columns read last, so that they are parsed once for a schema and its metadata."""
-
-    columns: Columns | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the tables of one database share.
-
-    Attributes:
-        engine: The database.
-        pipeline: What embeds.
-        trust: What settings kept in tables may decide.
-    """
+    """What the tables of one database share."""
 
     engine: Engine
     pipeline: Pipeline
     trust: Trust
 
-    def options(self, columns: Columns, given: Mapping[str, Any]) -> PipelineOptions:
+    def options(
+        self, columns: Columns, given: Mapping[str, Any], on_error: str | None = None
+    ) -> PipelineOptions:
         """Return the options of one call: those given, then the table's, then the defaults."""
-        return pipeline_options(TableSettings.read(columns.metadata), given)
+        if not given and on_error is None:
+            return columns.options
+        return pipeline_options(columns.settings, given, on_error)
 
     def function(self, columns: Columns, binding: Binding) -> EmbeddingFunction:
         """Return the function of a binding, sure that it makes the vectors the column has.
@@ -65,6 +57,10 @@ class Context:
         ndims = binding.ndims or function.ndims()
         return EmbedJob(function, binding.source_column, binding.vector_column, ndims)
 
+    def handle(self, stored: EngineTable) -> Handle:
+        """Return the handle on a table."""
+        return Handle(self.engine, self.pipeline, self.trust, stored)
+
 
 @dataclass(frozen=True, slots=True)
 class Handle(Context):
@@ -73,11 +69,12 @@ class Handle(Context):
     Attributes:
         stored: The table.
         at: Version that is checked out; ``None`` for the latest.
+        known: The columns read last, so that they are parsed once for a schema and its metadata.
     """
 
     stored: EngineTable
     at: int | None = None
-    known: _Known = field(default_factory=_Known, init=False, repr=False, compare=False)
+    known: list[Columns] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -92,14 +89,13 @@ class Handle(Context):
 
     def columns(self, snapshot: Snapshot) -> Columns:
         """Return the columns of a snapshot."""
-        schema, metadata, known = snapshot.schema, snapshot.metadata, self.known.columns
-        if (
-            known is None
-            or metadata != known.metadata
-            or not (schema is known.stored or schema.equals(known.stored, check_metadata=True))
-        ):
-            known = self.known.columns = Columns.read(schema, dict(metadata))
-        return known
+        schema, metadata = snapshot.schema, snapshot.metadata
+        for known in self.known:
+            same = schema is known.stored or schema.equals(known.stored, check_metadata=True)
+            if same and metadata == known.metadata:
+                return known
+        self.known[:] = [Columns.read(schema, dict(metadata))]
+        return self.known[0]
 
     def look(self) -> Columns:
         """Return the columns as they are now."""
@@ -108,7 +104,18 @@ class Handle(Context):
 
     def seen(self) -> Columns:
         """Return the columns as this handle saw them last; by now they may be others."""
-        return self.known.columns or self.look()
+        return self.known[0] if self.known else self.look()
+
+    def confined(self, columns: Columns) -> AbstractContextManager[None]:
+        """Return a context to embed stored rows in: a stranger's may not name files to be read."""
+        if self.trust.everything or is_own(columns.metadata.get(OWNER)):
+            return nullcontext()
+        return files_refused(
+            f"it is named by a row of table {self.name!r}, which another user made, and this "
+            "program did not allow to read what it names. If the table is from someone you trust, "
+            "allow it: connect(uri, trust=True). To allow the files of one folder only, set "
+            "EMBOW_MEDIA_ROOT to it."
+        )
 
     # -- writing --------------------------------------------------------------------------------
 
@@ -125,10 +132,11 @@ class Handle(Context):
                 "restore() to make this version the latest."
             )
 
-    def transact(
-        self, plan: Callable[[Snapshot], Change | None], *, at_least: int = 0
-    ) -> Commit | None:
+    def transact(self, plan: Callable[[Snapshot], Change | None]) -> Commit:
         """Commit what a plan makes of a snapshot, planning again where others were faster.
+
+        Returns:
+            The commit; where the plan found nothing to do, the version it saw.
 
         Raises:
             CheckedOutError: A version is checked out.
@@ -136,21 +144,13 @@ class Handle(Context):
             CommitConflictError: Others were faster many times in a row.
         """
         self.require_latest()
+        seen = 0
 
         def unless_cancelled(snapshot: Snapshot) -> Change | None:
+            nonlocal seen
+            seen = snapshot.base.version
             change = plan(snapshot)
             stop_if_cancelled()
             return change
 
-        return self.stored.transact(unless_cancelled, at_least=at_least)
-
-    def overwrite(self, columns: Columns, staged: Sequence[Staged], base: Base) -> Commit:
-        """Replace everything by rows of these columns, in one commit.
-
-        Raises:
-            CheckedOutError: A version is checked out.
-            CancelledError: The call was cancelled; nothing was committed.
-        """
-        self.require_latest()
-        stop_if_cancelled()
-        return self.stored.overwrite(columns.stored, staged, base=base, metadata=columns.metadata)
+        return self.stored.transact(unless_cancelled) or Commit(seen)

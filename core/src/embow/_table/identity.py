@@ -11,6 +11,9 @@ from typing import Any
 from embow.embeddings import Binding, EmbeddingFunction
 from embow.errors import IdentityMismatchError
 
+_DIGEST = "sha256:"
+"""Begins the name of a model that is known by its content."""
+
 
 def require_writer(binding: Binding, function: EmbeddingFunction) -> None:
     """Refuse a function that does not make the vectors of a stored binding.
@@ -21,8 +24,9 @@ def require_writer(binding: Binding, function: EmbeddingFunction) -> None:
     if binding.fingerprint is not None and function.fingerprint() != binding.fingerprint:
         changed = _changes(binding.identity or {}, function.identity())
         raise IdentityMismatchError(
-            f"Column {binding.vector_column!r} was written by {describe(binding.identity or {})}; "
-            f"here the same settings give {describe(function.identity())}. Different: {changed}. "
+            f"Column {binding.vector_column!r} was written by "
+            f"{describe(binding.identity or {}, binding.settings)}; here the same settings give "
+            f"{describe(function.identity(), vars(function))}. Different: {changed}. "
             "Restore the variable or provider version that differs, or re-embed the column with "
             f"table.migrate({binding.vector_column!r}, function)."
         )
@@ -44,27 +48,42 @@ def require_same_identity(stored: Binding, declared: Binding) -> None:
         )
     mine, other = stored.identity or {}, declared.identity or {}
     raise IdentityMismatchError(
-        f"Column {stored.vector_column!r} was written by {describe(mine)}; the schema given embeds "
-        f"it with {describe(other)}. Different: {_changes(mine, other)}. "
+        f"Column {stored.vector_column!r} was written by {describe(mine, stored.settings)}; the "
+        f"schema given embeds it with {describe(other, declared.settings)}. Different: "
+        f"{_changes(mine, other)}. "
         "Use table.migrate(...) or open without a schema."
     )
 
 
-def describe(identity: Mapping[str, Any]) -> str:
-    """Return ``provider/model`` for messages."""
+def describe(identity: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> str:
+    """Return ``provider/model`` for messages; settings say where a model lies on this machine."""
     provider = identity.get("provider", "an unknown provider")
     model = identity.get("name") or identity.get("model") or identity.get("model_name")
-    return f"{provider}/{model}" if model else str(provider)
+    if not str(model).startswith(_DIGEST):
+        return f"{provider}/{model}" if model else str(provider)
+    folder = (settings or {}).get("name")
+    where = f" in {folder!r}" if folder else ""
+    return f"{provider} with the model{where} ({_short(model)})"
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     names = [*before, *(name for name in after if name not in before)]
     return "; ".join(
-        f"{name} was {_value(before, name)}, is {_value(after, name)}"
-        for name in names
-        if _value(before, name) != _value(after, name)
+        _change(name, before, after) for name in names if before.get(name) != after.get(name)
     )
 
 
+def _change(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    old, new = before.get(name), after.get(name)
+    if name == "files" and isinstance(old, Mapping) and isinstance(new, Mapping):
+        return f"files {', '.join(sorted(f for f in {*old, *new} if old.get(f) != new.get(f)))}"
+    return f"{name} was {_value(before, name)}, is {_value(after, name)}"
+
+
 def _value(identity: Mapping[str, Any], name: str) -> str:
-    return f"{identity[name]!r:.80}" if name in identity else "not set"
+    return f"{_short(identity[name])!r:.80}" if name in identity else "not set"
+
+
+def _short(value: Any) -> Any:
+    """Return enough of a digest to tell two apart; other values as they are."""
+    return value[: len(_DIGEST) + 12] if str(value).startswith(_DIGEST) else value

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal, overload
+from datetime import UTC
+from typing import Any, Literal, get_args, overload
 
 import pyarrow as pa
 
 from embow._table.handle import Handle
 from embow._table.reading.query import Query, VectorSearch
 from embow._table.reading.results import Results
-from embow._table.versions import Tags, checked_out, list_versions, restored
+from embow._table.versions import Tags, version_number
 from embow.embeddings import EmbeddingFunctionConfig
-from embow.errors import ConfigurationError, TableNotFoundError
+from embow.errors import ConfigurationError, TableNotFoundError, near_name
+from embow.pipeline._cancel import stop_if_cancelled
+
+QueryType = Literal["auto", "vector"]
+_NOT_YET = ("fts", "hybrid")
 
 
 class ReadableTable(Results):
@@ -68,39 +73,35 @@ class ReadableTable(Results):
         try:
             with self._handle.snapshot() as snapshot:
                 version, rows = snapshot.base.version, snapshot.count_rows()
+                columns = ", ".join(self._handle.columns(snapshot).names)
         except TableNotFoundError:
             return f"Table({self.name!r}, dropped)"
-        return f"Table({self.name!r}, version={version}, rows={rows})"
+        return f"Table({self.name!r}, version={version}, rows={rows}, columns=[{columns}])"
 
     # -- reading ----------------------------------------------------------------------------
 
     @overload
-    def search(
-        self,
-        query: None = None,
-        vector_column_name: str | None = None,
-        query_type: Literal["auto", "vector"] = "auto",
-    ) -> Query: ...
+    def search(self, query: None = None, *, query_type: Literal["auto"] = "auto") -> Query: ...
 
     @overload
     def search(
         self,
         query: Any,
         vector_column_name: str | None = None,
-        query_type: Literal["auto", "vector"] = "auto",
+        query_type: QueryType = "auto",
     ) -> VectorSearch: ...
 
     def search(
         self,
         query: Any = None,
         vector_column_name: str | None = None,
-        query_type: Literal["auto", "vector"] = "auto",
+        query_type: QueryType = "auto",
     ) -> Query:
         """Search for the nearest rows, or read rows where there is no query.
 
         Args:
-            query: Text or any input of the embedding function, a vector, or a list of vectors
-                (the result then has ``query_index``). ``None`` reads rows without scoring.
+            query: Text or any input of the embedding function, a vector, or a list of texts or of
+                vectors (the result then has ``query_index``). ``None`` reads rows without scoring.
             vector_column_name: Vector column to search. Without it the first one that fits:
                 for an input the first with a function, for a vector the first of its length.
             query_type: ``"vector"`` refuses ``None``.
@@ -114,10 +115,8 @@ class ReadableTable(Results):
             ConfigurationError: An argument is wrong. Whether a column fits the query is found out
                 when the query is run.
         """
-        if query_type not in ("auto", "vector"):
-            raise ConfigurationError(
-                f"query_type={query_type!r} is not served here; use 'auto' or 'vector'."
-            )
+        if query_type not in get_args(QueryType):
+            raise _no_such_search(query_type)
         if query is not None:
             return VectorSearch(self._handle, query, vector_column_name)
         if query_type == "vector" or vector_column_name is not None:
@@ -127,6 +126,14 @@ class ReadableTable(Results):
     def to_arrow(self) -> pa.Table:
         """Return all rows as an Arrow table."""
         return Query(self._handle).to_arrow()
+
+    def to_polars(self) -> Any:
+        """Return all rows as a polars LazyFrame.
+
+        Raises:
+            ConfigurationError: polars is not installed.
+        """
+        return super().to_polars().lazy()
 
     def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
         """Return a reader of all rows, read as it is pulled."""
@@ -151,7 +158,14 @@ class ReadableTable(Results):
         Each has ``version``, ``timestamp`` (UTC, without a zone) and ``metadata`` with
         ``total_rows`` and ``operation``. Also while one is checked out, all of them come.
         """
-        return list_versions(self._handle)
+        return [
+            {
+                "version": each.version,
+                "timestamp": each.timestamp.astimezone(UTC).replace(tzinfo=None),
+                "metadata": {"total_rows": str(each.rows), "operation": each.operation},
+            }
+            for each in self._handle.stored.versions()
+        ]
 
     def checkout(self, version: int | str) -> None:
         """Read an earlier version with this object, by number or tag; writing is refused meanwhile.
@@ -159,7 +173,9 @@ class ReadableTable(Results):
         Raises:
             VersionNotFoundError: There is none of that number or tag, or no longer.
         """
-        self._handle = checked_out(self._handle, version)
+        wanted = version if isinstance(version, str) else version_number(version)
+        with self._handle.stored.snapshot(wanted) as snapshot:
+            self._handle = replace(self._handle, at=snapshot.base.version)
 
     def checkout_latest(self) -> None:
         """Read and write the latest version again."""
@@ -175,9 +191,29 @@ class ReadableTable(Results):
             VersionNotFoundError: There is none of that number or tag, or no longer.
             ConfigurationError: No version is given, and none is checked out.
         """
-        self._handle = restored(self._handle, version)
+        wanted = self._handle.at if version is None else version
+        if wanted is None:
+            raise ConfigurationError(
+                "restore() makes the version that is checked out the latest: call "
+                "checkout(version) first, or restore(version)."
+            )
+        stop_if_cancelled()
+        self._handle.stored.restore(wanted if isinstance(wanted, str) else version_number(wanted))
+        self._handle = replace(self._handle, at=None)
 
     @property
     def tags(self) -> Tags:
         """Names of versions: ``tags.create("v1", 3)``, ``update``, ``delete``, ``list``."""
         return Tags(self._handle.stored)
+
+
+def _no_such_search(query_type: object) -> ConfigurationError:
+    if query_type in _NOT_YET:
+        return ConfigurationError(
+            f"query_type={query_type!r}: there is no full text search yet. search('text') finds "
+            "rows by their meaning, and where(\"text LIKE '%word%'\") keeps those with a word."
+        )
+    hint = near_name(str(query_type), (*get_args(QueryType), *_NOT_YET))
+    return ConfigurationError(
+        f"There is no query_type {query_type!r:.60}.{hint} Use 'auto' or 'vector'."
+    )

@@ -64,8 +64,15 @@ class TableSettings:
         return {SETTINGS: json.dumps(given)}
 
 
-def pipeline_options(settings: TableSettings, given: Mapping[str, Any]) -> PipelineOptions:
+def pipeline_options(
+    settings: TableSettings, given: Mapping[str, Any], on_error: str | None = None
+) -> PipelineOptions:
     """Return the options of one call.
+
+    Args:
+        settings: The table's own.
+        given: The call's.
+        on_error: What holds where neither says.
 
     Raises:
         ConfigurationError: A setting is unknown or has an unknown value.
@@ -78,8 +85,9 @@ def pipeline_options(settings: TableSettings, given: Mapping[str, Any]) -> Pipel
                 f"The settings are: {', '.join(sorted(known))}."
             )
         _check_choice(name, value)
-    merged = {name: value for name, value in asdict(settings).items() if value is not None}
-    merged.update({name: value for name, value in given.items() if value is not None})
+    merged: dict[str, Any] = {} if on_error is None else {"on_error": on_error}
+    for each in (asdict(settings), given):
+        merged.update({name: value for name, value in each.items() if value is not None})
     return PipelineOptions(**merged)
 
 

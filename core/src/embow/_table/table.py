@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 import pyarrow as pa
 
@@ -21,9 +21,12 @@ from embow._table.writing.changes import DeleteResult, UpdateResult
 from embow._table.writing.merge import MergeInsert
 from embow._table.writing.quarantine import Quarantine
 from embow.embeddings import EmbeddingFunction
-from embow.engines.contract import RETENTION, Change, OptimizeReport
+from embow.engines.contract import RETENTION, Change, CheckReport, OptimizeReport
 from embow.errors import ConfigurationError
 from embow.pipeline import AddReport, Estimate
+
+AddMode = Literal["append", "overwrite"]
+Done = TypeVar("Done", AddReport, Estimate, AddReport | Estimate)
 
 
 class Table(ReadableTable):
@@ -42,14 +45,40 @@ class Table(ReadableTable):
 
     # -- writing ----------------------------------------------------------------------------
 
+    @overload
     def add(
         self,
         data: Any,
-        mode: Literal["append", "overwrite"] = "append",
+        mode: AddMode = "append",
         on_bad_vectors: OnBadVectors = "error",
         fill_value: float = 0.0,
+        *,
+        dry_run: Literal[False] = False,
         **options: Unpack[AddOptions],
-    ) -> AddReport:
+    ) -> AddReport: ...
+
+    @overload
+    def add(
+        self,
+        data: Any,
+        mode: AddMode = "append",
+        on_bad_vectors: OnBadVectors = "error",
+        fill_value: float = 0.0,
+        *,
+        dry_run: Literal[True],
+        **options: Unpack[AddOptions],
+    ) -> Estimate: ...
+
+    def add(
+        self,
+        data: Any,
+        mode: AddMode = "append",
+        on_bad_vectors: OnBadVectors = "error",
+        fill_value: float = 0.0,
+        *,
+        dry_run: bool = False,
+        **options: Unpack[AddOptions],
+    ) -> AddReport | Estimate:
         """Add rows, embedding what has no vector yet, in one commit.
 
         A row whose source is null or empty text gets no vector. A vector column given by the user
@@ -62,6 +91,8 @@ class Table(ReadableTable):
             on_bad_vectors: For vectors in the data of wrong length or with NaN or infinity:
                 ``"error"``, ``"drop"`` the row, ``"fill"`` with ``fill_value``, or ``"null"``.
             fill_value: See ``on_bad_vectors``.
+            dry_run: Return the estimate of inputs, tokens and requests, and store nothing. No
+                provider is called; a generator is used up.
             **options: ``on_error`` (``"raise"``, ``"skip"``, ``"null"``, ``"quarantine"``),
                 ``on_long`` (``"truncate"``, ``"error"``, ``"split"``), ``concurrency``,
                 ``deadline`` in seconds, ``cache``, ``budget`` in tokens, ``progress``.
@@ -78,7 +109,7 @@ class Table(ReadableTable):
         if mode not in ("append", "overwrite"):
             raise ConfigurationError(f"mode={mode!r}: mode must be 'append' or 'overwrite'.")
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
-        return self._kept(changes.add(self._handle, data, mode, policy, options))
+        return self._kept(changes.add(self._handle, data, mode, policy, options, dry_run=dry_run))
 
     def update(
         self,
@@ -133,6 +164,10 @@ class Table(ReadableTable):
         """
         return verification.verify(self._handle, remote=remote)
 
+    def check(self) -> CheckReport:
+        """Read all that is stored, of every version, and report what is not as it was written."""
+        return self._handle.stored.check()
+
     def repair(self, **options: Unpack[AddOptions]) -> AddReport:
         """Re-embed the rows whose vector is stale or missing, in one commit."""
         return self._kept(verification.repair(self._handle, options))
@@ -151,10 +186,11 @@ class Table(ReadableTable):
         Can be called again after an interruption: what was embedded is not paid for twice.
         ``dry_run=True`` returns the estimate instead and changes nothing.
         """
-        done = migration.add_embedding(
-            self._handle, vector, source, function, dry_run=dry_run, **options
+        return self._kept(
+            migration.add_embedding(
+                self._handle, vector, source, function, dry_run=dry_run, **options
+            )
         )
-        return self._kept(done) if isinstance(done, AddReport) else done
 
     def migrate(
         self,
@@ -171,10 +207,11 @@ class Table(ReadableTable):
         switch. The old column is kept for :meth:`rollback` unless ``keep_old=False``.
         ``dry_run=True`` returns the estimate instead and changes nothing.
         """
-        done = migration.migrate(
-            self._handle, vector, function, dry_run=dry_run, keep_old=keep_old, **options
+        return self._kept(
+            migration.migrate(
+                self._handle, vector, function, dry_run=dry_run, keep_old=keep_old, **options
+            )
         )
-        return self._kept(done) if isinstance(done, AddReport) else done
 
     def rollback(self, vector: str) -> None:
         """Switch a migrated vector column back to the function and vectors it had before."""
@@ -225,6 +262,7 @@ class Table(ReadableTable):
             failed.optimize(keep=keep, delete_unverified=delete_unverified)
         return handle.stored.optimize(keep=keep, delete_unverified=delete_unverified)
 
-    def _kept(self, report: AddReport) -> AddReport:
-        self.last_report = report
-        return report
+    def _kept(self, done: Done) -> Done:
+        if isinstance(done, AddReport):
+            self.last_report = done
+        return done

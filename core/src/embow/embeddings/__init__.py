@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from embow.embeddings._describe import describe_settings as describe_settings
     from embow.embeddings._loading import load_once as load_once
     from embow.embeddings._loading import load_sdk as load_sdk
-    from embow.embeddings._loading import resolve_device as resolve_device
     from embow.embeddings._loading import unload as unload
     from embow.embeddings._provider import Provider as Provider
     from embow.embeddings._registry import EmbeddingFunctionRegistry as EmbeddingFunctionRegistry
     from embow.embeddings._registry import get_registry as get_registry
     from embow.embeddings._registry import register as register
     from embow.embeddings._rerank import Reranker as Reranker
+    from embow.embeddings._secrets import full_value as full_value
+    from embow.embeddings._secrets import plain_secrets as plain_secrets
     from embow.embeddings._secrets import scrub as scrub
     from embow.embeddings._secrets import secret_fields as secret_fields
     from embow.embeddings._secrets import secret_mapping as secret_mapping
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
     from embow.embeddings._trust import Trust as Trust
     from embow.embeddings._trust import is_signed as is_signed
     from embow.embeddings._trust import sign as sign
-    from embow.embeddings.local_models import explain_load_failure as explain_load_failure
-    from embow.embeddings.local_models import local_folder as local_folder
-    from embow.embeddings.local_models import model_reference as model_reference
-    from embow.embeddings.local_models import usable_device as usable_device
     from embow.embeddings.types import External as External
     from embow.embeddings.types import Failure as Failure
     from embow.embeddings.types import FailureKind as FailureKind
@@ -75,23 +72,21 @@ _HOME = {
     "Vectors": "_base",
     "as_vectors": "_base",
     "describe_settings": "_describe",
-    "explain_load_failure": "local_models",
+    "full_value": "_secrets",
     "external": "types",
     "get_registry": "_registry",
     "is_signed": "_trust",
     "load_once": "_loading",
     "load_sdk": "_loading",
-    "local_folder": "local_models",
     "local_path": "types",
-    "model_reference": "local_models",
     "operational": "types",
+    "plain_secrets": "_secrets",
     "read_bindings": "_bindings",
     "record_rate": "types",
     "record_request": "types",
     "record_usage": "types",
     "register": "_registry",
     "require_texts": "_base",
-    "resolve_device": "_loading",
     "sanitize": "_base",
     "scrub": "_secrets",
     "secret_fields": "_secrets",
@@ -100,7 +95,6 @@ _HOME = {
     "secrets_of": "_secrets",
     "sign": "_trust",
     "unload": "_loading",
-    "usable_device": "local_models",
 }
 
 __all__ = sorted(_HOME)
@@ -117,9 +111,22 @@ def __getattr__(name: str) -> Any:
     provider = known.provider_of_class(name)
     if provider is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from embow.embeddings._registry import get_registry
+    import inspect
 
-    return get_registry().get(provider)
+    from embow.embeddings._registry import get_registry
+    from embow.errors import (
+        ProviderClassError,
+        ProviderNotFoundError,
+        ProviderNotInstalledError,
+    )
+
+    try:
+        return get_registry().get(provider)
+    except (ProviderNotFoundError, ProviderNotInstalledError) as exc:
+        # For "from embow.embeddings import X", Python itself would say less than we know.
+        importing = inspect.stack(0)[1].function == "_handle_fromlist"
+        error = ProviderNotInstalledError if importing else ProviderClassError
+        raise error(str(exc)) from None
 
 
 def __dir__() -> list[str]:

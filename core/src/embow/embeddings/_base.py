@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from pydantic import PrivateAttr
 
 from embow.embeddings import _records as records
+from embow.embeddings._calling import completed
 from embow.embeddings._provider import Provider
 from embow.embeddings._retry import call_with_retry
 from embow.embeddings.remote import split_to_limits
 from embow.embeddings.types import Role
-from embow.errors import BadOutputError
+from embow.errors import BadInputError, BadOutputError
 from embow.schema._fields import source_field, vector_field
 
 Vectors = NDArray[np.float32]
@@ -74,9 +75,9 @@ class EmbeddingFunction(Provider):
         if not inputs:
             return np.empty((0, self.ndims()), dtype=np.float32)
         if len(inputs) == 1:
-            return embed(list(inputs))
+            return completed(embed(list(inputs)))
         parts = split_to_limits(inputs, self.limits(), self.count_tokens)
-        vectors = [embed(list(part)) for part in parts]
+        vectors = [completed(embed(list(part))) for part in parts]
         return vectors[0] if len(vectors) == 1 else np.concatenate(vectors)
 
     def known_ndims(self) -> int | None:
@@ -128,7 +129,7 @@ class TextEmbeddingFunction(EmbeddingFunction):
     def generate_embeddings(self, texts: list[str]) -> Any:
         """Embed texts: one vector a text, in order, shape ``(n, ndims())``.
 
-        Called with at least one text, and no more than :meth:`limits` allow.
+        Called with at least one text, and no more than :meth:`limits` allow. It may be a coroutine.
         """
 
     def compute_source_embeddings(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -160,27 +161,66 @@ def sanitize(inputs: Any) -> list[Any]:
 
 
 def require_texts(values: list[Any]) -> list[str]:
-    """Return the values, all of them text.
+    """Return the values, all of them text that can be sent.
 
     Raises:
         TypeError: A value is not a string; the message names its position.
+        BadInputError: A text is not valid Unicode; see :func:`surrogate_in`.
     """
+    broken: dict[int, BadInputError] = {}
     for position, value in enumerate(values):
         if not isinstance(value, str):
             raise TypeError(
                 f"Input {position} is {type(value).__name__}, not text. "
                 "A text embedding function takes strings; leave out missing values."
             )
+        place = None if value.isascii() else surrogate_in(value)
+        if place is not None:
+            broken[position] = _broken(position, place)
+    if broken:
+        first = broken.pop(min(broken))
+        first.others = dict(broken)
+        raise first
     return values
+
+
+def surrogate_in(text: str) -> int | None:
+    """Return where a text holds a lone surrogate, half a character that no server can be sent."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        return exc.start
+    return None
+
+
+def _broken(row: int, place: int) -> BadInputError:
+    return BadInputError(
+        f"Text {row} is not valid Unicode: a lone surrogate at character {place}. Decode the text "
+        "with errors='replace' where it is read.",
+        row=row,
+    )
+
+
+class WrongLengthError(BadOutputError):
+    """Vectors of another length than promised: wrong for every input, whichever it is."""
 
 
 def as_vectors(vectors: Any, count: int, ndims: int) -> Vectors:
     """Return vectors as a contiguous float32 array of shape ``(count, ndims)``.
 
     Raises:
-        BadOutputError: The shape is another one.
+        BadOutputError: They are none, or of another number or length.
     """
-    array = np.ascontiguousarray(vectors, dtype=np.float32)
+    try:
+        array = np.ascontiguousarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as exc:
+        raise BadOutputError(
+            f"The provider did not return an array of numbers for {count} inputs: {exc}"
+        ) from exc
+    if array.ndim == 2 and len(array) and array.shape[1] != ndims:
+        raise WrongLengthError(
+            f"The provider returned vectors of {array.shape[1]} dimensions; expected {ndims}."
+        )
     if array.shape != (count, ndims):
         raise BadOutputError(
             f"The provider returned an array of shape {array.shape} for {count} inputs of "
@@ -192,7 +232,7 @@ def as_vectors(vectors: Any, count: int, ndims: int) -> Vectors:
 def _estimate_tokens(value: Any) -> int:
     """Estimate tokens as one for every four UTF-8 bytes, at least one."""
     if isinstance(value, str):
-        return max(1, (len(value.encode()) + 3) // 4)
+        return max(1, (len(value.encode(errors="replace")) + 3) // 4)
     if isinstance(value, (bytes, bytearray)):
         return max(1, len(value) // 4)
     return 1
@@ -206,4 +246,5 @@ __all__ = [
     "as_vectors",
     "require_texts",
     "sanitize",
+    "surrogate_in",
 ]

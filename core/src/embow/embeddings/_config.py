@@ -11,12 +11,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from embow.embeddings import variables
+from embow import variables
 from embow.embeddings._secrets import (
     references_only,
     scrub,
     secret_fields,
-    without_userinfo,
+    without_url_secrets,
 )
 from embow.embeddings.types import operational, provider_name
 from embow.errors import ConfigurationError
@@ -83,7 +83,7 @@ def dump_settings(function: BaseModel, original_args: Mapping[str, Any]) -> dict
     for argument, value in original_args.items():
         name = accepted.get(argument, argument)
         if name in settings and variables.has_reference(value):
-            settings[name] = without_userinfo(value)
+            settings[name] = without_url_secrets(value)
     for name in secret_fields(cls):
         reference = references_only(getattr(function, name))
         if reference is not None:
@@ -112,18 +112,15 @@ def _identity_names(cls: type[BaseModel]) -> set[str]:
 
 
 def _json_fields(function: BaseModel, names: set[str]) -> dict[str, Any]:
-    """Dump the named fields as JSON values, without the secrets in URLs."""
+    """Dump the named fields as JSON values."""
     try:
-        values = BaseModel.model_dump(function, mode="json", include=names)
+        return BaseModel.model_dump(function, mode="json", include=names)
     except PydanticSerializationError as exc:
         raise ConfigurationError(
             f"The settings of provider {provider_name(type(function))!r} cannot be stored: {exc}. "
             "Use plain "
             "types, or declare the field with Field(exclude=True)."
         ) from exc
-    if "://" in repr(values):
-        values = without_userinfo(values)
-    return values
 
 
 @lru_cache(maxsize=512)

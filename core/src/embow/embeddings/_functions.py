@@ -12,9 +12,9 @@ from embow.embeddings import _config as config
 from embow.embeddings import _secrets as secrets
 from embow.embeddings._provider import Provider
 from embow.embeddings.types import provider_name
-from embow.embeddings.variables import PREFIX
 from embow.errors import ConfigurationError
 from embow.plugins import _discovery as discovery
+from embow.variables import PREFIX
 
 ProviderT = TypeVar("ProviderT", bound=Provider)
 
@@ -68,7 +68,7 @@ class Functions:
             other = self.kept.get(key)
             if other is None or (not own_before and not _has_key(other)):
                 self.kept[key] = function  # a table was opened before there was any key for it
-            elif other is not function and other.account() != function.account():
+            elif other is not function and _differ(other, function):
                 self.contested.add(key)
 
     def made_here(self, cls: type[Provider], settings: Mapping[str, Any]) -> bool:
@@ -111,11 +111,19 @@ def _has_key(function: Provider) -> bool:
     return bool(secrets.secrets_of(function, credentials))
 
 
+def _differ(one: Provider, other: Provider) -> bool:
+    """Tell whether two functions of equal settings differ in what no table keeps."""
+    unkept = [name for name, info in type(one).model_fields.items() if info.exclude]
+    pairs = [(getattr(one, name), getattr(other, name)) for name in unkept]
+    return one.account() != other.account() or any(not (a is b or a == b) for a, b in pairs)
+
+
 def _contested(cls: type[Provider]) -> ConfigurationError:
-    names = ", ".join(sorted(secrets.secret_fields(cls))) or "their account"
+    unkept = {name for name, info in cls.model_fields.items() if info.exclude}
+    names = ", ".join(sorted(unkept | secrets.secret_fields(cls))) or "their account"
     return ConfigurationError(
         f"This program has two functions of provider {provider_name(cls)!r} that are equal but "
-        f"for their keys ({names}), which no table keeps, so it cannot be told whose key is "
-        'meant. Name the keys apart: set_var("KEY_A", ...) and create(api_key="$var:KEY_A") for '
-        'one, "$var:KEY_B" for the other.'
+        f"for what no table keeps ({names}), so it cannot be told which of them is meant. Name "
+        'keys apart: set_var("KEY_A", ...) and create(api_key="$var:KEY_A") for one, '
+        '"$var:KEY_B" for the other. Of two that differ in something else, make one.'
     )

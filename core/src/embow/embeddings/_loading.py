@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 from collections.abc import Callable, Hashable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from embow.errors import ConfigurationError, MissingSdkError, PluginBrokenError
+from embow.errors import MissingSdkError, PluginBrokenError
 
 if TYPE_CHECKING:
     from embow.embeddings._provider import Provider
@@ -29,13 +30,30 @@ class _Slot:
 
 _slots: dict[Hashable, _Slot] = {}
 _slots_lock = threading.Lock()
+_inherited: list[Any] = []
+
+
+def _start_anew() -> None:
+    """Let a forked child load for itself.
+
+    What its parent loaded waits for threads that no fork copies, or for a lock one of them held.
+    It is kept, because letting go of it would close what the parent still uses.
+    """
+    global _slots, _slots_lock
+    _inherited.append(_slots)
+    _slots, _slots_lock = {}, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
 
 
 def load_once(key: Hashable, loader: Callable[[], T]) -> T:
     """Return what ``loader`` gives, calling it once a process for each key.
 
     Threads that ask for the same key at the same time wait for the first one; other keys load
-    meanwhile. A loader that raises leaves nothing behind: the next caller tries again.
+    meanwhile. A loader that raises leaves nothing behind: the next caller tries again. A forked
+    child loads its own.
 
     Args:
         key: Everything the loaded object depends on, such as ``("onnx", path, device)``.
@@ -106,29 +124,3 @@ def _broken_sdk(function: Provider, module: str, cause: Exception) -> PluginBrok
         f"Provider {function.name_of_provider()!r} needs the package {module!r}, which is "
         f"installed but fails to import: {type(cause).__name__}: {cause}"
     )
-
-
-def resolve_device(name: str | None) -> str:
-    """Return the torch device a name stands for.
-
-    ``"gpu"`` is CUDA or Apple's MPS, whichever is there; ``"auto"`` and ``None`` are the same with
-    the CPU as last resort. Other names, such as ``"cpu"`` or ``"cuda:1"``, stay as they are.
-    Imports torch only where the name leaves a choice.
-
-    Raises:
-        ConfigurationError: ``"gpu"`` was asked for and there is none.
-    """
-    wanted = "auto" if name is None else name.strip().lower()
-    if wanted not in ("auto", "gpu"):
-        return wanted
-    torch = importlib.import_module("torch")
-    if torch.cuda.is_available():
-        return "cuda"
-    if torch.backends.mps.is_available():
-        return "mps"
-    if wanted == "gpu":
-        raise ConfigurationError(
-            "device='gpu' was asked for, and torch sees neither CUDA nor MPS. Use device='cpu', "
-            "device='auto', or install a torch build for this machine's GPU."
-        )
-    return "cpu"

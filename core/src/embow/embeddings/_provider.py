@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from abc import ABC
+from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from embow.embeddings import _config as config
 from embow.embeddings import classify
-from embow.embeddings._secrets import secrets_of, without_userinfo
-from embow.embeddings.types import Failure, Limits, operational, provider_name
+from embow.embeddings._secrets import (
+    full_value,
+    plain_secrets,
+    secrets_of,
+    without_url_secrets,
+)
+from embow.embeddings.types import Failure, Limits, leaves_folder, operational, provider_name
 from embow.plugins import _discovery as discovery
 
 
@@ -45,6 +52,18 @@ class Provider(BaseModel, ABC):
     )
 
     _original_args: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _with_url_secrets: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        for name in plain_secrets(cls):
+            warnings.warn(
+                f"Setting {name!r} of {cls.__name__} is named like a key and is plain text: tables "
+                "would keep it and messages show it. Annotate it with pydantic.SecretStr.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     # -- making one ---------------------------------------------------------------------
 
@@ -63,6 +82,16 @@ class Provider(BaseModel, ABC):
         function._original_args = dict(kwargs)
         return function
 
+    @model_validator(mode="after")
+    def _hide_url_secrets(self) -> Self:
+        """Keep what URLs hold of passwords and keys where no dump, repr or listing finds it."""
+        for name, value in list(vars(self).items()):
+            shown = without_url_secrets(value)
+            if shown is not value and shown != value:
+                self._with_url_secrets[name] = value
+                vars(self)[name] = shown
+        return self
+
     # -- what an author may declare -----------------------------------------------------
 
     def limits(self) -> Limits:
@@ -71,7 +100,7 @@ class Provider(BaseModel, ABC):
 
     def classify(self, error: BaseException) -> Failure:
         """Say what kind of failure an exception is, so that it is treated as such."""
-        return classify.classify(error)
+        return classify.classify(error, remote=self.remote)
 
     def identity(self) -> dict[str, Any]:
         """Return everything that changes what comes out, as plain JSON values."""
@@ -90,9 +119,11 @@ class Provider(BaseModel, ABC):
         return provider_name(type(self))
 
     def model_label(self) -> str | None:
-        """Return the model's name for messages, or ``None``."""
+        """Return the model's name for messages, of a path its last part; or ``None``."""
         name = getattr(self, "name", None) or getattr(self, "model_name", None)
-        return name if isinstance(name, str) else None
+        if not isinstance(name, str):
+            return None
+        return (PurePath(name).name or name) if leaves_folder(name) else name
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the identity, in hex."""
@@ -103,18 +134,12 @@ class Provider(BaseModel, ABC):
         """Return the settings needed to make this function again, without any secret."""
         return config.dump_settings(self, self._original_args)
 
-    def __repr_args__(self) -> Any:
-        for name, value in super().__repr_args__():
-            yield name, without_userinfo(value) if isinstance(value, str) else value
-
     # -- equality -----------------------------------------------------------------------
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other) or not isinstance(other, Provider):
             return NotImplemented
-        return {n: getattr(self, n) for n in type(self).model_fields} == {
-            n: getattr(other, n) for n in type(self).model_fields
-        }
+        return all(full_value(self, n) == full_value(other, n) for n in type(self).model_fields)
 
     def __hash__(self) -> int:
         return hash((type(self), self.fingerprint()))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
+from embow import variables
 from embow.embeddings import _lookup as lookup
-from embow.embeddings import variables
 from embow.embeddings._base import EmbeddingFunction
 from embow.embeddings._bindings import (
     Binding,
@@ -37,6 +37,9 @@ class EmbeddingFunctionRegistry:
     def __init__(self, known: Classes | None = None) -> None:
         """Start with the classes given, with none but the plugins' otherwise."""
         self._known = Classes() if known is None else known
+
+    def __repr__(self) -> str:
+        return f"EmbeddingFunctionRegistry({len(self._known.providers())} providers)"
 
     @classmethod
     def get_instance(cls) -> EmbeddingFunctionRegistry:

@@ -7,12 +7,14 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import tenacity
+from functools import partial
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from embow.embeddings import _secrets as secrets
-from embow.embeddings.types import Failure, FailureKind
+from embow.embeddings._calling import call_once
+from embow.embeddings.classify import classify
+from embow.embeddings.types import CallRecord, Failure, FailureKind, leaves_folder
 from embow.errors import EmbeddingError, EmbowError
 from embow.plugins import _discovery as discovery
 
@@ -51,6 +53,13 @@ class RetryPolicy:
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(attempt - 1, 30))
         return longest * (0.5 + 0.5 * self.jitter())
 
+    def wait_after(self, attempt: int, failure: Failure) -> float:
+        """Return the wait after ``attempt`` failed: what the provider asked for, or the backoff."""
+        backoff = self.backoff(attempt)
+        asked = failure.pause
+        # Everyone who was told the same time would come back in the same instant.
+        return backoff if asked is None else asked + 0.1 * backoff * self.jitter()
+
 
 class CallFailedError(Exception):
     """One provider call that will not be tried again, with what is known of it.
@@ -71,13 +80,18 @@ class CallFailedError(Exception):
 def call_with_retry(function: Provider, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """Call ``call(*args, **kwargs)``, at most ``1 + function.max_retries`` times.
 
+    A remote function's setting ``timeout`` bounds each of them.
+
     Raises:
         EmbeddingError: The call failed for good; the class says how.
         EmbowError: A setting or a package is missing, as raised by the provider.
     """
     policy = RetryPolicy(max_retries=function.max_retries)
+    one = partial(call, *args, **kwargs)
     try:
-        return attempt_call(function, lambda _attempt: call(*args, **kwargs), policy)
+        return attempt_call(
+            function, lambda _: cast("T", call_once(function, one, CallRecord())), policy
+        )
     except CallFailedError as failed:
         error, cause = final_error(function, failed), failed.error
     raise error from (cause if error is not cause else cause.__cause__)
@@ -93,69 +107,34 @@ def attempt_call(
     Raises:
         CallFailedError: With the last error and its class.
     """
-    state = _Attempts(function, policy, started=policy.clock())
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(state.note),
-        wait=state.wait,
-        stop=state.stop,
-        sleep=policy.sleep,
-        before_sleep=state.log,
-        reraise=True,
-    )
-    try:
-        for step in retrying:
-            with step:
-                state.number = step.retry_state.attempt_number
-                return attempt(state.number)
-    except Exception as error:
-        if state.error is not error:
+    started, number = policy.clock(), 1
+    while True:
+        try:
+            return attempt(number)
+        except CallFailedError:
             raise
-        raise CallFailedError(state.failure, error, state.number) from error
-    raise AssertionError("tenacity ended without an outcome")  # pragma: no cover
+        except Exception as error:
+            failure = failure_of(function, error)
+            wait = policy.wait_after(number, failure)
+            late = policy.clock() - started + wait > policy.deadline
+            if late or number > policy.max_retries or not failure.kind.retryable:
+                raise CallFailedError(failure, error, number) from error
+            logger.warning(
+                "%s: %s; attempt %d of %d failed, next in %.1f s: %s",
+                label(function),
+                kind_name(failure.kind),
+                number,
+                policy.max_retries + 1,
+                wait,
+                describe(function, error),
+            )
+        policy.sleep(wait)
+        number += 1
 
 
-_UNKNOWN = Failure(FailureKind.TRANSIENT)
-
-
-@dataclass(slots=True)
-class _Attempts:
-    function: Provider
-    policy: RetryPolicy
-    number: int = 1
-    error: BaseException | None = None
-    failure: Failure = _UNKNOWN
-    started: float = 0.0
-
-    def note(self, error: BaseException) -> bool:
-        """Classify an error once and return whether it may pass."""
-        if not isinstance(error, Exception) or isinstance(error, CallFailedError):
-            return False
-        self.error, self.failure = error, self.function.classify(error)
-        return self.failure.kind.retryable
-
-    def wait(self, state: tenacity.RetryCallState) -> float:
-        asked = self.failure.retry_after
-        backoff = self.policy.backoff(state.attempt_number)
-        # Everyone who was told the same time would come back in the same instant.
-        return backoff if asked is None else asked + 0.1 * backoff * self.policy.jitter()
-
-    def stop(self, state: tenacity.RetryCallState) -> bool:
-        if state.attempt_number > self.policy.max_retries:
-            return True
-        spent = self.policy.clock() - self.started
-        return spent + state.upcoming_sleep > self.policy.deadline
-
-    def log(self, state: tenacity.RetryCallState) -> None:
-        assert self.error is not None
-        logger.warning(
-            "%s: %s; attempt %d of %d failed, next in %.1f s: %s",
-            label(self.function),
-            kind_name(self.failure.kind),
-            state.attempt_number,
-            self.policy.max_retries + 1,
-            state.upcoming_sleep,
-            describe(self.function, self.error),
-        )
+def failure_of(function: Provider, error: BaseException) -> Failure:
+    """Return what an error means: embow's own keep their kind, others the function judges."""
+    return classify(error) if isinstance(error, EmbowError) else function.classify(error)
 
 
 _PHRASES = {
@@ -199,8 +178,10 @@ def final_error(function: Provider, failed: CallFailedError, row: int | None = N
 
 
 def label(function: Provider) -> str:
-    """Return ``provider/model`` for messages."""
-    model = function.model_label()
+    """Return ``provider/model`` for messages; of a model's folder, only its name."""
+    model = function.model_label() or ""
+    if leaves_folder(model):
+        model = PurePath(model.replace("\\", "/")).name
     return function.name_of_provider() + (f"/{model}" if model else "")
 
 

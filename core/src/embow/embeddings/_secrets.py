@@ -7,19 +7,28 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin, overload
 from urllib.parse import quote
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from embow.embeddings.types import provider_name
-from embow.embeddings.variables import PREFIX, Reference, lookup, parse_reference
 from embow.errors import MissingCredentialError, VariableNotFoundError
+from embow.variables import PREFIX, Reference, lookup, parse_reference
 
 MASK = "***"
 
 _SECRET_TYPES = (Secret, SecretStr, SecretBytes)
+_LIKE_A_SECRET = re.compile(
+    r"(?:^|_)(?:(?:api|access)?key|token|secret|passwd|pass(?:word|phrase))$"
+)
 _USERINFO = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/\s?#]*)@")
+_IN_QUERY = re.compile(
+    r"(?P<name>[?&](?:key|sig|auth|[\w.-]*(?:token|secret|passw|signature|credential|api[_-]?key)"
+    r"[\w.-]*)=)(?P<value>[^&#\s'\"]*)",
+    re.IGNORECASE,
+)
 
 
 @lru_cache(maxsize=512)
@@ -28,6 +37,18 @@ def secret_fields(cls: type[BaseModel]) -> frozenset[str]:
     return frozenset(
         name for name, info in cls.model_fields.items() if _is_secret(info.annotation, {cls})
     )
+
+
+@lru_cache(maxsize=512)
+def plain_secrets(cls: type[BaseModel]) -> tuple[str, ...]:
+    """Return the fields that are named like a key and hold text anyone can read."""
+    fields = cls.model_fields.items()
+    named = [(name, info.annotation) for name, info in fields if _LIKE_A_SECRET.search(name)]
+    return tuple(n for n, kind in named if n not in secret_fields(cls) and _holds_text(kind))
+
+
+def _holds_text(annotation: Any) -> bool:
+    return annotation is str or any(map(_holds_text, get_args(annotation)))
 
 
 def _is_secret(annotation: Any, seen: set[type]) -> bool:
@@ -110,17 +131,17 @@ def secrets_of(function: BaseModel, env: Iterable[str] = ()) -> list[str]:
     found: list[str] = []
     for name in sorted(secret):
         found += _texts(getattr(function, name, None))
-    for name in type(function).model_fields.keys() - secret:
-        value = getattr(function, name, None)
-        if isinstance(value, str) and "@" in value:
-            found += [part for match in _USERINFO.finditer(value) for part in _userinfo(match)]
+    for name in sorted(type(function).model_fields.keys() - secret):
+        value = full_value(function, name)
+        if not isinstance(value, (bool, int, float, NoneType)):
+            found += _url_secrets(value)
     for name in env:
         found.append(os.environ.get(name, ""))
     return list(filter(None, dict.fromkeys(found)))
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """Return text with every secret, and every ``user:password@`` in a URL, masked.
+    """Return text with every secret, and every password and key in a URL, masked.
 
     Each secret is also found as it looks inside a URL or a JSON string. One shorter than four
     characters is masked only where it stands alone, so that the rest stays readable.
@@ -131,18 +152,44 @@ def scrub(text: str, secrets: Iterable[str]) -> str:
             text = text.replace(form, MASK)
         else:
             text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", MASK, text)
+    text = _IN_QUERY.sub(rf"\g<name>{MASK}", text)
     return _USERINFO.sub(rf"\g<scheme>{MASK}@", text)
 
 
-def without_userinfo(value: Any) -> Any:
-    """Return a value with ``user:password@`` cut out of every URL in it."""
-    if isinstance(value, str):
+def without_url_secrets(value: Any) -> Any:
+    """Return a value with ``user:password@`` and keys in the query cut out of every URL in it."""
+    if isinstance(value, str) and "://" in value:
+        value, found = _IN_QUERY.subn(lambda match: match["name"][0], value)
+        if found:  # the question mark or ampersand that was before it
+            value = re.sub(r"[?&]+(?=$|#)|(?<=[?&])&+", "", value)
         return _USERINFO.sub(r"\g<scheme>", value)
     if isinstance(value, Mapping):
-        return {key: without_userinfo(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [without_userinfo(item) for item in value]
+        return {key: without_url_secrets(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(without_url_secrets, value))
     return value
+
+
+def full_value(function: BaseModel, field: str) -> Any:
+    """Return a setting with the passwords and keys that its URLs were given with.
+
+    The field itself, and so everything that shows the settings, is without them.
+    """
+    kept = getattr(function, "__pydantic_private__", None) or {}
+    return kept.get("_with_url_secrets", {}).get(field, getattr(function, field, None))
+
+
+def _url_secrets(value: Any) -> list[str]:
+    if isinstance(value, str):
+        found = [part for match in _USERINFO.finditer(value) for part in _userinfo(match)]
+        return found + [match["value"] for match in _IN_QUERY.finditer(value) if "://" in value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [part for each in value for part in _url_secrets(each)] if _is_list(value) else []
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
 
 
 def references_only(value: Any) -> Any:

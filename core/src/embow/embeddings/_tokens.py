@@ -17,13 +17,13 @@ class TokenCounter:
 
     @classmethod
     def of(cls, tokenizer: Any) -> Self | None:
-        """Copy what is inside a tokenizer of transformers; ``None`` if it is written in Python.
+        """Copy a ``tokenizers.Tokenizer`` or one of transformers with such inside, else ``None``.
 
         The copy neither pads nor cuts. The original is switched to both while the model works,
         so it cannot be used for counting at the same time.
         """
-        backend = getattr(tokenizer, "backend_tokenizer", None)
-        if backend is None:
+        backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+        if not hasattr(backend, "to_str"):
             return None
         copy = type(backend).from_str(backend.to_str())
         copy.no_padding()

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, Self
+from uuid import uuid4
 
 from embow.embeddings import _signing as signing
 from embow.embeddings._config import accepted_names
 from embow.embeddings._secrets import MASK, scrub, secret_fields
 from embow.embeddings.types import External
-from embow.embeddings.variables import PREFIX
 from embow.errors import ConfigurationError, PluginError, SchemaError, UntrustedError
 from embow.plugins import _discovery as discovery
+from embow.variables import PREFIX
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
 SIGNATURE_KEY = "embow.signature"
 """Where a table's metadata hold its signature."""
+
+OWNER_KEY = "embow.owner"
+"""Where a table's metadata say that this user made it."""
 
 _VERSION = "v1:"
 _DEEPEST = 32
@@ -112,6 +118,37 @@ class Trust:
             "trust=True) for all its tables ask for, or create the same function in this program "
             "before. Scanning, and searching by vector, work without."
         )
+
+
+_refusal: ContextVar[str | None] = ContextVar("embow_files_refused", default=None)
+
+
+@contextmanager
+def files_refused(why: str) -> Iterator[None]:
+    """Have no local file be read in this context that a row names, but as the process allows."""
+    token = _refusal.set(why)
+    try:
+        yield
+    finally:
+        _refusal.reset(token)
+
+
+def why_files_are_refused() -> str | None:
+    """Return why no local file is to be read in this context, ``None`` where any may be."""
+    return _refusal.get()
+
+
+def owner_mark() -> str | None:
+    """Return the mark of a new table of this user's, ``None`` where no key can be kept."""
+    table = uuid4().hex
+    code = signing.code(b"table:" + table.encode(), create=True)
+    return None if code is None else f"{table}:{code}"
+
+
+def is_own(mark: str | None) -> bool:
+    """Tell whether this user made the table that has a mark."""
+    table, _, code = (mark or "").partition(":")
+    return signing.is_one_of(b"table:" + table.encode(errors="replace"), [code])
 
 
 class Asking(Protocol):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import re
 import time
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from embow.embeddings import answers
 from embow.embeddings.types import Failure, FailureKind
 from embow.errors import EmbeddingError, EmbowError
 
@@ -29,7 +31,6 @@ _PROGRAM_ERRORS: tuple[type[BaseException], ...] = (
     AttributeError,
     NotImplementedError,
     AssertionError,
-    MemoryError,
 )
 _FILE_ERRNOS = frozenset(
     {
@@ -43,35 +44,16 @@ _FILE_ERRNOS = frozenset(
         errno.EROFS,
     }
 )
-_TRANSIENT_STATUS = frozenset({408, 409, 425})
-_QUOTA_WORDS = ("insufficient_quota", "billing_hard_limit_reached", "exceeded your current quota")
-_TOO_LARGE_WORDS = (
-    "tokens per request",
-    "too many inputs",
-    "batch size",
-    "payload size",
-    "array too long",
-    "array_above_max_length",
-    "total number of texts",
-    "request too large",
-)
-_TOO_LONG_WORDS = (
-    "maximum context length",
-    "context_length_exceeded",
-    "context length",
-    "too long",
-    "maximum input length",
-    "string_above_max_length",
-)
 
 
-def classify(error: BaseException) -> Failure:
+def classify(error: BaseException, remote: bool = True) -> Failure:
     """Return the failure an exception stands for.
 
     embow's own errors keep their kind. Errors that carry an HTTP status are judged by it,
-    network errors may pass, program errors (``TypeError``, ``ImportError``) will not, and
-    anything unknown is taken to be transient, because giving up on a whole ingestion for an
-    unknown error costs more than trying again.
+    network errors may pass, program errors (``TypeError``, ``ImportError``) will not, and where
+    memory ran out, fewer inputs may fit. Anything unknown is taken to be transient where a server
+    is called (``remote``), because giving up on a whole ingestion for an unknown error costs more
+    than trying again; a model on this machine would fail in the same way again.
     """
     if isinstance(error, EmbeddingError):
         return _own(error)
@@ -82,13 +64,13 @@ def classify(error: BaseException) -> Failure:
         return _by_status(status, error)
     if _is_transport(error):
         return Failure(FailureKind.TRANSIENT)
-    if type(error).__name__ == "OutOfMemoryError":  # torch, on any accelerator
+    if _out_of_memory(error):
         return Failure(FailureKind.TOO_LARGE)
     if isinstance(error, _PROGRAM_ERRORS):
         return Failure(FailureKind.PERMANENT)
     if isinstance(error, OSError):
         return Failure(_os_kind(error))
-    return Failure(FailureKind.TRANSIENT, retry_after(error))
+    return Failure(FailureKind.TRANSIENT if remote else FailureKind.PERMANENT, retry_after(error))
 
 
 def _own(error: EmbeddingError) -> Failure:
@@ -117,37 +99,9 @@ def http_status(error: BaseException) -> int | None:
 
 
 def _by_status(status: int, error: BaseException) -> Failure:
-    text = _text(error)
-    if status in (401, 403):
-        return Failure(FailureKind.AUTH)
-    if status == 402 or (status in (400, 429) and _says(text, _QUOTA_WORDS)):
-        return Failure(FailureKind.QUOTA)
-    if status == 413:
-        return Failure(FailureKind.TOO_LARGE)
-    if status == 429:
-        return Failure(FailureKind.RATE_LIMITED, retry_after(error))
-    if status in _TRANSIENT_STATUS or status >= 500:
-        return Failure(FailureKind.TRANSIENT, retry_after(error))
-    if status in (400, 422):
-        return Failure(_refusal(text))
-    return Failure(FailureKind.PERMANENT)
-
-
-def _refusal(text: str) -> FailureKind:
-    if _says(text, _TOO_LARGE_WORDS):
-        return FailureKind.TOO_LARGE
-    if _says(text, _TOO_LONG_WORDS):
-        return FailureKind.TOO_LONG
-    return FailureKind.BAD_INPUT
-
-
-def _text(error: BaseException) -> str:
-    parts = (error, getattr(error, "body", ""), getattr(error, "code", ""))
-    return " ".join(str(part) for part in parts).lower()
-
-
-def _says(text: str, words: tuple[str, ...]) -> bool:
-    return any(word in text for word in words)
+    parts = (error, getattr(error, "body", None), getattr(error, "code", None))
+    words = " ".join(filter(None, map(answers.said, parts)))
+    return answers.failure_of(status, words, retry_after(error)) or answers.refusal(words)
 
 
 def _is_transport(error: BaseException) -> bool:
@@ -204,3 +158,24 @@ def _number(value: str | None) -> float | None:
     except ValueError:
         return None
     return number if number is not None and 0 <= number < float("inf") else None
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    # torch has a class for it on some accelerators only, and onnxruntime has none.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    words = str(error).lower() if isinstance(error, RuntimeError) else ""
+    return any(said in words for said in _MEMORY_WORDS)
+
+
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "failed to allocate memory")
+_MOST_ITEMS = re.compile(
+    r"(?:batch size|array with|maximum|at most|larger than|more than|limit|up to)[^.;\d]{0,40}?"
+    r"(?<=[\s=:])(\d{1,6})\b(?! *(?:tokens|bytes|[kmg]i?b|characters|dimensions))",
+    re.IGNORECASE,
+)
+
+
+def most_items(error: BaseException) -> int | None:
+    """Return how many inputs a request may have by the words of its refusal, if they say so."""
+    return min((int(found[1]) for found in _MOST_ITEMS.finditer(str(error))), default=None)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import atexit
 import contextlib
 import hashlib
-import math
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
+from embow.embeddings._calling import given_up
 from embow.embeddings._loading import load_once
 from embow.embeddings.types import Limits, external, operational
 
@@ -83,24 +85,28 @@ def split_to_limits(
         limits: Items, tokens and bytes of one request.
         count_tokens: Called only where the limits name tokens a request.
     """
-    max_tokens = limits.max_tokens_per_request
-    tokens = count_tokens(inputs) if max_tokens is not None else None
-    start = items = token_sum = byte_sum = 0
-    for position, value in enumerate(inputs):
-        more_tokens = tokens[position] if tokens is not None else 0
-        more_bytes = _size(value) if limits.max_bytes_per_request is not None else 0
-        if items and (
-            items >= (limits.max_items or math.inf)
-            or token_sum + more_tokens > (max_tokens or math.inf)
-            or byte_sum + more_bytes > (limits.max_bytes_per_request or math.inf)
-        ):
-            yield inputs[start:position]
-            start, items, token_sum, byte_sum = position, 0, 0, 0
-        items += 1
-        token_sum += more_tokens
-        byte_sum += more_bytes
-    if items:
-        yield inputs[start:]
+    measures: list[tuple[Any, int]] = []
+    if limits.max_tokens_per_request is not None:
+        measures.append((np.array(count_tokens(inputs)), limits.max_tokens_per_request))
+    if limits.max_bytes_per_request is not None:
+        measures.append((np.array([_size(v) for v in inputs]), limits.max_bytes_per_request))
+    start = 0
+    while start < len(inputs):
+        most = min(limits.max_items or len(inputs), len(inputs) - start)
+        count = fitting(most, ((each[start:], room) for each, room in measures))
+        yield inputs[start : start + max(1, count)]
+        start += max(1, count)
+
+
+def fitting(most: int, measures: Iterable[tuple[NDArray[np.int64], int | None]]) -> int:
+    """Return how many of the first inputs, ``most`` at most, fit into a request.
+
+    ``measures`` are what each input takes of something, and the room there is; ``None``: enough.
+    """
+    for each, room in measures:
+        if room is not None:
+            most = min(most, int(np.searchsorted(np.cumsum(each[:most]), room, side="right")))
+    return most
 
 
 def _size(value: Any) -> int:
@@ -115,5 +121,7 @@ __all__ = [
     "ServerAddress",
     "Timeout",
     "client_once",
+    "fitting",
+    "given_up",
     "split_to_limits",
 ]

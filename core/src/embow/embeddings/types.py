@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,9 +138,23 @@ class FailureKind(enum.Enum):
         return self in (FailureKind.RATE_LIMITED, FailureKind.TRANSIENT)
 
     @property
+    def of_inputs(self) -> bool:
+        """Whether fewer, shorter or other inputs may fare better."""
+        return self in (
+            FailureKind.BAD_INPUT,
+            FailureKind.TOO_LONG,
+            FailureKind.TOO_LARGE,
+            FailureKind.BAD_OUTPUT,
+        )
+
+    @property
     def fatal(self) -> bool:
         """Whether every other call with this function would fail too."""
         return self in (FailureKind.AUTH, FailureKind.QUOTA, FailureKind.PERMANENT)
+
+
+LONGEST_PAUSE = 3600.0
+"""Seconds a server may have an account left alone. One that asks for more has not said when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +170,12 @@ class Failure:
     kind: FailureKind
     retry_after: float | None = None
     index: int | None = None
+
+    @property
+    def pause(self) -> float | None:
+        """The seconds to wait, where the provider named a time that is worth waiting for."""
+        asked = self.retry_after
+        return asked if asked is not None and 0 <= asked <= LONGEST_PAUSE else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +207,8 @@ class CallRecord:
     tokens: int | None = None
     rate: RateStatus | None = None
     requests: int = 0
+    given_up: bool = False
+    coroutine: Future[Any] | None = None
 
 
 _current_call: ContextVar[CallRecord | None] = ContextVar("embow_current_call", default=None)
@@ -194,6 +217,11 @@ _current_call: ContextVar[CallRecord | None] = ContextVar("embow_current_call", 
 def set_current_call(record: CallRecord | None) -> None:
     """Point this thread's reports at ``record``. Called by the pipeline around each call."""
     _current_call.set(record)
+
+
+def current_call() -> CallRecord | None:
+    """Return the record of the call this context runs, if it is one of the pipeline's."""
+    return _current_call.get()
 
 
 def record_usage(usage: Usage) -> None:
@@ -211,7 +239,13 @@ def record_rate(rate: RateStatus) -> None:
 
 
 def record_request() -> None:
-    """Count one wire request. Only for providers that send several in one call."""
+    """Count one wire request. For providers that send several in a call.
+
+    Raises:
+        TransientError: The call was given up, and is to send nothing more.
+    """
     record = _current_call.get()
     if record is not None:
+        if record.given_up:
+            raise errors.TransientError("Nobody waits for this call any more.")
         record.requests += 1

@@ -13,51 +13,12 @@ import numpy as np
 from embow.errors import BadInputError
 from embow.media._types import Media, Modality
 
-_EXTENSIONS: dict[str, Modality] = {
-    **dict.fromkeys(
-        [
-            "avif",
-            "bmp",
-            "gif",
-            "heic",
-            "heif",
-            "ico",
-            "j2k",
-            "jp2",
-            "jpe",
-            "jpeg",
-            "jpg",
-            "png",
-            "ppm",
-            "tif",
-            "tiff",
-            "webp",
-        ],
-        "image",
-    ),
-    **dict.fromkeys(
-        ["aac", "aif", "aiff", "flac", "m4a", "mp3", "oga", "ogg", "opus", "wav", "wma"], "audio"
-    ),
-    **dict.fromkeys(
-        [
-            "3gp",
-            "avi",
-            "flv",
-            "m2ts",
-            "m4v",
-            "mkv",
-            "mov",
-            "mp4",
-            "mpeg",
-            "mpg",
-            "ogv",
-            "ts",
-            "webm",
-            "wmv",
-        ],
-        "video",
-    ),
+_NAMES: dict[Modality, str] = {
+    "image": "avif bmp gif heic heif ico j2k jp2 jpe jpeg jpg png ppm tif tiff webp",
+    "audio": "aac aif aiff flac m4a mp3 oga ogg opus wav wma",
+    "video": "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg ogv ts webm wmv",
 }
+_EXTENSIONS = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 
 _SIGNATURES: tuple[tuple[bytes, Modality], ...] = (
     (b"\xff\xd8\xff", "image"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import numpy as np
@@ -51,8 +52,13 @@ def map_inputs(
     if len(inputs) <= 1 or workers <= 1:
         results = [attempt(value) for value in inputs]
     else:
+        context = copy_context()  # says what may be read
+
+        def in_context(value: Any) -> T | BadInputError:
+            return context.copy().run(attempt, value)
+
         with ThreadPoolExecutor(min(workers, len(inputs)), "embow-media") as pool:
-            results = list(pool.map(attempt, inputs))
+            results = list(pool.map(in_context, inputs))
     done = [result for result in results if not isinstance(result, BadInputError)]
     if len(done) < len(results):
         raise _joined({n: r for n, r in enumerate(results, first) if isinstance(r, BadInputError)})

@@ -11,10 +11,11 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 from urllib.request import url2pathname
 
+from embow.embeddings._trust import why_files_are_refused
 from embow.errors import BadInputError
 from embow.media._detect import SCHEME, kind_of, kind_of_bytes
 from embow.media._fetching import Fetcher, shown
-from embow.media._settings import MediaSettings
+from embow.media._settings import ROOT_VARIABLE, MediaSettings
 from embow.media._types import Media
 
 
@@ -77,6 +78,9 @@ def _fetch(url: str, settings: MediaSettings) -> bytes:
 
 
 def _read_file(path: Path, settings: MediaSettings) -> bytes:
+    refused = why_files_are_refused()
+    if refused is not None and not os.environ.get(ROOT_VARIABLE):
+        raise BadInputError(f"{str(path)!r} is not read: {refused}")
     _require_inside(path, settings)
     try:
         # A named pipe would keep open() waiting, a device would never end.

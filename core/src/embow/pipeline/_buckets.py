@@ -43,12 +43,8 @@ class Bucket:
 def declared_buckets(limits: Limits, now: float) -> list[Bucket]:
     """Return full buckets for the declared requests and tokens a minute, in this order."""
     return [
-        Bucket.per_minute(limits.requests_per_minute or math.inf, now)
-        if limits.requests_per_minute
-        else Bucket(math.inf, 1.0, math.inf, now),
-        Bucket.per_minute(limits.tokens_per_minute, now)
-        if limits.tokens_per_minute
-        else Bucket(math.inf, 1.0, math.inf, now),
+        Bucket.per_minute(allowance, now) if allowance else Bucket(math.inf, 1.0, math.inf, now)
+        for allowance in (limits.requests_per_minute, limits.tokens_per_minute)
     ]
 
 

@@ -18,14 +18,12 @@ T = TypeVar("T")
 logger = logging.getLogger("embow")
 
 APPLICATION_ID = 0x656D6277
-VERSION = 1
+VERSION = 2
 _SCHEMA = """
-CREATE TABLE chunks(
-    id INTEGER PRIMARY KEY, space BLOB NOT NULL, used INTEGER NOT NULL,
-    digests BLOB NOT NULL, sums BLOB NOT NULL, vectors BLOB NOT NULL);
-CREATE INDEX chunks_by_use ON chunks(used, id);
-CREATE TABLE entries(
-    key INTEGER PRIMARY KEY, chunk INTEGER NOT NULL, slot INTEGER NOT NULL);
+CREATE TABLE vectors(
+    id INTEGER PRIMARY KEY, space BLOB NOT NULL, digest BLOB NOT NULL, sum INTEGER NOT NULL,
+    value BLOB NOT NULL, UNIQUE(space, digest));
+CREATE TABLE notes(key BLOB PRIMARY KEY, sum INTEGER NOT NULL, value BLOB NOT NULL);
 CREATE TABLE limits(
     key TEXT PRIMARY KEY, blocked REAL NOT NULL DEFAULT 0,
     requests REAL, tokens REAL, at REAL NOT NULL DEFAULT 0);
@@ -179,7 +177,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA page_size = 16384")
+    connection.execute("PRAGMA page_size = 8192")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint = 1000")

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings._base import EmbeddingFunction
-from embow.embeddings._retry import CallFailedError, RetryPolicy, attempt_call, kind_name
-from embow.embeddings.types import CallRecord, Failure, FailureKind, set_current_call
+from embow.embeddings._base import EmbeddingFunction, WrongLengthError, as_vectors
+from embow.embeddings._calling import call_once
+from embow.embeddings._retry import (
+    CallFailedError,
+    RetryPolicy,
+    attempt_call,
+    failure_of,
+    kind_name,
+)
+from embow.embeddings.types import CallRecord, Failure, FailureKind
 from embow.errors import BadOutputError
 from embow.pipeline._cancel import Cancellation
 from embow.pipeline._clock import Clock
 from embow.pipeline._limiter import AccountLimiter, limiter_of
-from embow.pipeline._requests import Ints, Vectors
+from embow.pipeline._requests import Caps, Ints, Vectors
 from embow.pipeline._sharedlimits import SharedLimits
 from embow.pipeline._types import RequestEvent
 from embow.pipeline._usage import UsageCounter
@@ -25,8 +32,16 @@ from embow.pipeline._usage import UsageCounter
 if TYPE_CHECKING:
     from embow.embeddings.types import Role
 
-logger = logging.getLogger("embow")
 Observer = Callable[[RequestEvent], None]
+
+REQUEST_ITEMS = 128
+"""Inputs in one of several requests at once. A provider may take more, but then one long answer
+is waited for where several short ones could come in together."""
+LOCAL_ITEMS = 64
+"""Inputs in the first call of a local model."""
+LOCAL_ITEMS_MOST = 4096
+LOCAL_SECONDS = 3.0
+"""A local call shorter than this is followed by one twice as large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +54,7 @@ class CallContext:
         usage: Where requests and tokens are counted.
         observers: Told of each request.
         shared: Limits shared with other processes, where there is a cache file.
-        deadline: Seconds one call may keep retrying.
+        deadline: Seconds for one call, waits and repetitions included.
     """
 
     clock: Clock
@@ -76,11 +91,25 @@ class Caller:
         most = max(1, limits.max_concurrency)
         self.at_once = most if at_once is None or most == 1 else max(1, at_once)
         self.context = context
-        # Vectors of another length are wrong for every input: no halving will find the one.
-        self.wrong_length = False
+        self._local_items = LOCAL_ITEMS
         document = role == "document"
-        self._compute: Callable[[Any], Any] = (
+        self.compute: Callable[[Any], Any] = (
             function.compute_source_embeddings if document else function.compute_query_embeddings
+        )
+
+    def caps(self) -> Caps:
+        """Return what a request may hold by the declared limits and by what was learned."""
+        limits, limiter = self.limits, self.limiter
+        if not self.function.remote and self.at_once == 1:
+            preferred = self._local_items
+        elif self.at_once == 1 or limits.requests_per_minute or limiter.requests_run_short:
+            preferred = LOCAL_ITEMS_MOST
+        else:
+            preferred = REQUEST_ITEMS
+        return Caps(
+            items=min(filter(None, (limits.max_items, limiter.max_items, preferred))),
+            tokens=limits.max_tokens_per_request,
+            size=min(filter(None, (limits.max_bytes_per_request, limiter.max_bytes)), default=None),
         )
 
     def estimate(self, values: list[Any], sizes: Ints, is_text: bool) -> Ints:
@@ -94,10 +123,11 @@ class Caller:
             return np.ones(len(values), dtype=np.int64)
         return np.maximum(1, (sizes + 3) // 4)
 
-    def call(self, values: list[Any], tokens: int) -> Vectors:
+    def call(self, values: list[Any], tokens: int, most_retries: int | None = None) -> Vectors:
         """Return one vector for each value, shape ``(len(values), ndims)``.
 
-        Numbers may still be unusable; see :func:`unusable`.
+        Numbers may still be unusable; see :func:`unusable`. ``most_retries`` lowers the
+        function's own ``max_retries``.
 
         Raises:
             CallFailedError: The provider failed for good, or answered with the wrong shape.
@@ -108,41 +138,21 @@ class Caller:
         usage = context.usage
         held = 0.0 if usage.budget is None else usage.hold(tokens)
         one = _OneCall(self, values, tokens)
+        retries = self.function.max_retries
         policy = RetryPolicy(
-            max_retries=self.function.max_retries,
+            max_retries=retries if most_retries is None else min(retries, most_retries),
             deadline=context.deadline,
             clock=context.clock.monotonic,
             sleep=lambda seconds: context.clock.wait(seconds, context.cancelled),
         )
         try:
-            return attempt_call(self.function, one.attempt, policy)
+            vectors = attempt_call(self.function, one.attempt, policy)
         finally:
             if held:
                 usage.release(held)
-
-    def checked(self, answer: Any, count: int) -> Vectors:
-        """Return an answer as float32 of shape ``(count, ndims)``.
-
-        Raises:
-            BadOutputError: It is not.
-        """
-        try:
-            vectors = np.asarray(answer, dtype=np.float32)
-        except (TypeError, ValueError) as exc:
-            raise BadOutputError(
-                f"The provider did not return an array of numbers for {count} inputs: {exc}"
-            ) from exc
-        if vectors.ndim == 2 and len(vectors) and vectors.shape[1] != self.ndims:
-            self.wrong_length = True
-            raise BadOutputError(
-                f"The provider returned vectors of {vectors.shape[1]} dimensions; "
-                f"the column holds {self.ndims}."
-            )
-        if vectors.shape != (count, self.ndims):
-            raise BadOutputError(
-                f"The provider returned {len(vectors) if vectors.ndim else 'no'} vectors for "
-                f"{count} inputs."
-            )
+        # Large calls suit a fast model; a slow one should still show progress.
+        if one.seconds < LOCAL_SECONDS:
+            self._local_items = min(LOCAL_ITEMS_MOST, self._local_items * 2)
         return vectors
 
 
@@ -154,7 +164,8 @@ class _OneCall:
         self._values = values
         self._tokens = tokens
         self._record = CallRecord()
-        self._seconds = 0.0
+        self._until: float | None = None
+        self.seconds = 0.0
         self._number = 0
         self._sent = False
 
@@ -162,19 +173,21 @@ class _OneCall:
         caller, context = self._caller, self._caller.context
         self._number, self._sent, self._record = number, False, CallRecord()
         caller.limiter.enter(caller.at_once, context.cancelled)
+        if self._until is None:  # waiting for the other requests of a call is no fault of this one
+            self._until = context.clock.monotonic() + context.deadline
         try:
             caller.limiter.admit(
                 self._tokens,
                 caller.limits,
                 context.clock,
                 context.cancelled,
-                context.deadline,
+                self._rest(),
                 caller.shared,
             )
             vectors = self._send()
             caller.limiter.succeeded(self._record.rate, context.clock)
         except Exception as error:
-            self._failed(caller.function.classify(error))
+            self._failed(error)
             raise
         finally:
             caller.limiter.leave()
@@ -183,24 +196,29 @@ class _OneCall:
             self._tell("ok")
         return vectors
 
+    def _rest(self) -> float:
+        assert self._until is not None
+        return self._until - self._caller.context.clock.monotonic()
+
     def _send(self) -> Vectors:
         caller, clock = self._caller, self._caller.context.clock
         self._sent = True
         started = clock.monotonic()
-        set_current_call(self._record)
+        one, rest = partial(caller.compute, self._values), self._rest()
         try:
-            return caller.checked(caller._compute(self._values), len(self._values))
+            answer = call_once(caller.function, one, self._record, rest, clock.wait_for)
+            return as_vectors(answer, len(self._values), caller.ndims)
         finally:
-            set_current_call(None)
-            self._seconds = clock.monotonic() - started
+            self.seconds = clock.monotonic() - started
             caller.context.usage.attempt(max(1, self._record.requests))
 
-    def _failed(self, failure: Failure) -> None:
+    def _failed(self, error: Exception) -> None:
         """Tell the limiter and the observers of a failed attempt, while the place is still held."""
         if not self._sent:
             return  # the wait for the limiter was too long: nothing was asked of the provider
         caller, context = self._caller, self._caller.context
-        if failure.kind.fatal or caller.wrong_length:
+        failure = failure_of(caller.function, error)
+        if failure.kind.fatal or isinstance(error, WrongLengthError):
             context.cancelled.set()  # before the next in line is let in to fail in the same way
         caller.limiter.failed(failure, self._record.rate, context.clock.time(), caller.shared)
         if context.observers:
@@ -215,17 +233,14 @@ class _OneCall:
             role=caller.role,
             items=len(self._values),
             tokens=self._tokens if reported is None else reported,
-            seconds=self._seconds,
+            seconds=self.seconds,
             attempt=self._number,
             outcome=outcome,
             ndims=caller.ndims,
             server=_server(caller.function),
         )
         for observer in caller.context.observers:
-            try:
-                observer(event)
-            except Exception:
-                logger.exception("An observer of embedding requests failed; going on without it.")
+            observer(event)
 
 
 def _server(function: EmbeddingFunction) -> str | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
+import time as _time
+
+from embow.embeddings._calling import wait_for
 
 
 class StopWork(BaseException):
@@ -11,15 +13,19 @@ class StopWork(BaseException):
 
 
 class Clock:
-    """The clock of the machine."""
+    """The clock of the machine.
 
-    def time(self) -> float:
-        """Return wall-clock seconds, comparable between processes."""
-        return time.time()
+    Attributes:
+        time: Returns wall-clock seconds, comparable between processes.
+        monotonic: Returns seconds that never run backwards.
+    """
 
-    def monotonic(self) -> float:
-        """Return seconds that never run backwards."""
-        return time.monotonic()
+    time = staticmethod(_time.time)
+    monotonic = staticmethod(_time.monotonic)
+
+    def wait_for(self, event: threading.Event, seconds: float) -> bool:
+        """Wait until an event is set, or so many seconds; return whether it is."""
+        return wait_for(event, seconds)
 
     def wait(self, seconds: float, cancelled: threading.Event) -> None:
         """Wait so many seconds.

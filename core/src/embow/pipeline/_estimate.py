@@ -14,65 +14,55 @@ from embow.pipeline._types import EmbedJob, Estimate, SourceRows
 Plan = tuple[list[EmbedJob], Settler]
 
 
+def estimate_rows(rows: Iterable[SourceRows], plans: Sequence[Plan]) -> Estimate:
+    """Return the totals over all rows and functions."""
+    counts = [_Count(settler) for _, settler in plans]
+    for given in rows:
+        for count, (jobs, _) in zip(counts, plans, strict=True):
+            for job in jobs:
+                source = Source(given.batch.column(job.source_column))
+                count.add(source, given.needed(job.vector_column))
+    return Estimate(
+        inputs=sum(count.inputs for count in counts),
+        distinct=sum(len(count.seen) for count in counts),
+        cached=sum(count.cached for count in counts),
+        tokens=sum(count.tokens for count in counts),
+        requests=sum(count.requests(to_the_end=True) for count in counts),
+    )
+
+
 class _Count:
-    """Counts the inputs of one function."""
+    """Counts the inputs of one function, and packs them as they would be sent."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.jobs, self._settler = plan
-        self._seen: set[bytes] = set()
+    def __init__(self, settler: Settler) -> None:
+        self._settler = settler
         self._queue = Queue()
-        self.inputs = self.cached = self.tokens = self.requests = 0
-
-    @property
-    def distinct(self) -> int:
-        return len(self._seen)
+        self._requests = 0
+        self.seen: set[bytes] = set()
+        self.inputs = self.cached = self.tokens = 0
 
     def add(self, source: Source, needed: np.ndarray) -> None:
         rows = np.flatnonzero(source.present & needed).tolist()
         self.inputs += len(rows)
-        new = {source.digests[row]: row for row in rows if source.digests[row] not in self._seen}
-        self._seen.update(new)
-        digests = list(new)
-        known = set(self._settler.cached.get(digests)[0])
+        new = {source.digests[row]: row for row in rows if source.digests[row] not in self.seen}
+        self.seen.update(new)
+        known = set(self._settler.cached.get(list(new))[0])
         self.cached += len(known)
-        self._send([row for at, row in enumerate(new.values()) if at not in known], source)
-
-    def _send(self, rows: list[int], source: Source) -> None:
-        """Pack inputs as they would be sent, without sending them."""
-        values = [source.values[row] for row in rows]
-        sizes = source.sizes[rows]
-        most = self._settler.longer.most
+        wanted = [row for at, row in enumerate(new.values()) if at not in known]
+        values, sizes = [source.values[row] for row in wanted], source.sizes[wanted]
         tokens = self._settler.caller.estimate(values, sizes, source.is_text)
-        if most is not None and self._settler.longer.policy == "truncate":
-            tokens = np.minimum(tokens, most)
+        longer = self._settler.longer
+        if longer.most is not None and longer.policy == "truncate":
+            tokens = np.minimum(tokens, longer.most)
         self.tokens += int(tokens.sum())
-        self._queue.put(Request([None] * len(rows), [None] * len(rows), tokens, sizes, []))
+        nothing: list[None] = [None] * len(wanted)
+        self._queue.put(Request(nothing, list(nothing), tokens, sizes, []))
+        self.requests()
+
+    def requests(self, to_the_end: bool = False) -> int:
+        """Return how many requests there are so far, the last one included where it is the end."""
         caps = self._settler.caps()
-        while self._queue.full_requests(caps):
+        while self._queue.full_requests(caps) or (to_the_end and self._queue.items):
             self._queue.take(caps)
-            self.requests += 1
-
-    def finish(self) -> None:
-        caps = self._settler.caps()
-        while self._queue.items:
-            self._queue.take(caps)
-            self.requests += 1
-
-
-def estimate_rows(rows: Iterable[SourceRows], plans: Sequence[Plan]) -> Estimate:
-    """Return the totals over all rows and functions."""
-    counts = [_Count(plan) for plan in plans]
-    for given in rows:
-        for count in counts:
-            for job in count.jobs:
-                source = Source(given.batch.column(job.source_column))
-                count.add(source, given.needed(job.vector_column))
-    for count in counts:
-        count.finish()
-    return Estimate(
-        inputs=sum(count.inputs for count in counts),
-        distinct=sum(count.distinct for count in counts),
-        cached=sum(count.cached for count in counts),
-        tokens=sum(count.tokens for count in counts),
-        requests=sum(count.requests for count in counts),
-    )
+            self._requests += 1
+        return self._requests

@@ -7,10 +7,18 @@ processes that share a cache file share the part of it kept there.
 from __future__ import annotations
 
 import math
+import os
 import threading
 from typing import TYPE_CHECKING
 
-from embow.embeddings.types import Failure, FailureKind, Limits, RateStatus
+from embow.embeddings.types import (
+    LONGEST_PAUSE,
+    Failure,
+    FailureKind,
+    Limits,
+    RateStatus,
+    provider_name,
+)
 from embow.errors import RateLimitError
 from embow.pipeline._buckets import Bucket, declared_buckets, take_all
 from embow.pipeline._cancel import Cancellation
@@ -31,16 +39,22 @@ class AccountLimiter:
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.max_items: int | None = None
-        self.max_bytes: int | None = None
         self._condition = threading.Condition()
         self._proved = False
         self._running = 0
-        self._ceiling = math.inf
-        self._blocked_until = 0.0
         self._declared: list[Bucket] | None = None
-        self._requests: Bucket | None = None
-        self._tokens: Bucket | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what the server said of rates and sizes."""
+        with self._condition:
+            self.max_items: int | None = None
+            self.max_bytes: int | None = None
+            self._ceiling = math.inf
+            self._blocked_until = 0.0
+            self._requests: Bucket | None = None
+            self._tokens: Bucket | None = None
+            self._condition.notify_all()
 
     @property
     def requests_run_short(self) -> bool:
@@ -102,11 +116,9 @@ class AccountLimiter:
             RateLimitError: The wait would be longer than ``patience`` seconds.
             StopWork: ``cancelled`` is set.
         """
-        until = None
+        until = clock.monotonic() + patience
         while (wait := self._wait(tokens, limits, clock.time(), shared)) > 0:
-            now = clock.monotonic()
-            until = now + patience if until is None else until
-            if now + wait > until:
+            if clock.monotonic() + wait > until:
                 raise RateLimitError(
                     f"The account may be called again in {wait:.0f} s, past the deadline.",
                     retry_after=wait,
@@ -127,6 +139,8 @@ class AccountLimiter:
                 wait = max(wait, self._requests.wait_for(1, now))
             if self._tokens is not None:
                 wait = max(wait, self._tokens.wait_for(tokens, now))
+            if wait > LONGEST_PAUSE:  # more than a server may ask for, by whatever it said
+                self._blocked_until, self._requests, self._tokens, wait = 0.0, None, None, 0.0
         if wait <= 0 and declared and shared is not None:
             stored = shared.take(self.key, limits, tokens, now)
             wait = stored or 0.0
@@ -160,26 +174,30 @@ class AccountLimiter:
             if rate is not None:
                 self._observe(rate, now)
             if failure.kind is FailureKind.RATE_LIMITED:
-                self._slow_down(failure.retry_after, now, shared)
+                self._slow_down(failure.pause, now, shared)
             elif failure.kind in (FailureKind.AUTH, FailureKind.QUOTA):
                 self._proved = False
-            elif failure.kind not in (FailureKind.TRANSIENT, FailureKind.PERMANENT):
+            elif failure.kind.of_inputs and failure.kind is not FailureKind.BAD_OUTPUT:
                 self._proved = True  # the provider judged the inputs, so it accepted the key
             self._condition.notify_all()
 
-    def _slow_down(
-        self, retry_after: float | None, now: float, shared: SharedLimits | None
-    ) -> None:
+    def _slow_down(self, pause: float | None, now: float, shared: SharedLimits | None) -> None:
         if now >= self._blocked_until:  # one cut for all calls refused at the same time
             self._ceiling = max(1, self._running // 2)
-        if retry_after:
-            self._blocked_until = max(self._blocked_until, now + retry_after)
+        if pause:
+            self._blocked_until = max(self._blocked_until, now + pause)
             if shared is not None:
-                shared.block(self.key, self._blocked_until)
+                shared.block(self.key, self._blocked_until, now)
 
-    def too_large(self, items: int, size: int) -> None:
-        """Note that a request of so many items and bytes was too large: send half from now on."""
+    def too_large(self, items: int, size: int, most: int | None = None) -> None:
+        """Note that a request of so many items and bytes was too large.
+
+        From now on ``most`` items are sent, where the provider named a number; else half as much.
+        """
         with self._condition:
+            if most and most < items:
+                self.max_items = min(self.max_items or most, most)
+                return
             self.max_items = min(self.max_items or items, max(1, items // 2))
             self.max_bytes = min(self.max_bytes or size, max(1, size // 2))
 
@@ -198,6 +216,8 @@ def _learn(
     """Return the bucket that rate headers describe. Without a reset the limit is taken a minute."""
     if not limit or remaining is None:
         return bucket
+    if reset is not None and not 0 <= reset <= LONGEST_PAUSE:
+        reset = None
     used = limit - remaining
     rate = used / reset if reset and used > 0 else limit / 60
     level = float(remaining)
@@ -211,9 +231,27 @@ _limiters: dict[str, AccountLimiter] = {}
 _limiters_lock = threading.Lock()
 
 
+def reset_limiters() -> None:
+    """Forget what the servers of all accounts said to this process."""
+    with _limiters_lock:
+        for limiter in _limiters.values():
+            limiter.reset()
+
+
+def _after_fork() -> None:
+    """Begin anew in a child: a thread of its parent may have held a lock."""
+    global _limiters_lock
+    _limiters_lock = threading.Lock()
+    _limiters.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def limiter_of(function: EmbeddingFunction) -> AccountLimiter:
     """Return the one limiter of this process for a function's provider, model and account."""
-    parts = (function.name_of_provider(), function.model_label() or "", function.account())
+    parts = (provider_name(type(function)), function.model_label() or "", function.account())
     key = "/".join(parts)
     with _limiters_lock:
         if key not in _limiters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import warnings
 from collections.abc import Callable
@@ -29,6 +30,14 @@ _SHORTEST = 16
 
 class InputTruncatedWarning(UserWarning):
     """Inputs were longer than the model accepts and were cut."""
+
+
+def _stacklevel_of_user() -> int:
+    """Return how far above the caller the first line is that is neither embow's nor a plugin's."""
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("embow"):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 class LongInputs:
@@ -116,7 +125,7 @@ class LongInputs:
             f"{limit} and were cut. Pass on_long='split' to embed all of a long text, or "
             "on_long='error' to be told instead.",
             InputTruncatedWarning,
-            stacklevel=4,
+            stacklevel=_stacklevel_of_user(),
         )
 
     def _shorter(self, request: Request, most: int) -> Request | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class Part:
         self.failed: dict[int, FailedRow] = {}
         self.claimed: list[bytes] = []
         self.embedded = 0
-        self._copies: list[tuple[Part, Ints, Ints]] = []
+        self._copies: dict[Part, tuple[list[int], list[int]]] = {}
         self.waiting = 0
         self._done = done
 
@@ -81,20 +82,20 @@ class Part:
         """Return the row's position in the data given to the call."""
         return self.first_row + row
 
-    def copy_from(self, other: Part, theirs: Ints, ours: Ints) -> None:
-        """Give ``ours`` the vectors of equal inputs elsewhere, once those are there."""
-        self._copies.append((other, theirs, ours))
+    def copy_from(self, other: Part, their: int, our: int) -> None:
+        """Give row ``our`` the vector of an equal input elsewhere, once that is there."""
+        theirs, ours = self._copies.setdefault(other, ([], []))
+        theirs.append(their)
+        ours.append(our)
 
     def finish(self) -> None:
         """Fill in the copies and clear the rows that have no vector."""
-        for other, theirs, ours in self._copies:
+        for other, (theirs, ours) in self._copies.items():
             self.vectors[ours] = other.vectors[theirs]
             self.valid[ours] = other.valid[theirs]
-            for their, our in zip(theirs.tolist(), ours.tolist(), strict=True):
+            for their, our in zip(theirs, ours, strict=True) if other.failed else ():
                 if (failure := other.failed.get(their)) is not None:
-                    self.failed[our] = FailedRow(
-                        self.first_row + our, failure.column, failure.kind, failure.message
-                    )
+                    self.failed[our] = replace(failure, row=self.first_row + our)
         self._copies.clear()
         if not self.valid.all():
             self.vectors[~self.valid] = 0

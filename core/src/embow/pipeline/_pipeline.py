@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from embow.embeddings._base import EmbeddingFunction
+from embow.embeddings._base import EmbeddingFunction, require_texts
 from embow.errors import BadInputError
-from embow.pipeline._cache import CachedVectors, EmbeddingCache, cache_file, cache_size
+from embow.pipeline._cache import EmbeddingCache, cache_file, cache_size
+from embow.pipeline._cached import CachedVectors
 from embow.pipeline._cachefile import CacheFile
 from embow.pipeline._calls import CallContext, Caller, Observer
 from embow.pipeline._cancel import Cancellation, stop_if_cancelled
 from embow.pipeline._clock import Clock, StopWork
 from embow.pipeline._estimate import estimate_rows
+from embow.pipeline._limiter import reset_limiters
 from embow.pipeline._longer import LongInputs
-from embow.pipeline._progress import Progress
+from embow.pipeline._progress import Listener, Progress
 from embow.pipeline._queries import embed_inputs
 from embow.pipeline._requests import Vectors
-from embow.pipeline._run import Run
+from embow.pipeline._run import Run, pass_on
 from embow.pipeline._settle import Settler
 from embow.pipeline._sharedlimits import SharedLimits
 from embow.pipeline._types import (
@@ -48,6 +50,9 @@ class Pipeline:
         observers: Called with a :class:`RequestEvent` for each provider request, from any thread.
         clock: Time and waiting; tests replace it.
 
+    Attributes:
+        same_models: What this process found to make the vectors that are stored already.
+
     Example::
 
         pipeline = Pipeline(None)
@@ -68,8 +73,9 @@ class Pipeline:
         size = cache_size() if self._file is not None else 0
         self._cache = EmbeddingCache(self._file, size) if self._file and size else None
         self._shared = SharedLimits(self._file) if self._file is not None else None
-        self._observers = tuple(observers)
+        self._observers = [Listener(call, "observer of requests") for call in observers]
         self._clock = clock or Clock()
+        self.same_models: set[Hashable] = set()
 
     def embed_batches(
         self,
@@ -88,7 +94,7 @@ class Pipeline:
         Args:
             rows: Rows of any number; memory does not grow with it. The rows a job does not need
                 keep ``valid=False`` and their hash.
-            jobs: One for each vector column to fill.
+            jobs: One for each vector column to fill. With none, the rows come out as they are.
             options: How to embed.
             report: Receives the counts.
             total: Rows in all, for the progress bar.
@@ -100,13 +106,15 @@ class Pipeline:
             CancelledError: The call was cancelled.
         """
         jobs = list(jobs)
+        if not jobs:  # nothing here takes long enough for a bar that nobody asked for
+            yield from pass_on(rows, Progress(options.progress or False, total))
+            return
         cancelled = Cancellation()
         run = Run(jobs, report, cancelled, Progress(options.progress, total))
         context = self._context(options, report, cancelled)
         policies = []
         for group in _by_function(jobs):
-            first = group[0]
-            settler = self._settler(first.function, first.ndims, "document", options, context)
+            settler = self._settler(group[0], "document", options, context)
             run.assign(WorkerPool(settler, context, run), group)
             policies.append(settler.longer)
         yield from run.stream(rows)
@@ -124,7 +132,7 @@ class Pipeline:
             options: How to embed; ``on_error`` is always ``raise``.
 
         Raises:
-            BadInputError: A query is missing or empty.
+            BadInputError: A query is missing, empty or not valid Unicode.
             EmbeddingError: The call failed for good.
         """
         values = function.sanitize_input(inputs)
@@ -157,9 +165,17 @@ class Pipeline:
         role: Role,
         options: PipelineOptions | None,
     ) -> Vectors:
-        options = replace(options or PipelineOptions(), on_error="raise")
+        for value in values:
+            if not isinstance(value, str):
+                break
+        else:
+            require_texts(values)
+        options = options or PipelineOptions()
+        if options.on_error != "raise":
+            options = replace(options, on_error="raise")
         context = self._context(options, AddReport(), Cancellation())
-        settler = self._settler(function, function.ndims(), role, options, context)
+        job = EmbedJob(function, "", "", function.ndims())
+        settler = self._settler(job, role, options, context)
         try:
             vectors = embed_inputs(settler, values)
         except StopWork:
@@ -181,10 +197,16 @@ class Pipeline:
         options = options or PipelineOptions()
         context = self._context(options, AddReport(), Cancellation())
         plans = [
-            (group, self._settler(group[0].function, group[0].ndims, "document", options, context))
+            (group, self._settler(group[0], "document", options, context, looks=True))
             for group in _by_function(jobs)
         ]
         return estimate_rows(rows, plans)
+
+    def reset_limits(self) -> None:
+        """Forget what servers said of rates, pauses and sizes: here, and in the cache file."""
+        reset_limiters()
+        if self._shared is not None:
+            self._shared.reset()
 
     def close(self) -> None:
         """Close the cache file."""
@@ -205,28 +227,46 @@ class Pipeline:
 
     def _settler(
         self,
-        function: EmbeddingFunction,
-        ndims: int,
+        job: EmbedJob,
         role: Role,
         options: PipelineOptions,
         context: CallContext,
+        looks: bool = False,
     ) -> Settler:
-        wanted = function.remote if options.cache is None else options.cache
-        caller = Caller(function, role, ndims, context, options.concurrency)
+        function = job.function
+        caller = Caller(function, role, job.ndims, context, options.concurrency)
         return Settler(
             caller,
             LongInputs(function, options.on_long, caller.limits.max_tokens_per_item),
-            CachedVectors(self._cache if wanted else None, function, role, ndims),
+            self._cached(caller, options.cache, looks),
             stop_at_failure=options.on_error == "raise",
+            rider=job.rider,
         )
+
+    def _cached(self, caller: Caller, wanted: bool | None, looks: bool) -> CachedVectors:
+        function, role, ndims = caller.function, caller.role, caller.ndims
+        # A local query is computed once and waited for: a kill loses nothing of it.
+        use = function.remote or role == "document" if wanted is None else wanted
+        cache = self._cache if use else None
+
+        def sampled(values: list[Any]) -> Vectors:
+            context = self._context(PipelineOptions(), AddReport(), Cancellation())
+            return Caller(function, role, ndims, replace(context, observers=())).call(values, 0)
+
+        trusted = looks or function.remote or cache is None
+        always = function.remote or bool(wanted)
+        return CachedVectors(cache, function, role, ndims, always, None if trusted else sampled)
 
 
 def _by_function(jobs: Sequence[EmbedJob]) -> list[list[EmbedJob]]:
-    """Group the jobs whose functions make the same vectors through the same account."""
+    """Group the jobs whose functions make the same vectors through the same account.
+
+    The first of each group has the source that is to ride along, where one of them has any.
+    """
     if len(jobs) == 1:
         return [list(jobs)]
     groups: dict[tuple[str, str, int], list[EmbedJob]] = {}
     for job in jobs:
         key = (job.function.fingerprint(), job.function.account(), job.ndims)
         groups.setdefault(key, []).append(job)
-    return list(groups.values())
+    return [sorted(group, key=lambda job: job.rider is None) for group in groups.values()]

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from embow.pipeline._types import ProgressUpdate
 
+E = TypeVar("E")
 Show = bool | Callable[[ProgressUpdate], None] | None
+logger = logging.getLogger("embow")
 
 _DELAY = 1.0  # seconds: a bar for shorter calls would only flicker
 _INTERVAL = 0.25
+
+
+class Listener(Generic[E]):
+    """A function of the user's: its first error is logged, and none ends work that is paid for."""
+
+    def __init__(self, call: Callable[[E], object], kind: str) -> None:
+        """Take the function, and what kind of function it is, for the log."""
+        self._call = call
+        self._kind = kind
+        self._failed = False
+
+    def __call__(self, event: E) -> None:
+        """Tell it of an event."""
+        try:
+            self._call(event)
+        except Exception:
+            if not self._failed:
+                logger.warning("The %s %r failed; going on.", self._kind, self._call, exc_info=True)
+            self._failed = True
 
 
 class Progress:
@@ -24,7 +47,7 @@ class Progress:
 
     def __init__(self, show: Show, total: int | None = None) -> None:
         self.total = total
-        self._callback = show if callable(show) else None
+        self._callback = Listener(show, "progress callback") if callable(show) else None
         wanted = show is True or (show is None and _someone_looks())
         self._bar = _make_bar(total, 0.0 if show is True else _DELAY) if wanted else None
         self._last = 0.0
@@ -36,25 +59,17 @@ class Progress:
         return _INTERVAL if self._bar is not None else None
 
     def show(self, update: ProgressUpdate) -> None:
-        """Show an update."""
+        """Show an update; one that says ``done`` is the last."""
         if self._callback is not None:
             self._callback(update)
         now = time.monotonic()
-        if self._bar is not None and now - self._last >= _INTERVAL:
+        if self._bar is not None and (update.done or now - self._last >= _INTERVAL):
             self._last = now
-            self._draw(update)
-
-    def close(self, update: ProgressUpdate) -> None:
-        """Show the last update and leave the bar as it is."""
-        if self._bar is not None:
-            self._draw(update)
-            self._bar.close()
-
-    def _draw(self, update: ProgressUpdate) -> None:
-        assert self._bar is not None
-        shown = {"cached": update.cached, "failed": update.failed, "tokens": update.tokens}
-        self._bar.set_postfix({k: v for k, v in shown.items() if v}, refresh=False)
-        self._bar.update(update.rows - self._bar.n)
+            shown = {"cached": update.cached, "failed": update.failed, "tokens": update.tokens}
+            self._bar.set_postfix({k: v for k, v in shown.items() if v}, refresh=False)
+            self._bar.update(update.rows - self._bar.n)
+            if update.done:
+                self._bar.close()
 
 
 def _someone_looks() -> bool:
@@ -65,8 +80,7 @@ def _someone_looks() -> bool:
 
 
 def _make_bar(total: int | None, delay: float) -> Any:
-    if "ipykernel" in sys.modules and "ipywidgets" in sys.modules:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a notebook without widgets gets the bar made of text
         from tqdm.auto import tqdm
-    else:
-        from tqdm import tqdm
     return tqdm(total=total, unit=" rows", desc="Embedding", delay=delay, dynamic_ncols=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embow.embeddings._retry import CallFailedError
+from embow.embeddings.remote import fitting
 
 Ints = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -125,6 +126,14 @@ class Caps:
     tokens: int | None = None
     size: int | None = None
 
+    def less(self, size: int) -> Caps:
+        """Return what is left beside one more input of so many bytes."""
+        return Caps(
+            max(1, self.items - 1),
+            None if self.tokens is None else max(1, self.tokens - size),
+            None if self.size is None else max(1, self.size - size),
+        )
+
     def exceeded_by(self, request: Request) -> bool:
         """Whether a request of several inputs holds more than this."""
         if len(request.values) < 2:
@@ -172,7 +181,8 @@ class Queue:
         items, tokens, size = caps.items, caps.tokens, caps.size
         while self._waiting and items > 0:
             first = self._waiting.popleft()
-            count, total = _fitting(first, items, tokens, size), len(first.values)
+            total = len(first.values)
+            count = fitting(min(items, total), ((first.tokens, tokens), (first.sizes, size)))
             if not parts:
                 count = max(1, count)
             if count < total:
@@ -188,12 +198,3 @@ class Queue:
         self.tokens -= int(taken.tokens.sum())
         self.size -= int(taken.sizes.sum())
         return taken
-
-
-def _fitting(request: Request, items: int, tokens: int | None, size: int | None) -> int:
-    """Return how many of the first inputs fit."""
-    count = min(items, len(request.values))
-    for each, room in ((request.tokens, tokens), (request.sizes, size)):
-        if room is not None:
-            count = min(count, int(np.searchsorted(np.cumsum(each), room, side="right")))
-    return count

@@ -103,7 +103,7 @@ class Run:
             self._cancelled.set()
             self._join()
             if self._progress.shown:
-                self._progress.close(self._update())
+                self._progress.show(self._update(done=True))
 
     # -- the window ---------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ class Run:
             raise first.error from first.cause
         raise AssertionError("the call was cancelled without a reason")  # pragma: no cover
 
-    def _update(self) -> ProgressUpdate:
+    def _update(self, done: bool = False) -> ProgressUpdate:
         report = self._report
         behind = [pending.rows.batch.num_rows - pending.waiting for pending in self._window]
         return ProgressUpdate(
@@ -227,7 +227,20 @@ class Run:
             cached=report.cached,
             failed=len(report.failed),
             tokens=report.tokens,
+            done=done,
         )
+
+
+def pass_on(rows: Iterable[SourceRows], progress: Progress) -> Generator[EmbeddedBatch, None, None]:
+    """Yield the rows of a call that embeds nothing."""
+    count = 0
+    try:
+        for given in rows:
+            yield EmbeddedBatch(given.batch, count, given.needs)
+            count += given.batch.num_rows
+            progress.show(ProgressUpdate(count, progress.total, 0, 0, 0))
+    finally:
+        progress.show(ProgressUpdate(count, progress.total, 0, 0, 0, done=True))
 
 
 def _cut(rows: Iterable[SourceRows]) -> Iterator[tuple[int, SourceRows]]:

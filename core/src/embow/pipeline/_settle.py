@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embow.embeddings._base import WrongLengthError
 from embow.embeddings._retry import CallFailedError, describe, final_error
+from embow.embeddings.classify import http_status, most_items
 from embow.embeddings.types import Failure, FailureKind
 from embow.errors import BadInputError, EmbowError, PermanentError
 from embow.pipeline._calls import Caller, bad_output, unusable
 from embow.pipeline._longer import LongInputs
-from embow.pipeline._requests import Caps, Request, Vectors
+from embow.pipeline._requests import Caps, Queue, Request, Vectors
+from embow.pipeline._rider import Rider, call_along
 
 if TYPE_CHECKING:
-    from embow.pipeline._cache import CachedVectors
+    from embow.pipeline._cached import CachedVectors
 
 REFUSED_IN_A_ROW = 64
 """Inputs refused one after another, with none accepted ever, before the settings are blamed."""
-REQUEST_ITEMS = 128
-"""Inputs in one of several requests at once. A provider may take more, but then one long answer
-is waited for where several short ones could come in together."""
-LOCAL_ITEMS = 512
-"""Inputs in the first call of a local model."""
-LOCAL_ITEMS_MOST = 4096
-LOCAL_SECONDS = 1.0
-"""A local call shorter than this is followed by one twice as large."""
-
-_INPUT_KINDS = frozenset(
-    {FailureKind.BAD_INPUT, FailureKind.TOO_LONG, FailureKind.TOO_LARGE, FailureKind.BAD_OUTPUT}
-)
+BROKEN_IN_A_ROW = 8
+"""Single inputs a server broke at, with none answered between, before an outage is suspected."""
 
 
 class RowFailedError(Exception):
@@ -52,31 +47,22 @@ class Settler:
         longer: LongInputs,
         cached: CachedVectors,
         stop_at_failure: bool,
+        rider: Rider | None = None,
     ) -> None:
         self.caller = caller
         self.longer = longer
         self.cached = cached
         self._stop_at_failure = stop_at_failure
+        self._rider = rider if rider is not None and rider.fits(longer.most) else None
         self._lock = threading.Lock()
         self._refused = 0
-        self._accepted = False
-        self._local_items = LOCAL_ITEMS
+        self._answered_before: list[Any] = []
 
     def caps(self) -> Caps:
         """Return what a request may hold by the declared limits and by what was learned."""
-        caller = self.caller
-        limits, limiter = caller.limits, caller.limiter
-        if not caller.function.remote and caller.at_once == 1:
-            preferred = self._local_items
-        elif caller.at_once == 1 or limits.requests_per_minute or limiter.requests_run_short:
-            preferred = LOCAL_ITEMS_MOST
-        else:
-            preferred = REQUEST_ITEMS
-        return Caps(
-            items=min(filter(None, (limits.max_items, limiter.max_items, preferred))),
-            tokens=limits.max_tokens_per_request,
-            size=min(filter(None, (limits.max_bytes_per_request, limiter.max_bytes)), default=None),
-        )
+        caps = self.caller.caps()
+        rider = self._rider
+        return caps if rider is None or not rider.waiting else caps.less(rider.size)
 
     def settle(self, request: Request, guilty: CallFailedError | None = None) -> bool:
         """Embed a request and deliver its vectors; return whether every input got one.
@@ -94,54 +80,71 @@ class Settler:
                 return self._isolate(request, guilty)
             self.caller.limiter.await_turn(self.caller.at_once, self.caller.context.cancelled)
             if self.caps().exceeded_by(request):  # the limits were learned after it was packed
-                return self._halve(request)
+                return self._repack(request)
         return self._ask(request)
 
     def _ask(self, request: Request, again: bool = True) -> bool:
+        try:
+            vectors, seconds = self._call(request)
+        except CallFailedError as failed:
+            return (self._broke if _server_broke(failed) else self._failed)(request, failed)
+        return self._answered(request, vectors, seconds, again)
+
+    def _call(self, request: Request, most_retries: int | None = None) -> tuple[Vectors, float]:
+        """Return the vectors of a request, and the seconds they took."""
         clock = self.caller.context.clock
         started = clock.monotonic()
-        try:
-            vectors = self.caller.call(request.values, int(request.tokens.sum()))
-        except CallFailedError as failed:
-            return self._failed(request, failed)
-        self._accepted = True
-        # Large calls suit a fast model; a slow one should still show progress.
-        if clock.monotonic() - started < LOCAL_SECONDS:
-            self._local_items = min(LOCAL_ITEMS_MOST, self._local_items * 2)
-        return self._answered(request, vectors, again)
+        vectors = self._along(request, most_retries)
+        self._answered_before = request.values[:1]
+        return vectors, clock.monotonic() - started
 
-    def _answered(self, request: Request, vectors: Vectors, again: bool) -> bool:
+    def _along(self, request: Request, most_retries: int | None) -> Vectors:
+        """Ask for a request, the first time together with the stored source that rides along."""
+        tokens, rider, caller = int(request.tokens.sum()), self._rider, self.caller
+        if rider is None or not rider.board():
+            return caller.call(request.values, tokens, most_retries)
+        alone = caller.limits.max_items == 1
+        vectors, again = call_along(rider, caller.call, request.values, tokens, alone)
+        try:
+            rider.compare(again)
+        except EmbowError:
+            self.cached.drop()  # what other requests of the call put there is not the column's
+            raise
+        return vectors
+
+    def _answered(self, request: Request, vectors: Vectors, seconds: float, again: bool) -> bool:
         bad = unusable(vectors)
         if not len(bad):
-            self._keep(request, vectors)
+            self._keep(request, vectors, seconds)
             return True
         good = np.setdiff1d(np.arange(len(request)), bad)
         if len(good):
-            self._keep(request.pick(good.tolist()), vectors[good])
+            self._keep(request.pick(good.tolist()), vectors[good], seconds)
         rest = request.pick(bad.tolist())
         if again:  # a server under load may do this once
             return self._ask(rest, again=False)
         for at in range(len(rest)):
-            what = (
-                "not a finite number" if not np.isfinite(vectors[bad[at]]).all() else "only zeros"
-            )
+            finite = np.isfinite(vectors[bad[at]]).all()
+            what = "only zeros" if finite else "not a finite number"
             self.refuse(rest.cut(at, at + 1), bad_output(f"The vector returned holds {what}."))
         return False
 
-    def _keep(self, request: Request, vectors: Vectors) -> None:
+    def _keep(self, request: Request, vectors: Vectors, seconds: float) -> None:
         """Write to the cache first: once paid, a vector must survive whatever comes next."""
-        self.cached.put(request.digests, vectors)
+        self.cached.put(request, vectors, seconds)
         request.deliver(vectors)
 
     def _failed(self, request: Request, failed: CallFailedError) -> bool:
         kind = failed.failure.kind
-        if kind not in _INPUT_KINDS or self.caller.wrong_length:
-            row = request.position()
-            raise final_error(self.caller.function, failed, row) from failed.error
+        if not kind.of_inputs or isinstance(failed.error, WrongLengthError):
+            raise self._end(request, failed) from failed.error
         if kind is FailureKind.TOO_LARGE and len(request) > 1:
-            self.caller.limiter.too_large(len(request), int(request.sizes.sum()))
-            return self._halve(request)
+            most = most_items(failed.error)
+            self.caller.limiter.too_large(len(request), int(request.sizes.sum()), most)
+            return self._repack(request)
         if len(request) > 1:
+            if kind is FailureKind.BAD_OUTPUT and not self._answered_before:
+                return self._try_one(request, failed)
             return self._isolate(request, failed)
         if kind in (FailureKind.TOO_LONG, FailureKind.TOO_LARGE):
             shorter = self.longer.shorten(request)
@@ -150,10 +153,77 @@ class Settler:
         self.refuse(request, failed)
         return False
 
-    def _halve(self, request: Request) -> bool:
-        left, right = request.halves()
-        fine = self.settle(left)
-        return self.settle(right) and fine
+    def _end(self, request: Request, failed: CallFailedError) -> EmbowError:
+        return final_error(self.caller.function, failed, request.position())
+
+    def _repack(self, request: Request) -> bool:
+        """Embed a request in several of the size that is allowed by now."""
+        queue, fine = Queue(), True
+        queue.put(request)
+        while queue.items:
+            fine = self.settle(queue.take(self.caps())) and fine
+        return fine
+
+    def _try_one(self, request: Request, failed: CallFailedError) -> bool:
+        """Go on after an unusable answer only where one input alone gets a usable one.
+
+        A server that never gave one would else be paid for every half of a half.
+        """
+        first, rest = request.cut(0, 1), request.cut(1, len(request))
+        fine = self._retried(first, lambda again: again.failure.kind is FailureKind.BAD_OUTPUT)
+        if isinstance(fine, CallFailedError):
+            raise self._end(request, failed) from failed.error
+        return self.settle(rest) and fine
+
+    def _broke(self, request: Request, failed: CallFailedError) -> bool:
+        """Find the inputs a server breaks at while it answers others.
+
+        In an outage everything fails, so an input is given up only where the server answers again
+        what it answered before, and the input fails once more after that.
+        """
+        fine, in_a_row = True, 0
+        parts = list(reversed(request.halves())) if len(request) > 1 else []
+        suspects = [] if parts else [request]
+        while parts:
+            part = parts.pop()
+            outcome = self._retried(part, _server_broke)
+            if isinstance(outcome, bool):
+                fine, in_a_row = outcome and fine, 0
+            elif len(part) > 1:
+                parts += reversed(part.halves())
+            else:
+                suspects.append(part)
+                in_a_row += 1
+            if in_a_row == BROKEN_IN_A_ROW:
+                self._require_answer(request, failed)
+                in_a_row = 0
+        if suspects:
+            self._require_answer(request, failed)
+        for part in suspects:
+            outcome = self._retried(part, _server_broke)
+            if isinstance(outcome, CallFailedError):
+                self.refuse(part, outcome)
+                outcome = False
+            fine = outcome and fine
+        return fine
+
+    def _require_answer(self, request: Request, failed: CallFailedError) -> None:
+        """Raise what a request failed with, unless the server answers what it answered before."""
+        if self._answered_before:
+            with suppress(CallFailedError):
+                self.caller.call(self._answered_before, 0, most_retries=1)
+                return
+        raise self._end(request, failed) from failed.error
+
+    def _retried(
+        self, part: Request, same: Callable[[CallFailedError], bool]
+    ) -> bool | CallFailedError:
+        """Ask for part of a request that failed; return how it failed, where it is the same."""
+        try:
+            vectors, seconds = self._call(part, most_retries=1)
+        except CallFailedError as again:
+            return again if same(again) else self._failed(part, again)
+        return self._answered(part, vectors, seconds, again=True)
 
     def _isolate(self, request: Request, failed: CallFailedError) -> bool:
         named = _named(failed, len(request))
@@ -190,7 +260,7 @@ class Settler:
             raise RowFailedError(position, error, failed.error)
         with self._lock:
             self._refused += 1
-            hopeless = not self._accepted and self._refused >= REFUSED_IN_A_ROW
+            hopeless = not self._answered_before and self._refused >= REFUSED_IN_A_ROW
         if hopeless:
             raise PermanentError(
                 f"{self._refused} inputs were refused one after another and none was accepted: "
@@ -202,6 +272,12 @@ class Settler:
             ) from failed.error
         segment = request.segments[0]
         segment.target.fail(int(segment.rows[0]), failed)
+
+
+def _server_broke(failed: CallFailedError) -> bool:
+    """Whether a server fell over a request, rather than being out of reach."""
+    transient = failed.failure.kind is FailureKind.TRANSIENT
+    return transient and http_status(failed.error) in (424, 500)
 
 
 def _named(failed: CallFailedError, count: int) -> dict[int, BaseException]:

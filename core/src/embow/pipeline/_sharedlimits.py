@@ -6,13 +6,11 @@ import math
 import sqlite3
 from typing import TYPE_CHECKING
 
-from embow.embeddings.types import Limits
+from embow.embeddings.types import LONGEST_PAUSE, Limits
 from embow.pipeline._buckets import declared_buckets, take_all
 
 if TYPE_CHECKING:
     from embow.pipeline._cachefile import CacheFile
-
-_FOREVER = 24 * 3600.0  # a stored time further away than this comes from a clock set wrong
 
 
 class SharedLimits:
@@ -22,24 +20,32 @@ class SharedLimits:
         self._file = file
 
     def blocked_until(self, key: str, now: float) -> float:
-        """Return the wall-clock time before which nobody may call."""
+        """Return the wall-clock time before which nobody may call.
+
+        One too far away to have been asked for comes from a clock set wrong and does not count.
+        """
         row = self._file.run(
             lambda db: db.execute("SELECT blocked FROM limits WHERE key = ?", (key,)).fetchone(),
             None,
         )
         until = float(row[0]) if row else 0.0
-        return until if until - now < _FOREVER else 0.0
+        return until if until - now <= LONGEST_PAUSE else 0.0
 
-    def block(self, key: str, until: float) -> None:
+    def block(self, key: str, until: float, now: float) -> None:
         """Tell all processes not to call before ``until``."""
         self._file.run(
             lambda db: db.execute(
                 "INSERT INTO limits(key, blocked) VALUES (?, ?) "
-                "ON CONFLICT(key) DO UPDATE SET blocked = max(blocked, excluded.blocked)",
-                (key, until),
+                "ON CONFLICT(key) DO UPDATE SET blocked = excluded.blocked "
+                "WHERE blocked < excluded.blocked OR blocked > ?",
+                (key, until, now + LONGEST_PAUSE),
             ),
             None,
         )
+
+    def reset(self) -> None:
+        """Forget what all processes were told, and what they have sent this minute."""
+        self._file.run(lambda db: db.execute("DELETE FROM limits"), None)
 
     def take(self, key: str, limits: Limits, tokens: int, now: float) -> float | None:
         """Count a request against the declared limits, or return the seconds to wait first.
@@ -58,7 +64,7 @@ def _take_shared(
     query = "SELECT requests, tokens, at FROM limits WHERE key = ?"
     *levels, at = db.execute(query, (key,)).fetchone()
     for bucket, level in zip(buckets, levels, strict=True):
-        if level is not None and at <= now + _FOREVER:
+        if level is not None and at <= now + LONGEST_PAUSE:
             bucket.level, bucket.at = level, min(at, now)
     wait = take_all(buckets, tokens, now)
     stored = [bucket.level if bucket.level < math.inf else None for bucket in buckets]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from embow.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
     from embow.embeddings._base import EmbeddingFunction
     from embow.embeddings.types import Role
+    from embow.pipeline._rider import Rider
 
 OnError = Literal["raise", "skip", "null", "quarantine"]
 OnLong = Literal["truncate", "error", "split"]
@@ -51,12 +55,14 @@ class EmbedJob:
         source_column: Column whose values are embedded.
         vector_column: Column the vectors are for.
         ndims: Length of the vectors.
+        rider: A stored source to embed along with the first request.
     """
 
     function: EmbeddingFunction
     source_column: str
     vector_column: str
     ndims: int
+    rider: Rider | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +73,16 @@ class PipelineOptions:
         on_error: ``raise`` stops at the first row that cannot be embedded; the others report it.
         on_long: What happens to inputs over the model's token limit.
         concurrency: Requests at once; ``None`` takes the provider's own limit.
-        deadline: Seconds a call may keep retrying, waits included.
-        cache: Whether to use the cache; ``None`` uses it for remote providers.
+        deadline: Seconds for one request to the provider, its waits and repetitions included. One
+            that is on its way when they are over is given up.
+        cache: Whether to use the cache. ``None`` uses it for remote functions, and for rows that
+            take a local function much longer to embed than they take to keep.
         budget: Tokens that may be sent; the call stops before it is exceeded.
-        progress: ``None`` shows a bar in a terminal or notebook; a callable gets each update.
+        progress: ``None`` shows a bar in a terminal or notebook; a callable gets each update, the
+            last of them with ``done``.
+
+    Raises:
+        ConfigurationError: A number is none, or out of its range.
     """
 
     on_error: OnError = "raise"
@@ -81,16 +93,32 @@ class PipelineOptions:
     budget: int | None = None
     progress: bool | Callable[[ProgressUpdate], None] | None = None
 
+    def __post_init__(self) -> None:
+        _check("concurrency", self.concurrency, "a whole number from 1", int, 1)
+        _check("budget", self.budget, "a whole number from 0", int, 0)
+        _check("deadline", self.deadline, "a number above 0", (int, float), math.ulp(0.0))
+        if not isinstance(self.progress, bool | None) and not callable(self.progress):
+            raise ConfigurationError(f"progress={self.progress!r} is no bool and no function.")
+
+
+def _check(name: str, value: Any, wanted: str, types: Any, least: float) -> None:
+    """Raise unless an option is ``None`` or a number from ``least`` on; NaN is not."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, types) or not value >= least:
+        raise ConfigurationError(f"{name}={value!r} is not {wanted}.")
+
 
 @dataclass(frozen=True, slots=True)
 class ProgressUpdate:
-    """Totals so far of one call."""
+    """Totals so far of one call; the last one of a call is ``done``."""
 
     rows: int
     total: int | None
     cached: int
     failed: int
     tokens: int
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextvars
 import sys
 import threading
-from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from embow.pipeline._clock import StopWork
 from embow.pipeline._parts import Part
-from embow.pipeline._requests import Ints, Queue, Request, Segment
+from embow.pipeline._requests import Queue, Request, Segment
 from embow.pipeline._settle import Settler
 
 if TYPE_CHECKING:
@@ -65,20 +63,14 @@ class WorkerPool:
 
     def admit(self, part: Part) -> None:
         """Find what is known for a part and queue the rest. Called by one thread."""
-        rows, digests = self._distinct(part)
-        if not digests:
+        missing = self._from_cache(part, self._distinct(part))
+        if not missing:
             return
-        missing = self._from_cache(part, rows, digests)
-        if not len(missing):
-            return
-        whole = len(missing) == len(rows)
-        keys = digests if whole else [digests[at] for at in missing.tolist()]
-        wanted = rows[missing]
-        for key, row in zip(keys, wanted.tolist(), strict=True):
-            self._pending[key] = (part, row)
-        part.claimed = keys
-        part.expect(len(keys))
-        request = self._request(part, wanted, keys)
+        for digest, row in missing.items():
+            self._pending[digest] = (part, row)
+        part.claimed = list(missing)
+        part.expect(len(missing))
+        request = self._request(part, missing)
         fitted, exact = self.settler.longer.fitted, self.settler.caller.exact
         for ready in fitted(request, self.settler.refuse, exact, self._derived_from_cache):
             with self._condition:
@@ -89,77 +81,40 @@ class WorkerPool:
         """Stop offering a finished part's inputs to later equal ones."""
         for digest in part.claimed:
             self._pending.pop(digest, None)
-        part.claimed = []
 
-    def _distinct(self, part: Part) -> tuple[Ints, list[bytes]]:
-        """Return the rows whose input is new to this call's window, with their digests."""
-        rows = np.flatnonzero(part.needed)
-        source = part.source.digests
-        whole = len(rows) == len(source)
-        digests = source if whole else [source[row] for row in rows.tolist()]
-        first = dict(zip(reversed(digests), range(len(digests) - 1, -1, -1), strict=True))
-        known = first.keys() & self._pending.keys() if self._pending else set()
-        if len(first) == len(digests) and not known:
-            return rows, digests
-        self._copy_known(part, rows, digests, known)
-        self._copy_repeated(part, rows, digests, first, known)
-        keep = sorted(at for digest, at in first.items() if digest not in known)
-        return rows[keep], [digests[at] for at in keep]
+    def _distinct(self, part: Part) -> dict[bytes, int]:
+        """Return the rows whose input is new to this call's window, by their digests.
 
-    def _copy_known(
-        self, part: Part, rows: Ints, digests: list[bytes], known: AbstractSet[bytes]
-    ) -> None:
-        """Have rows copied from equal inputs of parts that are still in the window."""
-        groups: dict[int, tuple[Part, list[int], list[int]]] = {}
-        if known:
-            for row, digest in zip(rows.tolist(), digests, strict=True):
-                if digest in known:
-                    other, their = self._pending[digest]
-                    group = groups.setdefault(id(other), (other, [], []))
-                    group[1].append(their)
-                    group[2].append(row)
-        for other, theirs, ours in groups.values():
-            part.copy_from(other, np.array(theirs), np.array(ours))
-            self._usage.count(deduplicated=len(ours))
+        The others are copied from their equals once those are there.
+        """
+        new: dict[bytes, int] = {}
+        digests, rows = part.source.digests, np.flatnonzero(part.needed).tolist()
+        for row in rows:
+            digest = digests[row]
+            known = self._pending.get(digest) or (part, new.setdefault(digest, row))
+            if known != (part, row):
+                part.copy_from(*known, row)
+        self._usage.count(deduplicated=len(rows) - len(new))
+        return new
 
-    def _copy_repeated(
-        self,
-        part: Part,
-        rows: Ints,
-        digests: list[bytes],
-        first: dict[bytes, int],
-        known: AbstractSet[bytes],
-    ) -> None:
-        """Have rows copied from the first equal row of the same part."""
-        pairs = [
-            (first[digest], at)
-            for at, digest in enumerate(digests)
-            if first[digest] != at and digest not in known
-        ]
-        if pairs:
-            theirs, ours = np.array(pairs).T
-            part.copy_from(part, rows[theirs], rows[ours])
-            self._usage.count(deduplicated=len(pairs))
-
-    def _from_cache(self, part: Part, rows: Ints, digests: list[bytes]) -> NDArray[np.intp]:
-        """Fill what the cache knows; return the positions it does not."""
-        everything = np.arange(len(rows))
+    def _from_cache(self, part: Part, wanted: dict[bytes, int]) -> dict[bytes, int]:
+        """Fill what the cache knows; return the rest."""
+        digests = list(wanted)
         found, vectors = self.settler.cached.get(digests)
         if not found:
-            return everything
-        part.fill(rows[found], vectors)
-        self._usage.count(cached=len(found))
-        return np.setdiff1d(everything, found, assume_unique=True)
+            return wanted
+        known = [wanted.pop(digests[at]) for at in found]
+        part.fill(np.array(known), vectors)
+        self._usage.count(cached=len(known))
+        return wanted
 
     # -- inputs to requests -------------------------------------------------------------
 
-    def _request(self, part: Part, rows: Ints, digests: list[bytes]) -> Request:
-        source = part.source
-        whole = len(rows) == len(source.values)
-        values = source.values if whole else [source.values[row] for row in rows.tolist()]
-        sizes = source.sizes[rows]
+    def _request(self, part: Part, wanted: dict[bytes, int]) -> Request:
+        source, rows = part.source, np.array(list(wanted.values()))
+        values, sizes = [source.values[row] for row in wanted.values()], source.sizes[rows]
         tokens = self.settler.caller.estimate(values, sizes, source.is_text)
-        return Request(values, list(digests), tokens, sizes, [Segment(part, rows)])
+        return Request(values, list(wanted), tokens, sizes, [Segment(part, rows)])
 
     def _derived_from_cache(self, request: Request) -> Request | None:
         found, vectors = self.settler.cached.get(request.digests)
@@ -230,7 +185,7 @@ class WorkerPool:
 
     def join(self) -> None:
         """Wait for the threads. They end once ``stopping`` or ``cancelled`` is set."""
-        self.wake()
+        self.settler.caller.limiter.wake()
         if sys.is_finalizing():
             return  # The interpreter has ended them already, and some releases wait for ever.
         for thread in tuple(self._threads):

@@ -103,7 +103,7 @@ def find(kind: type[SpecT], name: str) -> Listed[SpecT]:
         listed = refresh().find(kind, name)
     if listed is not None and listed.state in _USABLE:
         return listed
-    raise _unusable(kind, name, listed)
+    raise unusable(kind, name, listed)
 
 
 def load_target(spec: Spec) -> Any:
@@ -168,7 +168,7 @@ def _look() -> Catalog:
     return Catalog(plugins, by_id, named)
 
 
-def _unusable(kind: type[Spec], name: str, listed: Listed[Any] | None) -> PluginError:
+def unusable(kind: type[Spec], name: str, listed: Listed[Any] | None) -> PluginError:
     """Return the error for something that cannot be handed out."""
     if listed is None and kind is ProviderSpec and name in ELSEWHERE_BY_ID:
         return ProviderNotFoundError(

@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, cast
 
-from embow.errors import ConfigurationError, PluginBrokenError, ProviderConflictError
+from embow.errors import ConfigurationError, ProviderConflictError
 from embow.plugins import _discovery as discovery
 from embow.plugins._listing import Listed
 from embow.plugins._loader import State
@@ -38,21 +38,16 @@ def engine_for(uri: str | os.PathLike[str]) -> type[Engine]:
     scheme = scheme_of(uri)
     serving = [e for e in _engines() if e.spec is not None and scheme in e.spec.schemes]
     usable = [e for e in serving if e.state in (State.READY, State.NEEDS_SDK)]
-    if len(usable) == 1 and usable[0].spec is not None:
-        return cast("type[Engine]", discovery.load_target(usable[0].spec))
-    if usable:
+    if len(usable) > 1:
         owners = " and ".join(f"{e.id} ({e.distribution})" for e in usable)
         raise ProviderConflictError(
             f"{scheme}:// is served by {owners}. Uninstall one of them, or name it in "
             "EMBOW_DISABLE_PLUGINS."
         )
+    if usable and usable[0].spec is not None:
+        return cast("type[Engine]", discovery.load_target(usable[0].spec))
     if serving:
-        engine = serving[0]
-        if engine.state is State.CONFLICT:
-            raise ProviderConflictError(f"{engine.reason} {engine.hint}")
-        raise PluginBrokenError(
-            f"Engine {engine.id!r} is {engine.state}. {engine.reason} {engine.hint}"
-        )
+        raise discovery.unusable(EngineSpec, serving[0].id, serving[0])
     raise ConfigurationError(
         f"No installed engine serves {scheme}:// addresses. Installed: {_overview()}."
     )

@@ -45,17 +45,15 @@ class Elsewhere:
     instead: str
 
 
-_SERVER = (
-    "Use the 'openai' provider with base_url=... if the server speaks OpenAI's protocol, "
-    "or write a plugin: embow new-plugin {id}."
-)
+_SERVER = "Use the 'openai' provider with base_url='{url}', and {roles} to tell queries apart."
+_BY_FIELD = "extra_body={{'query': {{'{0}': '{1}'}}, 'document': {{'{0}': '{2}'}}}}"
 _LOCAL = "Use the 'sentence-transformers' provider with name=... for the model's repository."
 
 KNOWN = (
     Known(
         "bedrock-text",
         "bedrock",
-        "Titan and Cohere text models on AWS Bedrock",
+        "Titan, Nova and Cohere text models on AWS Bedrock",
         ("BedRockText",),
     ),
     Known("cohere", "cohere", "Cohere's embedding API", ("CohereEmbeddingFunction",)),
@@ -106,15 +104,41 @@ ELSEWHERE = (
         "For images and text use 'open-clip', or write a plugin: embow new-plugin colpali.",
     ),
     Elsewhere("gte-text", ("GteEmbeddings",), _LOCAL),
-    Elsewhere("jina", ("JinaEmbeddings",), _SERVER.format(id="jina")),
-    Elsewhere("ollama", ("OllamaEmbeddings",), _SERVER.format(id="ollama")),
+    Elsewhere(
+        "jina",
+        ("JinaEmbeddings",),
+        _SERVER.format(
+            url="https://api.jina.ai/v1",
+            roles=_BY_FIELD.format("task", "retrieval.query", "retrieval.passage"),
+        ),
+    ),
+    Elsewhere(
+        "ollama",
+        ("OllamaEmbeddings",),
+        _SERVER.format(
+            url="http://localhost:11434/v1",
+            roles="prompts={'query': ..., 'document': ...} where the model wants it",
+        ),
+    ),
     Elsewhere(
         "siglip",
         ("SigLipEmbeddings",),
         "Use the 'open-clip' provider, which has SigLIP models.",
     ),
-    Elsewhere("voyageai", ("VoyageAIEmbeddingFunction",), _SERVER.format(id="voyageai")),
-    Elsewhere("watsonx", ("WatsonxEmbeddings",), _SERVER.format(id="watsonx")),
+    Elsewhere(
+        "voyageai",
+        ("VoyageAIEmbeddingFunction",),
+        _SERVER.format(
+            url="https://api.voyageai.com/v1",
+            roles=_BY_FIELD.format("input_type", "query", "document"),
+        ),
+    ),
+    Elsewhere(
+        "watsonx",
+        ("WatsonxEmbeddings",),
+        "Use the 'openai' provider with base_url=... of a gateway that speaks OpenAI's protocol, "
+        "or write a plugin: embow new-plugin watsonx.",
+    ),
 )
 
 KNOWN_BY_ID = {known.id: known for known in KNOWN}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import operator
 import uuid
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from functools import cache
 from typing import Any
 
@@ -18,8 +17,9 @@ from embow.schema._scalars import encode_enum, scalar_type
 
 _EPOCH = dt.datetime(1970, 1, 1)
 _EPOCH_UTC = _EPOCH.replace(tzinfo=dt.UTC)
-_EPOCH_ORDINAL = _EPOCH.toordinal()
 _MICROSECOND = dt.timedelta(microseconds=1)
+_EXACT = Context(prec=200, traps=[Inexact])
+"""Digits enough for any decimal that Arrow holds, and for many that it does not."""
 _PER_MICROSECOND = {"s": (1, 1_000_000), "ms": (1, 1_000), "us": (1, 1), "ns": (1_000, 1)}
 
 
@@ -50,46 +50,8 @@ def plain(value: Any) -> Any:
     return value
 
 
-@cache
-def _converter(arrow: pa.DataType) -> Callable[[Any], Any]:
-    """Return the function that checks one value and turns it into what the buffers hold."""
-    if (number := _numeric_converter(arrow)) is not None:
-        return number
-    if pa.types.is_string(arrow) or pa.types.is_large_string(arrow):
-        return _text
-    if pa.types.is_decimal(arrow):
-        return lambda value: _decimal(value, arrow)
-    if pa.types.is_fixed_size_binary(arrow):
-        return lambda value: _binary(value, arrow.byte_width)
-    if pa.types.is_binary(arrow) or pa.types.is_large_binary(arrow):
-        return _binary
-    if pa.types.is_null(arrow):
-        return _nothing
-    raise CellError(0, f"values of type {arrow} cannot be made from Python; give Arrow data")
-
-
-def _numeric_converter(arrow: pa.DataType) -> Callable[[Any], Any] | None:
-    if pa.types.is_boolean(arrow):
-        return _boolean
-    if pa.types.is_integer(arrow):
-        return _integer
-    if pa.types.is_floating(arrow):
-        return _float
-    if pa.types.is_timestamp(arrow):
-        return lambda value: _timestamp(value, arrow)
-    if pa.types.is_date32(arrow):
-        return _days
-    if pa.types.is_date64(arrow):
-        return lambda value: _days(value) * 86_400_000
-    if pa.types.is_time(arrow):
-        return lambda value: _time(value, arrow.unit)
-    if pa.types.is_duration(arrow):
-        return lambda value: _duration(value, arrow.unit)
-    return None
-
-
 def converted(values: Sequence[Any], arrow: pa.DataType) -> Sequence[Any]:
-    """Return values as the buffers of a type hold them; nulls stay ``None``.
+    """Return values as the buffers of a type hold them, text apart; nulls stay ``None``.
 
     Raises:
         CellError: A value does not fit the type.
@@ -100,8 +62,8 @@ def converted(values: Sequence[Any], arrow: pa.DataType) -> Sequence[Any]:
     ready = []
     for position, value in enumerate(values):
         try:
-            ready.append(None if value is None else convert(plain(value)))
-        except (TypeError, ValueError, OverflowError) as exc:
+            ready.append(None if value is None else convert(plain(value), arrow))
+        except (TypeError, ValueError, ArithmeticError) as exc:
             raise CellError(position, str(exc)) from exc
     return ready
 
@@ -110,29 +72,29 @@ def _refuse(value: Any, wanted: str) -> TypeError:
     return TypeError(f"{type(value).__name__} given where {wanted} is needed")
 
 
-def _boolean(value: Any) -> bool:
+def _boolean(value: Any, arrow: pa.DataType) -> bool:
     if isinstance(value, bool):
         return value
     raise _refuse(value, "a bool")
 
 
-def _integer(value: Any) -> int:
+def _integer(value: Any, arrow: pa.DataType) -> int:
     if isinstance(value, float):
         if value.is_integer():
             return int(value)
         raise ValueError(f"{value} is not a whole number")
-    if hasattr(value, "__index__"):
-        return operator.index(value)
-    raise _refuse(value, "a whole number")
+    if not hasattr(value, "__index__"):
+        raise _refuse(value, "a whole number")
+    return int(value)
 
 
-def _float(value: Any) -> float:
+def _float(value: Any, arrow: pa.DataType) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise _refuse(value, "a number")
     return float(value)
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, arrow: pa.DataType) -> str:
     if isinstance(value, str):
         return str.__str__(value)
     if not isinstance(value, type) and scalar_type(type(value), (), None) == pa.utf8():
@@ -140,28 +102,33 @@ def _text(value: Any) -> str:
     raise _refuse(value, "text")
 
 
-def _binary(value: Any, width: int | None = None) -> bytes:
+def _binary(value: Any, arrow: pa.DataType) -> bytes:
     if isinstance(value, uuid.UUID):
         value = value.bytes
     if not isinstance(value, (bytes, bytearray, memoryview)):
         raise _refuse(value, "bytes")
-    if width is not None and len(value) != width:
-        raise ValueError(f"{len(value)} bytes given where {width} are needed")
     return bytes(value)
 
 
-def _nothing(value: Any) -> None:
+def _sized_binary(value: Any, arrow: pa.DataType) -> bytes:
+    data = _binary(value, arrow)
+    if len(data) != arrow.byte_width:
+        raise ValueError(f"{len(data)} bytes given where {arrow.byte_width} are needed")
+    return data
+
+
+def _nothing(value: Any, arrow: pa.DataType) -> None:
     raise _refuse(value, "None")
 
 
-def _days(value: Any) -> int:
+def _days(value: Any, arrow: pa.DataType) -> int:
     if isinstance(value, dt.datetime):
         if value.time() != dt.time():
             raise ValueError(f"{value} has a time of day, and the column holds dates")
     elif not isinstance(value, dt.date):
         raise _refuse(value, "a date")
-    days: int = value.toordinal() - _EPOCH_ORDINAL
-    return days
+    days: int = value.toordinal() - _EPOCH.toordinal()
+    return days if pa.types.is_date32(arrow) else days * 86_400_000
 
 
 def _timestamp(value: Any, arrow: pa.DataType) -> int:
@@ -180,24 +147,18 @@ def _timestamp(value: Any, arrow: pa.DataType) -> int:
     return instant
 
 
-def _time(value: Any, unit: str) -> int:
+def _time(value: Any, arrow: pa.DataType) -> int:
     if not isinstance(value, dt.time):
         raise _refuse(value, "a time")
     if value.tzinfo is not None:
         raise ValueError(f"{value} has a time zone, which a time column cannot hold")
-    since = dt.timedelta(
-        hours=value.hour,
-        minutes=value.minute,
-        seconds=value.second,
-        microseconds=value.microsecond,
-    )
-    return _ticks(since, unit)
+    return _ticks(dt.datetime.combine(_EPOCH, value) - _EPOCH, arrow.unit)
 
 
-def _duration(value: Any, unit: str) -> int:
+def _duration(value: Any, arrow: pa.DataType) -> int:
     if not isinstance(value, dt.timedelta):
         raise _refuse(value, "a timedelta")
-    return _ticks(value, unit)
+    return _ticks(value, arrow.unit)
 
 
 def _ticks(span: dt.timedelta, unit: str) -> int:
@@ -215,21 +176,42 @@ def _decimal(value: Any, arrow: pa.DataType) -> bytes:
     number = Decimal(value)
     if not number.is_finite():
         raise ValueError(f"{number} cannot be held by {arrow}")
-    sign, digits, exponent = number.as_tuple()
-    assert isinstance(exponent, int)
-    unscaled = int("".join(map(str, digits)))
-    shift = exponent + arrow.scale
-    scaled, rest = (unscaled * 10**shift, 0) if shift >= 0 else divmod(unscaled, 10**-shift)
-    if rest or scaled >= 10**arrow.precision:
+    scaled = number.scaleb(arrow.scale, _EXACT)
+    if scaled != scaled.to_integral_value() or scaled.adjusted() >= arrow.precision:
         raise ValueError(
             f"{number} does not fit {arrow}; set max_digits and decimal_places on the field"
         )
-    width: int = arrow.bit_width // 8
-    signed: int = -scaled if sign else scaled
-    return signed.to_bytes(width, "little", signed=True)
+    return int(scaled).to_bytes(arrow.bit_width // 8, "little", signed=True)
 
 
-_READY: dict[Callable[[Any], Any], set[type]] = {
+_CONVERTERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any, pa.DataType], Any]], ...] = (
+    (pa.types.is_boolean, _boolean),
+    (pa.types.is_integer, _integer),
+    (pa.types.is_floating, _float),
+    (pa.types.is_string, _text),
+    (pa.types.is_large_string, _text),
+    (pa.types.is_timestamp, _timestamp),
+    (pa.types.is_date, _days),
+    (pa.types.is_time, _time),
+    (pa.types.is_duration, _duration),
+    (pa.types.is_decimal, _decimal),
+    (pa.types.is_binary, _binary),
+    (pa.types.is_large_binary, _binary),
+    (pa.types.is_fixed_size_binary, _sized_binary),
+    (pa.types.is_null, _nothing),
+)
+
+
+@cache
+def _converter(arrow: pa.DataType) -> Callable[[Any, pa.DataType], Any]:
+    """Return the function that checks one value and turns it into what the buffers hold."""
+    for test, convert in _CONVERTERS:
+        if test(arrow):
+            return convert
+    raise CellError(0, f"values of type {arrow} cannot be made from Python; give Arrow data")
+
+
+_READY: dict[Any, set[type]] = {
     _text: {str, type(None)},
     _integer: {int, type(None)},
     _float: {float, int, type(None)},

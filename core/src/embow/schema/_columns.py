@@ -76,7 +76,7 @@ def columns_of(model: type[BaseModel]) -> tuple[Column, ...]:
     """
     found = _cache.get(model)
     if found is None:
-        found = _columns(model, Site(model.__name__, "", inside=(model,)))
+        found = _columns(model, Site(model.__name__, "", nested_struct, inside=(model,)))
         check_column_names([column.name for column in found], model.__name__)
         _cache[model] = found
     return found

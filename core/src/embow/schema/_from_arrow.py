@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic import BaseModel, Field, create_model
 
 from embow.errors import UnsupportedTypeError
+from embow.schema._columns import nested_struct
 from embow.schema._model import Model
 from embow.schema._resolve import Site, resolve
 from embow.schema._vector import VALUE_TYPES, MultiVector, Vector, VectorType
@@ -67,7 +68,7 @@ def _annotation(field: pa.Field, name: str, owner: str) -> Any:
 
 
 def _is_type(python: Any, field: pa.Field, owner: str) -> bool:
-    return bool(resolve(python, Site(owner, field.name)).type == field.type)
+    return bool(resolve(python, Site(owner, field.name, nested_struct)).type == field.type)
 
 
 def _not_null(vector: VectorType) -> VectorType:

@@ -63,12 +63,14 @@ class Site:
     Attributes:
         model: Name of the class it belongs to.
         field: Field name, with dots below nested classes.
+        nested: Returns the struct that holds a nested model.
         tz: Time zone of timestamps, from ``json_schema_extra={"tz": ...}``.
         inside: Classes being resolved, to notice one that holds itself.
     """
 
     model: str
     field: str
+    nested: Callable[[type[BaseModel], Site], Resolved]
     tz: str | None = None
     inside: tuple[Any, ...] = ()
 
@@ -180,9 +182,8 @@ def _resolve_list(core: Any, site: Site) -> Resolved:
     items = [resolve(arg, site.below("item")) for arg in args]
     if any(item.type != items[0].type for item in items):
         site.refuse(core, hint_for(tuple))
-    nullable = any(item.nullable for item in items)
     decoders = [item.decode for item in items]
-    arrow = pa.list_(pa.field("item", items[0].type, nullable))
+    arrow = pa.list_(items[0].type)  # Items may be null, as in the Arrow of everyone else.
     if not any(decoders):
         return Resolved(arrow)
     if len(decoders) == 1:
@@ -215,9 +216,7 @@ def _resolve_class(core: Any, site: Site) -> Resolved | None:
         root = core.model_fields["root"]
         return resolve(root.annotation, site.enter(core), tuple(root.metadata))
     if isinstance(core, type) and issubclass(core, BaseModel):
-        from embow.schema._columns import nested_struct
-
-        return nested_struct(core, site.enter(core))
+        return site.nested(core, site.enter(core))
     if dataclasses.is_dataclass(core):
         return _struct(core, [f.name for f in dataclasses.fields(core)], site)
     if typing_extensions.is_typeddict(core):

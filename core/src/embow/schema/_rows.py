@@ -8,9 +8,16 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticUndefined
 
-from embow.errors import BadVectorError, DataError, MissingColumnError, UnknownColumnError
-from embow.schema._arrays import build_array, check_not_null
+from embow.errors import (
+    BadVectorError,
+    DataError,
+    MissingColumnError,
+    SchemaError,
+    UnknownColumnError,
+)
+from embow.schema._arrays import build_array
 from embow.schema._cells import CellError
 from embow.schema._columns import columns_of, decode_row
 
@@ -68,6 +75,31 @@ def models_to_batch(
     return _batch(schema, values_of, first_row)
 
 
+def defaults_of(model: type[BaseModel]) -> pa.RecordBatch:
+    """Return one row of the columns whose fields have a constant default, ``None`` apart.
+
+    Empty lists, sets and dicts that are made anew each time are constants, too.
+
+    Raises:
+        SchemaError: A default does not fit its field.
+    """
+    fields, row = [], {}
+    for column in columns_of(model):
+        field = model.model_fields[column.attribute]
+        if column.vector is None and (not field.default_factory or field.default_factory in _EMPTY):
+            value = field.get_default(call_default_factory=True)
+            if value is not None and value is not PydanticUndefined:
+                fields.append(column.arrow_field(model.__name__))
+                row[column.name] = value
+    try:
+        return rows_to_batch([row], pa.schema(fields))
+    except DataError as exc:
+        raise SchemaError(f"{model.__name__}: a default does not fit its field: {exc}") from exc
+
+
+_EMPTY = (list, set, frozenset, dict, tuple)
+
+
 def row_to_model(model: type[AnyModel], row: Mapping[str, Any]) -> AnyModel:
     """Return a stored row as an object of ``model``.
 
@@ -103,19 +135,14 @@ def _batch(
 
 def _array(values: list[Any], field: pa.Field, first_row: int) -> pa.Array:
     try:
-        if not field.nullable:
-            check_not_null(values)
-    except CellError as exc:
-        raise MissingColumnError(
-            f"Row {first_row + exc.position}, column {field.name!r}: {exc.reason}. Give a value, "
-            f"or declare the field optional."
-        ) from exc
-    try:
-        return build_array(values, field.type)
+        return build_array(values, field)
     except CellError as exc:
         path = ".".join((field.name, *exc.path))
+        where = f"Row {first_row + exc.position}, column {path!r}: {exc.reason}."
+        if values[exc.position] is None:
+            raise MissingColumnError(f"{where} Give it, or declare the field optional.") from exc
         error = BadVectorError if pa.types.is_fixed_size_list(field.type) else DataError
-        raise error(f"Row {first_row + exc.position}, column {path!r}: {exc.reason}.") from exc
+        raise error(where) from exc
 
 
 def _unknown(names: Sequence[Any], schema: pa.Schema, row: int) -> UnknownColumnError:

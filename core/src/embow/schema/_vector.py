@@ -153,7 +153,7 @@ def as_list(value: Any) -> list[Any]:
         if hasattr(value, method):
             value = getattr(value, method)()
             break
-    if isinstance(value, tuple):
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
         value = list(value)
     if not isinstance(value, list):
         raise PydanticCustomError(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Any
 
-from embow.embeddings import load_sdk
 from embow.embeddings.remote import client_once
 
-if TYPE_CHECKING:
-    from embow_bedrock.provider import BedRockText
+Load = Callable[[str], ModuleType]
+"""Imports a module of boto3, or says how to install it."""
 
 MAX_CONCURRENCY = 16
 
@@ -30,64 +32,64 @@ _SETTINGS = (
 )
 
 
-def client_for(function: BedRockText) -> Any:
-    """Return the ``bedrock-runtime`` client of a function.
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to Bedrock: settings of a function that a client is made from."""
+
+    region: str
+    profile_name: str | None
+    assumed_role: str | None
+    role_session_name: str
+    endpoint_url: str | None
+    timeout: float
+
+
+def client_for(route: Route, load: Load) -> Any:
+    """Return the ``bedrock-runtime`` client of a route.
 
     Credentials come from the profile, the environment, or wherever boto3 finds them, and those
     of an assumed role are renewed before they expire.
-
-    Raises:
-        MissingSdkError: boto3 is not installed.
     """
-    key = (
-        "bedrock",
-        function.region,
-        function.profile_name,
-        function.assumed_role,
-        function.role_session_name,
-        function.endpoint_url,
-        function.timeout,
-        tuple(os.environ.get(name) for name in _SETTINGS),
-    )
+    key = ("bedrock", route, tuple(os.environ.get(name) for name in _SETTINGS))
     secrets = [os.environ.get(name) for name in _SECRETS]
-    return client_once(key, secrets, lambda: _open(function), lambda client: client.close())
+    return client_once(key, secrets, lambda: _open(route, load), lambda client: client.close())
 
 
-def _open(function: BedRockText) -> Any:
-    boto3 = load_sdk(function, "boto3")
-    config = load_sdk(function, "botocore.config").Config(
+def _open(route: Route, load: Load) -> Any:
+    boto3 = load("boto3")
+    config = load("botocore.config").Config(
         retries={"total_max_attempts": 1},  # the caller retries
-        read_timeout=function.timeout,
-        connect_timeout=min(10.0, function.timeout),
+        read_timeout=route.timeout,
+        connect_timeout=min(10.0, route.timeout),
         max_pool_connections=2 * MAX_CONCURRENCY,
     )
-    session = _session(function)
-    if function.assumed_role is not None:
-        session.register_component("credential_provider", _role(function))
+    session = _session(route, load)
+    if route.assumed_role is not None:
+        session.register_component("credential_provider", _role(route, load))
     return boto3.Session(botocore_session=session).client(
         "bedrock-runtime",
-        region_name=function.region,
-        endpoint_url=function.endpoint_url,
+        region_name=route.region,
+        endpoint_url=route.endpoint_url,
         config=config,
     )
 
 
-def _session(function: BedRockText) -> Any:
-    return load_sdk(function, "botocore.session").Session(profile=function.profile_name)
+def _session(route: Route, load: Load) -> Any:
+    return load("botocore.session").Session(profile=route.profile_name)
 
 
-def _role(function: BedRockText) -> Any:
+def _role(route: Route, load: Load) -> Any:
     """Return what gives a session the role's credentials, and new ones in time."""
-    credentials = load_sdk(function, "botocore.credentials")
-    own = _session(function)
+    credentials = load("botocore.credentials")
+    own = _session(route, load)
     source = own.get_credentials()
     if source is None:
-        raise load_sdk(function, "botocore.exceptions").NoCredentialsError
+        raise load("botocore.exceptions").NoCredentialsError
     fetcher = credentials.AssumeRoleCredentialFetcher(
-        client_creator=partial(own.create_client, region_name=function.region),
+        client_creator=partial(own.create_client, region_name=route.region),
         source_credentials=source,
-        role_arn=function.assumed_role,
-        extra_args={"RoleSessionName": function.role_session_name},
+        role_arn=route.assumed_role,
+        extra_args={"RoleSessionName": route.role_session_name},
     )
 
     class AssumedRole(credentials.CredentialProvider):  # type: ignore[misc, name-defined]

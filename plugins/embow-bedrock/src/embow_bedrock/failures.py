@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from embow.embeddings import Failure, FailureKind
+from embow.embeddings.answers import failure_of, refusal
 from embow.embeddings.classify import parse_retry_after
 
 _BY_CODE = {
@@ -47,13 +48,7 @@ _CREDENTIALS = (
 _NETWORK = ("HTTPClientError", "ConnectionError", "IncompleteReadError", "ResponseStreamingError")
 
 _PER_DAY = re.compile(r"per day", re.IGNORECASE)
-_TOO_LARGE = re.compile(r"item count|maxItems|number of texts|payload|body size", re.IGNORECASE)
-_TOO_LONG = re.compile(
-    r"maxLength|too (?:long|many input tokens|many tokens)|maximum.*(?:length|tokens)",
-    re.IGNORECASE,
-)
-_INDEX = re.compile(r"texts[/\[](\d+)")
-_ABOUT_THE_INPUT = re.compile(r"inputText|texts?\b|minLength|input tokens", re.IGNORECASE)
+_INPUTS = re.compile(r"inputText|texts?\b|minLength|input tokens", re.IGNORECASE)
 
 
 def classify(error: BaseException) -> Failure | None:
@@ -80,30 +75,11 @@ def _of_answer(response: Mapping[str, Any]) -> Failure:
     metadata = response.get("ResponseMetadata", {})
     wait = parse_retry_after(metadata.get("HTTPHeaders", {}))
     if code == "ValidationException":
-        return _of_refusal(message)
-    kind = _BY_CODE.get(code) or _of_status(int(metadata.get("HTTPStatusCode") or 0))
+        return refusal(message, inputs=_INPUTS)
+    kind = _BY_CODE.get(code)
+    if kind is None:
+        told = failure_of(int(metadata.get("HTTPStatusCode") or 0), message, wait)
+        return told or Failure(FailureKind.PERMANENT)
     if kind is FailureKind.RATE_LIMITED and _PER_DAY.search(message):
         return Failure(FailureKind.QUOTA)
     return Failure(kind, wait if kind.retryable else None)
-
-
-def _of_status(status: int) -> FailureKind:
-    if status in (401, 403):
-        return FailureKind.AUTH
-    if status == 413:
-        return FailureKind.TOO_LARGE
-    if status == 429:
-        return FailureKind.RATE_LIMITED
-    return FailureKind.PERMANENT if 400 <= status < 500 else FailureKind.TRANSIENT
-
-
-def _of_refusal(message: str) -> Failure:
-    found = _INDEX.search(message)
-    index = int(found[1]) if found else None
-    if _TOO_LARGE.search(message):
-        return Failure(FailureKind.TOO_LARGE)
-    if _TOO_LONG.search(message):
-        return Failure(FailureKind.TOO_LONG, index=index)
-    if index is not None or _ABOUT_THE_INPUT.search(message):
-        return Failure(FailureKind.BAD_INPUT, index=index)
-    return Failure(FailureKind.PERMANENT)

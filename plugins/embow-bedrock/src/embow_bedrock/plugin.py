@@ -12,7 +12,7 @@ def embow_providers() -> list[ProviderSpec]:
         ProviderSpec(
             id="bedrock-text",
             target="embow_bedrock.provider:BedRockText",
-            summary="Titan and Cohere text models on AWS Bedrock",
+            summary="Titan, Nova and Cohere text models on AWS Bedrock",
             sdk=(Sdk("boto3", "boto3>=1.35,<2"),),
             remote=True,
             credentials=(

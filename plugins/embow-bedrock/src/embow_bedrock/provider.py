@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -20,11 +21,14 @@ from embow.embeddings import (
     Usage,
     Vectors,
     as_vectors,
+    full_value,
+    load_sdk,
     operational,
     record_request,
     record_usage,
     require_texts,
 )
+from embow.embeddings.answers import read_rows, token_count
 from embow.embeddings.remote import (
     Elsewhere,
     PerMinute,
@@ -32,15 +36,16 @@ from embow.embeddings.remote import (
     Timeout,
     split_to_limits,
 )
-from embow.errors import BadOutputError
+from embow.embeddings.transport import bounded
+from embow.errors import InputTooLongError
 from embow_bedrock import failures, models
-from embow_bedrock.client import MAX_CONCURRENCY, client_for
+from embow_bedrock.client import MAX_CONCURRENCY, Route, client_for
 
 InputType = Literal["search_document", "search_query", "classification", "clustering"]
 
 
 class BedRockText(TextEmbeddingFunction):
-    """Embed text with Titan or Cohere models on AWS Bedrock.
+    """Embed text with Titan, Nova or Cohere models on AWS Bedrock.
 
     ```python
     from embow.embeddings import get_registry
@@ -57,6 +62,11 @@ class BedRockText(TextEmbeddingFunction):
     name: Annotated[str, External(models.names_account)] = Field(
         default="amazon.titan-embed-text-v1",
         description="Model id, inference profile, or ARN that names the model.",
+    )
+    model: Annotated[str | None, operational] = Field(
+        default=None,
+        description="Model that name leads to, where it does not say: an application inference "
+        "profile, a provisioned or imported model.",
     )
     region: Annotated[str, operational] = Field(default="us-east-1", description="AWS region.")
     profile_name: Elsewhere = Field(
@@ -91,7 +101,7 @@ class BedRockText(TextEmbeddingFunction):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        model = models.model_of(self.name)
+        model = models.model_of(self.name, self.model)
         if self.dim is not None and self.dim not in model.lengths:
             lengths = " or ".join(str(length) for length in model.lengths)
             raise ValueError(f"{self.name} has {lengths} dimensions, not {self.dim}")
@@ -128,6 +138,11 @@ class BedRockText(TextEmbeddingFunction):
             tokens_per_minute=self.tokens_per_minute,
         )
 
+    def truncate(self, value: Any, max_tokens: int) -> Any:
+        """Shorten a text, to the characters AWS allows at least."""
+        most = self._model().max_characters
+        return super().truncate(value[:most] if isinstance(value, str) else value, max_tokens)
+
     def classify(self, error: BaseException) -> Failure:
         """Read boto3's errors; everything else as usual."""
         return failures.classify(error) or super().classify(error)
@@ -144,6 +159,7 @@ class BedRockText(TextEmbeddingFunction):
     # -- calls ----------------------------------------------------------------------------
 
     def _embed(self, texts: Sequence[str], input_type: InputType) -> Vectors:
+        self._check_lengths(texts)
         parts = list(split_to_limits(texts, self.limits(), self.count_tokens))
         rows: list[Vectors] = []
         for vectors, tokens in self._call_all(parts, input_type):
@@ -152,32 +168,53 @@ class BedRockText(TextEmbeddingFunction):
             rows.append(vectors)
         return np.concatenate(rows) if rows else np.empty((0, self.ndims()), dtype=np.float32)
 
-    def _call_all(self, parts: list[Any], input_type: InputType) -> list[tuple[Vectors, int]]:
-        call = partial(self._call, client_for(self) if parts else None, input_type)
+    def _check_lengths(self, texts: Sequence[str]) -> None:
+        """Refuse what AWS would refuse, without the call."""
+        most = self._model().max_characters
+        for row, text in enumerate(texts):
+            if most is not None and len(text) > most:
+                raise InputTooLongError(
+                    f"Text {row} has {len(text):,} characters; {self.name} takes {most:,}.", row=row
+                )
+
+    def _call_all(self, parts: list[Any], input_type: InputType) -> Iterator[tuple[Vectors, int]]:
+        """Yield answers as they come, in order, so that each is counted when it is there."""
+        call = partial(self._call, self._client() if parts else None, input_type)
         if len(parts) <= 1:
-            return [call(part) for part in parts]
+            yield from map(call, parts)
+            return
         with ThreadPoolExecutor(min(len(parts), MAX_CONCURRENCY)) as pool:
-            return list(pool.map(call, parts))
+            yield from pool.map(call, parts)
 
     def _call(
         self, client: Any, input_type: InputType, texts: Sequence[str]
     ) -> tuple[Vectors, int]:
         model = self._model()
         body = json.dumps(model.body(texts, input_type, self.dim))
+        until = time.monotonic() + self.timeout
         response = client.invoke_model(
             modelId=self.name, body=body, accept="application/json", contentType="application/json"
         )
-        answer = json.loads(response["body"].read())
-        rows = model.vectors(answer)
-        if len({len(row) for row in rows}) > 1:
-            raise BadOutputError(f"{self.name} returned vectors of different lengths.")
-        return as_vectors(rows, len(texts), self.ndims()), _tokens(response, answer)
+        answer = json.loads(bounded(response["body"].iter_chunks(2**16), until))
+        vectors = read_rows(model.vectors(answer), len(texts), self.name)
+        return as_vectors(vectors, len(texts), self.ndims()), _tokens(response, answer)
+
+    def _client(self) -> Any:
+        route = Route(
+            self.region,
+            self.profile_name,
+            self.assumed_role,
+            self.role_session_name,
+            full_value(self, "endpoint_url"),
+            self.timeout,
+        )
+        return client_for(route, partial(load_sdk, self))
 
     def _model(self) -> models.Model:
-        return models.model_of(self.name)
+        return models.model_of(self.name, self.model)
 
 
 def _tokens(response: dict[str, Any], answer: dict[str, Any]) -> int:
     headers = response["ResponseMetadata"].get("HTTPHeaders", {})
     reported = headers.get("x-amzn-bedrock-input-token-count")
-    return int(reported or answer.get("inputTextTokenCount") or 0)
+    return token_count(reported or answer.get("inputTextTokenCount"))

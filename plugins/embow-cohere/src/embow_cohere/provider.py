@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from base64 import b64decode
 from collections.abc import Sequence
 from operator import methodcaller
 from typing import Any, ClassVar, Literal, Self
@@ -18,6 +17,7 @@ from embow.embeddings import (
     Usage,
     Vectors,
     as_vectors,
+    full_value,
     load_once,
     load_sdk,
     record_request,
@@ -25,13 +25,14 @@ from embow.embeddings import (
     require_texts,
     secret_value,
 )
+from embow.embeddings.answers import read_rows, readable, token_count
 from embow.embeddings.remote import (
     PerMinute,
     ServerAddress,
     Timeout,
     client_once,
 )
-from embow.errors import BadOutputError
+from embow.embeddings.transport import bounded_client
 from embow.media import MediaField, MediaSettings, map_inputs
 from embow_cohere import failures, images
 from embow_cohere.models import MAX_ITEMS, MODELS
@@ -205,12 +206,16 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
             arguments["truncate"] = self.truncation
         if self.output_dimension is not None and (model is None or model.flexible):
             arguments["output_dimension"] = self.output_dimension
+        client = self._client()
         record_request()
-        answer = self._client().embed(**arguments)
+        with readable("Cohere"), failures.without_headers():
+            answer = client.embed(**arguments)
         record_usage(Usage(tokens=_tokens(answer)))
         (sent,) = inputs.values()
-        vectors = _vectors(answer.embeddings)
-        return as_vectors(vectors, len(sent), self._free_ndims() or vectors.shape[-1])
+        embeddings = getattr(answer, "embeddings", None)
+        rows = getattr(embeddings, "base64", None) or getattr(embeddings, "float_", None)
+        vectors = read_rows(rows, len(sent), "Cohere")
+        return as_vectors(vectors, len(sent), self._free_ndims() or vectors.shape[1])
 
     def _free_ndims(self) -> int | None:
         model = MODELS.get(self.name)
@@ -221,11 +226,14 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
 
     def _client(self) -> Any:
         key = secret_value(self, "api_key", env=("COHERE_API_KEY", "CO_API_KEY"))
-        base_url = self.base_url or os.environ.get("CO_API_URL")
+        base_url = full_value(self, "base_url") or os.environ.get("CO_API_URL")
 
         def make() -> Any:
-            client = load_sdk(self, "cohere").ClientV2
-            return client(api_key=key, base_url=base_url, timeout=self.timeout)
+            kind = load_sdk(self, "cohere").ClientV2
+            http = load_sdk(self, "httpx").Client  # the SDK calls it, and takes one of ours
+            timeout = self.timeout
+            own = bounded_client(http, timeout, base_url, follow_redirects=True)
+            return kind(api_key=key, base_url=base_url, timeout=timeout, httpx_client=own)
 
         # The client has no close(), only a context manager.
         leave = methodcaller("__exit__", None, None, None)
@@ -238,17 +246,6 @@ def _content(value: Any) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": require_texts([value])[0]}]}
 
 
-def _vectors(embeddings: Any) -> Vectors:
-    """Return vectors sent as base64 of float32, or as numbers."""
-    encoded = getattr(embeddings, "base64", None)
-    if not encoded:
-        return np.asarray(embeddings.float_ or [], dtype=np.float32)
-    parts = [b64decode(text) for text in encoded]
-    if len({len(part) for part in parts}) > 1 or len(parts[0]) % 4:
-        raise BadOutputError("Cohere returned vectors of different lengths.")
-    return np.frombuffer(bytearray().join(parts), dtype="<f4").reshape(len(parts), -1)
-
-
 def _tokens(answer: Any) -> int:
-    billed = getattr(answer.meta, "billed_units", None)
-    return int(getattr(billed, "input_tokens", None) or 0)
+    billed = getattr(getattr(answer, "meta", None), "billed_units", None)
+    return token_count(getattr(billed, "input_tokens", None))

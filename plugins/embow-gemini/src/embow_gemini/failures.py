@@ -9,15 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from embow.embeddings import Failure, FailureKind
+from embow.embeddings.answers import failure_of, refusal
 from embow.embeddings.classify import parse_retry_after
 
-_TOO_LARGE = re.compile(
-    r"at most \d+ requests|payload size|request.*too large|batch size|tokens? in the request",
-    re.IGNORECASE,
-)
-_TOO_LONG = re.compile(r"token count|too (?:long|many tokens)|maximum.*tokens", re.IGNORECASE)
-_INDEX = re.compile(r"(?:requests|contents|instances)\[(\d+)\]")
-_ABOUT_THE_INPUT = re.compile(r"content|text|part|input", re.IGNORECASE)
+_INPUTS = re.compile(r"content|text|part|input", re.IGNORECASE)
+_NEVER = re.compile(r"(?!)")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s\Z")
 
 
@@ -40,31 +36,18 @@ def _of_status(error: Any) -> Failure:
     details = list(_details(error.details))
     reasons = {str(detail.get("reason")) for detail in details}
     # Google answers 400 to a key it does not know.
-    if status in (401, 403) or reasons & {"API_KEY_INVALID", "API_KEY_EXPIRED"}:
+    if reasons & {"API_KEY_INVALID", "API_KEY_EXPIRED"}:
         return Failure(FailureKind.AUTH)
-    if status == 429:
-        if _is_daily(details):
-            return Failure(FailureKind.QUOTA)
-        return Failure(FailureKind.RATE_LIMITED, _wait(error, details))
-    if status == 413:
-        return Failure(FailureKind.TOO_LARGE)
-    if status == 400:
-        return _of_refusal(message, str(error.status))
-    if 400 <= status < 500 and status not in (408, 409, 499):
-        return Failure(FailureKind.PERMANENT)
-    return Failure(FailureKind.TRANSIENT, _wait(error, details))
-
-
-def _of_refusal(message: str, status: str) -> Failure:
-    if _TOO_LARGE.search(message):
-        return Failure(FailureKind.TOO_LARGE)
-    found = _INDEX.search(message)
-    index = int(found[1]) if found else None
-    if _TOO_LONG.search(message):
-        return Failure(FailureKind.TOO_LONG, index=index)
-    if index is not None or (status == "INVALID_ARGUMENT" and _ABOUT_THE_INPUT.search(message)):
-        return Failure(FailureKind.BAD_INPUT, index=index)
-    return Failure(FailureKind.PERMANENT)
+    wait = _wait(error, details)
+    if status == 429:  # Google says "exceeded your current quota" of every limit
+        spent = _is_daily(details) or "depleted" in message
+        return Failure(FailureKind.QUOTA) if spent else Failure(FailureKind.RATE_LIMITED, wait)
+    told = failure_of(status, message, wait)
+    if told is not None:
+        return told
+    # Of other refusals, such as a country, no input is the cause.
+    about_inputs = _INPUTS if error.status == "INVALID_ARGUMENT" else _NEVER
+    return refusal(message, inputs=about_inputs)
 
 
 def _details(answer: Any) -> Iterator[dict[str, Any]]:

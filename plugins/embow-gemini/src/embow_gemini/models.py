@@ -17,16 +17,19 @@ class Model:
         ndims: Length of its vectors where no other is asked for.
         max_tokens: Tokens of one text.
         alone_on_vertex: Whether Vertex AI takes one text a request.
+        told_in_text: Whether the task stands before the text: the model ignores ``taskType``.
     """
 
     ndims: int
     max_tokens: int = 2048
     alone_on_vertex: bool = False
+    told_in_text: bool = False
 
 
 MODELS = {
     CURRENT: Model(3072, alone_on_vertex=True),
-    "gemini-embedding-2": Model(3072, 8192, alone_on_vertex=True),
+    "gemini-embedding-2": Model(3072, 8192, alone_on_vertex=True, told_in_text=True),
+    "gemini-embedding-2-preview": Model(3072, 8192, alone_on_vertex=True, told_in_text=True),
     # Served by Vertex AI only.
     "text-embedding-005": Model(768),
     "text-multilingual-embedding-002": Model(768),
@@ -35,16 +38,17 @@ MODELS = {
 SHUT_DOWN = ("embedding-001", "text-embedding-004", "gemini-embedding-exp-03-07")
 """Models that Google has switched off in the Gemini API."""
 
-TASK_TYPES = (
-    "retrieval_query",
-    "retrieval_document",
-    "semantic_similarity",
-    "classification",
-    "clustering",
-    "question_answering",
-    "fact_verification",
-    "code_retrieval_query",
-)
+_IN_TEXT = {
+    "retrieval_query": "task: search result | query: ",
+    "retrieval_document": "title: {title} | text: ",
+    "semantic_similarity": "task: sentence similarity | query: ",
+    "classification": "task: classification | query: ",
+    "clustering": "task: clustering | query: ",
+    "question_answering": "task: question answering | query: ",
+    "fact_verification": "task: fact checking | query: ",
+    "code_retrieval_query": "task: code retrieval | query: ",
+}
+"""Task types, with what stands before a text of models that are told in the text."""
 
 MAX_ITEMS = 100
 VERTEX_MAX_ITEMS = 250
@@ -60,9 +64,17 @@ def task_type(value: str) -> str:
     name = value.lower()
     if name == "clusering":
         return "clustering"
-    if name not in TASK_TYPES:
-        raise ValueError(f"no such task type; use one of {', '.join(TASK_TYPES)}")
+    if name not in _IN_TEXT:
+        raise ValueError(f"no such task type; use one of {', '.join(_IN_TEXT)}")
     return name
+
+
+def prefix(model: str, task: str, title: str | None = None) -> str | None:
+    """Return what stands before a text of a model that is told its task there, else ``None``."""
+    known = MODELS.get(model)
+    if known is None or not known.told_in_text:
+        return None
+    return _IN_TEXT[task].format(title=title or "none")
 
 
 def names_resource(value: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import warnings
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from embow.embeddings import (
     Usage,
     Vectors,
     as_vectors,
+    full_value,
     load_once,
     load_sdk,
     operational,
@@ -26,6 +29,7 @@ from embow.embeddings import (
     require_texts,
     secret_value,
 )
+from embow.embeddings.answers import read_rows, readable, token_count
 from embow.embeddings.remote import (
     Elsewhere,
     PerMinute,
@@ -33,7 +37,7 @@ from embow.embeddings.remote import (
     Timeout,
     client_once,
 )
-from embow.errors import BadOutputError
+from embow.embeddings.transport import bounded_client
 from embow_gemini import failures, models
 
 
@@ -157,34 +161,38 @@ class GeminiText(TextEmbeddingFunction):
     def identity(self) -> dict[str, Any]:
         """Return what changes the vectors; a known model's own length counts as given."""
         model = models.MODELS.get(self.name)
-        return {**super().identity(), "dim": self.dim or (model.ndims if model else None)}
+        fields = {**super().identity(), "dim": self.dim or (model.ndims if model else None)}
+        document = models.prefix(self.name, self.source_task_type, self.title)
+        if document is not None:
+            query = models.prefix(self.name, self.query_task_type)
+            fields["prefixes"] = {"document": document, "query": query}
+        return fields
 
     # -- requests -------------------------------------------------------------------------
 
     def _request(self, texts: Sequence[str], task_type: str, title: str | None) -> Vectors:
-        config: dict[str, Any] = {"task_type": task_type.upper()}
-        if title is not None:
-            config["title"] = title
+        config: dict[str, Any] = {}
+        prefix = models.prefix(self.name, task_type, title)
+        if prefix is None:
+            config["task_type"] = task_type.upper()
+            if title is not None:
+                config["title"] = title
         if self.dim is not None:
             config["output_dimensionality"] = self.dim
         # Plain strings would be melted into one vector by multimodal models.
-        contents = [{"parts": [{"text": text}], "role": "user"} for text in texts]
-        record_request()
+        parts = [{"text": (prefix or "") + text} for text in texts]
+        contents = [{"parts": [part], "role": "user"} for part in parts]
         client = self._client()
-        answer = client.models.embed_content(model=self.name, contents=contents, config=config)
+        record_request()
+        with readable(self.name):
+            answer = client.models.embed_content(model=self.name, contents=contents, config=config)
         embeddings = answer.embeddings or []
-        if len(embeddings) != len(texts):
-            raise BadOutputError(
-                f"{self.name} returned {len(embeddings)} vectors for {len(texts)} texts."
-            )
+        vectors = read_rows([each.values for each in embeddings], len(texts), self.name)
         record_usage(Usage(tokens=sum(_tokens(embedding) for embedding in embeddings)))
-        rows = [np.asarray(embedding.values or (), dtype=np.float32) for embedding in embeddings]
-        return self._checked(rows)
+        return self._checked(vectors)
 
-    def _checked(self, rows: Sequence[Vectors]) -> Vectors:
-        if len({len(row) for row in rows}) > 1:
-            raise BadOutputError(f"{self.name} returned vectors of different lengths.")
-        vectors = as_vectors(rows, len(rows), self._free_ndims() or len(rows[0]))
+    def _checked(self, rows: Vectors) -> Vectors:
+        vectors = as_vectors(rows, len(rows), self._free_ndims() or rows.shape[1])
         model = models.MODELS.get(self.name)
         if model is not None and vectors.shape[1] == model.ndims:
             return vectors
@@ -218,12 +226,19 @@ class GeminiText(TextEmbeddingFunction):
             key = None
             location = self.location or os.environ.get("GOOGLE_CLOUD_LOCATION") or "global"
             account = {"vertexai": True, "project": project, "location": location}
-        options = {"base_url": self.base_url, "timeout": int(self.timeout * 1000)}
+        base_url = full_value(self, "base_url")
+        options: dict[str, Any] = {"base_url": base_url, "timeout": int(self.timeout * 1000)}
 
         def make() -> Any:
             genai = load_sdk(self, "google.genai")
+            given = dict(options)
+            # Early SDKs make their own client, and so must Vertex AI, for its certificates.
+            if project is None and "httpx_client" in genai.types.HttpOptions.model_fields:
+                given["httpx_client"] = bounded_client(
+                    _http().Client, self.timeout, base_url, follow_redirects=True
+                )
             # Without retry options the SDK makes one call: the caller retries.
-            return genai.Client(api_key=key, http_options=options, **account)
+            return genai.Client(api_key=key, http_options=given, **account)
 
         environment = (
             os.environ.get("GOOGLE_GEMINI_BASE_URL"),
@@ -240,5 +255,10 @@ def _close(client: Any) -> None:
 
 
 def _tokens(embedding: Any) -> int:
-    count = getattr(embedding.statistics, "token_count", None)  # Vertex AI only
-    return int(count or 0)
+    return token_count(getattr(embedding.statistics, "token_count", None))  # Vertex AI only
+
+
+def _http() -> Any:
+    """Return ``httpx``, which every version of the SDK takes, or what new ones have instead."""
+    name = "httpx" if importlib.util.find_spec("httpx") else "httpx2"
+    return importlib.import_module(name)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from embow.embeddings import local_folder
+from embow.embeddings.local_models import local_folder
 
 _WIDTH = ("hidden_size", "d_model", "dim", "n_embd")
 """What configurations call the length of a token's vector."""
@@ -40,12 +40,27 @@ def width_of(name: str, *, multivector: bool) -> int | None:
     return _folder_width(folder)
 
 
+def most_tokens(name: str) -> int | None:
+    """Return the most tokens a local model can read, or ``None`` where its folder is silent."""
+    folder = local_folder(name)
+    if folder is None:
+        return None
+    kept = (
+        _read(folder / "config.json").get("max_position_embeddings"),
+        _read(folder / "tokenizer_config.json").get("model_max_length"),
+    )
+    return min((int(n) for n in kept if isinstance(n, int | float) and n > 0), default=None)
+
+
 def _folder_width(folder: Path) -> int | None:
+    config = _read(folder / "config.json")
+    return next((config[key] for key in _WIDTH if isinstance(config.get(key), int)), None)
+
+
+def _read(file: Path) -> dict[str, Any]:
     try:
-        config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         # What is wrong with the file is told when the model is loaded.
-        return None
-    if not isinstance(config, dict):
-        return None
-    return next((config[key] for key in _WIDTH if isinstance(config.get(key), int)), None)
+        return {}
+    return content if isinstance(content, dict) else {}

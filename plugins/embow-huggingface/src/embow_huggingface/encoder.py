@@ -73,10 +73,10 @@ class Encoder:
         with torch.inference_mode():
             for places in _batches(rows, batch_size):
                 inputs = self._collate([rows[place] for place in places])
-                pooled = pool(self._forward(inputs), inputs["attention_mask"], pooling)
-                if normalize:
+                pooled = pool(self._forward(inputs), inputs["attention_mask"], pooling).float()
+                if normalize:  # which half precision could not do exactly
                     pooled = torch.nn.functional.normalize(pooled, dim=1)
-                vectors[places] = pooled.float().cpu().numpy()
+                vectors[places] = pooled.cpu().numpy()
         return vectors
 
     def embed_tokens(
@@ -93,7 +93,7 @@ class Encoder:
                 tokens = self._forward(inputs)
                 if self.colbert is not None:
                     tokens = tokens @ self.colbert.head.T
-                unit = torch.nn.functional.normalize(tokens, dim=-1).float().cpu().numpy()
+                unit = torch.nn.functional.normalize(tokens.float(), dim=-1).cpu().numpy()
                 for place, vectors in zip(places, unit, strict=True):
                     counted = self._counted(rows[place], role)
                     found[place] = vectors[: len(counted)][counted]

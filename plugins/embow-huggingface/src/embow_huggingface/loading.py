@@ -7,23 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embow.embeddings import (
-    TokenCounter,
-    explain_load_failure,
-    load_once,
-    load_sdk,
-    local_folder,
-    model_reference,
-    usable_device,
-)
+from embow.embeddings import TokenCounter, load_sdk
+from embow.embeddings.local_models import explain_load_failure, local_folder
 from embow.errors import ConfigurationError
 from embow_huggingface.colbert import Colbert, make_colbert, read_head, read_settings
 from embow_huggingface.encoder import Encoder
 
 if TYPE_CHECKING:
-    from embow.embeddings import EmbeddingFunction
+    from embow.embeddings.local_models import LocalTextModel
 
 PROVIDER = "huggingface"
+METADATA = "artifact.metadata"
+"""File with the settings of a ColBERT checkpoint."""
+
 _ARCHITECTURE = "HF_ColBERT"
 
 
@@ -50,7 +46,7 @@ class LoadSettings:
         }
 
 
-def loaded_encoder(function: EmbeddingFunction, settings: LoadSettings) -> Encoder:
+def loaded_encoder(function: LocalTextModel, settings: LoadSettings) -> Encoder:
     """Return the encoder, loaded once for a process whatever the number of threads.
 
     Raises:
@@ -59,22 +55,10 @@ def loaded_encoder(function: EmbeddingFunction, settings: LoadSettings) -> Encod
     """
     load_sdk(function, "torch")
     sdk = load_sdk(function, "transformers")
-    device = usable_device(settings.device)
-    key = (
-        PROVIDER,
-        model_reference(settings.name),
-        device,
-        settings.dtype,
-        settings.revision,
-        settings.trust_remote_code,
-        settings.cache_folder,
-        settings.local_files_only,
-        settings.multivector,
-    )
-    return load_once(key, lambda: _load(sdk, settings, device))
+    return function.load_model(settings, lambda placed: _load(sdk, placed))
 
 
-def _load(sdk: Any, settings: LoadSettings, device: str) -> Encoder:
+def _load(sdk: Any, settings: LoadSettings) -> Encoder:
     import torch
 
     source = str(local_folder(settings.name) or settings.name)
@@ -87,15 +71,15 @@ def _load(sdk: Any, settings: LoadSettings, device: str) -> Encoder:
     except ConfigurationError:
         raise
     except Exception as exc:
-        raise _explain(settings, exc) from exc
+        raise explain_load_failure(PROVIDER, settings.name, exc) from exc
     if model.config.is_encoder_decoder:
         model = model.get_encoder()
     # Nothing is generated, so nothing need be kept for the next token.
     model.config.use_cache = False
     return Encoder(
         tokenizer=tokenizer,
-        model=model.to(device).eval(),
-        colbert=colbert and _on_device(colbert, device, dtype),
+        model=model.to(settings.device).eval(),
+        colbert=colbert and _on_device(colbert, settings.device, dtype),
         counter=TokenCounter.of(tokenizer),
         lock=threading.Lock(),
     )
@@ -110,7 +94,7 @@ def _load_colbert(settings: LoadSettings, tokenizer: Any, model: Any) -> Colbert
     weights = _file(settings, "model.safetensors") or _file(settings, "pytorch_model.bin")
     head = read_head(weights) if weights else None
     if head is not None:
-        metadata = _file(settings, "artifact.metadata", known_missing=True)
+        metadata = _file(settings, METADATA, known_missing=True)
         return make_colbert(read_settings(metadata), tokenizer, head)
     if _ARCHITECTURE in (model.config.architectures or ()):
         raise ConfigurationError(
@@ -142,12 +126,3 @@ def _file(settings: LoadSettings, name: str, *, known_missing: bool = False) -> 
 
 def _on_device(colbert: Colbert, device: str, dtype: Any) -> Colbert:
     return replace(colbert, head=colbert.head.to(device=device, dtype=dtype))
-
-
-def _explain(settings: LoadSettings, error: Exception) -> ConfigurationError:
-    if "trust_remote_code" in str(error):
-        return ConfigurationError(
-            f"Model {settings.name!r} brings its own Python code. Read that code, and if you trust "
-            "it, pass trust_remote_code=True; better with a revision, so that it cannot change."
-        )
-    return explain_load_failure(PROVIDER, settings.name, error)

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from embow.embeddings import (
-    Limits,
-    Role,
-    TextEmbeddingFunction,
-    model_reference,
-    require_texts,
-)
+from embow.embeddings import Role, TokenCounter, require_texts
 from embow.embeddings.local_models import (
-    BatchSize,
-    CacheFolder,
-    Device,
-    LocalFilesOnly,
+    LocalTextModel,
     ModelName,
-    Revision,
     TrustRemoteCode,
+    transformers_files,
 )
 from embow.errors import UnsupportedOperationError
-from embow_huggingface.catalog import width_of
+from embow_huggingface.catalog import most_tokens, width_of
 from embow_huggingface.encoder import Encoder
-from embow_huggingface.loading import PROVIDER, LoadSettings, loaded_encoder
+from embow_huggingface.loading import METADATA, PROVIDER, LoadSettings, loaded_encoder
 from embow_huggingface.pooling import Pooling
 
 
-class TransformersEmbeddingFunction(TextEmbeddingFunction):
+class TransformersEmbeddingFunction(LocalTextModel):
     """Embed text with an encoder of the transformers library, on this machine.
 
     The model is loaded by the first call that needs it, once a process.
@@ -49,13 +41,11 @@ class TransformersEmbeddingFunction(TextEmbeddingFunction):
     provider_id: ClassVar[str | None] = PROVIDER
 
     name: ModelName = "colbert-ir/colbertv2.0"
-    device: Device = "cpu"
     pooling: Pooling = Field(
         default="mean",
         description='How token vectors become one: "mean" or "max" over the tokens, the first '
         'one ("cls") or the "last".',
     )
-    batch_size: BatchSize = 32
     normalize: bool = Field(default=False, description="Scale each vector to length 1.")
     max_length: int | None = Field(
         default=None, ge=4, description="Tokens read of each text; the model's own limit if None."
@@ -67,10 +57,7 @@ class TransformersEmbeddingFunction(TextEmbeddingFunction):
     dtype: Literal["float32", "float16", "bfloat16"] = Field(
         default="float32", description="Precision the model computes in."
     )
-    revision: Revision = None
     trust_remote_code: TrustRemoteCode = False
-    cache_folder: CacheFolder = None
-    local_files_only: LocalFilesOnly = False
 
     # -- contract -----------------------------------------------------------------------
 
@@ -96,26 +83,26 @@ class TransformersEmbeddingFunction(TextEmbeddingFunction):
         """Embed queries: like documents, but for ColBERT's own treatment with ``multivector``."""
         return self._embed(self.sanitize_input(query), "query")
 
-    def limits(self) -> Limits:
-        """Return the longest input in tokens. Calls run one at a time: one fills the machine."""
-        return Limits(max_tokens_per_item=self._max_tokens(), max_concurrency=1)
+    def counter(self) -> TokenCounter | None:
+        """Return what counts tokens with the model's own tokenizer, where it can."""
+        return self._encoder().counter
 
-    def count_tokens(self, inputs: Sequence[Any]) -> list[int]:
-        """Count the tokens of each text with the model's tokenizer, special ones included."""
-        texts = require_texts(list(inputs))
-        counter = self._encoder().counter
-        return super().count_tokens(texts) if counter is None else counter.count(texts)
+    def max_tokens(self) -> int | None:
+        """Return how many tokens are read of one text, ``None`` where there is no limit."""
+        limits = [n for n in (self.max_length, self._encoder().max_tokens) if n is not None]
+        return min(limits, default=None)
 
-    def truncate(self, value: Any, max_tokens: int) -> Any:
-        """Cut a text after ``max_tokens`` tokens, where the model would stop reading."""
-        counter = self._encoder().counter
-        if counter is None or not isinstance(value, str):
-            return super().truncate(value, max_tokens)
-        return counter.cut(value, max_tokens)
+    def model_files(self, folder: Path) -> Iterable[Path]:
+        """Return what the library reads of a folder, and ColBERT's settings where they count."""
+        settings = [folder / METADATA] if (folder / METADATA).is_file() else []
+        return [*transformers_files(folder), *(settings if self.multivector else ())]
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the vectors; a local folder counts by its content, not its path."""
-        return {**super().identity(), "name": model_reference(self.name)}
+        found, own = super().identity(), most_tokens(self.name)
+        if self.max_length and own and self.max_length >= own and not self.multivector:
+            found["max_length"] = None
+        return found
 
     # -- many vectors a text have no column yet -----------------------------------------
 
@@ -183,7 +170,3 @@ class TransformersEmbeddingFunction(TextEmbeddingFunction):
                 multivector=self.multivector,
             ),
         )
-
-    def _max_tokens(self) -> int | None:
-        limits = [n for n in (self.max_length, self._encoder().max_tokens) if n is not None]
-        return min(limits, default=None)

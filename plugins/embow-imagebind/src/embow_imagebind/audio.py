@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embow.errors import BadInputError
+from embow_imagebind.reading import clip_times, decode_audio
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 RATE = 16000
-CLIPS, CLIP_SECONDS = 3, 2
+CLIPS = 3
 MELS, FRAMES = 128, 204
 MEAN, STD = -4.268, 9.138
 """Of the spectrograms ImageBind was trained on, as its data module gives them."""
@@ -45,30 +45,6 @@ def prepare_audio(value: Any) -> Tensor:
         for start, end in clip_times(len(mono) / RATE, CLIPS)
     ]
     return torch.from_numpy(np.stack([_framed(clip) for clip in clips])[:, np.newaxis])
-
-
-def decode_audio(content: bytes) -> tuple[Floats, int]:
-    """Return samples ``(n, channels)`` from -1 to 1 and their rate.
-
-    Raises:
-        BadInputError: The bytes are no sound that can be decoded here.
-    """
-    import soundfile
-
-    try:
-        samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as exc:
-        from embow_imagebind.video import decode_sound_with_av
-
-        return decode_sound_with_av(content, exc)
-    return samples, int(rate)
-
-
-def clip_times(duration: float, clips: int) -> list[tuple[float, float]]:
-    """Return starts and ends, in seconds, of clips spread evenly over a duration."""
-    last = max(duration - CLIP_SECONDS, 0.0)
-    step = last / max(clips - 1, 1)
-    return [(step * n, step * n + CLIP_SECONDS) for n in range(clips)]
 
 
 def _first_channel(samples: Any) -> Floats:

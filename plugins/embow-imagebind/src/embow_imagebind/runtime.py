@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings import load_once, load_sdk
-from embow.embeddings.local_models import usable_device
+from embow.embeddings import load_sdk, require_texts
+from embow.embeddings.local_models import file_digest, load_on_device
 from embow.errors import ConfigurationError
 from embow.media import Media, MediaSettings, Modality
 from embow_imagebind.audio import prepare_audio
@@ -51,11 +49,6 @@ class LoadSettings:
     device: str
     model_kwargs: str
 
-    def key(self, device: str) -> tuple[Any, ...]:
-        """Return what the model is shared under: its content, not where it lies."""
-        weights = checkpoint_digest(self.checkpoint) if self.checkpoint else self.name
-        return ("imagebind", weights, device, self.model_kwargs)
-
 
 class LoadedModel:
     """An ImageBind model with its tokenizer."""
@@ -78,7 +71,7 @@ class LoadedModel:
         """
         value = media.value
         ways: dict[Modality, Callable[[], Tensor]] = {
-            "text": lambda: self._tokens(str(value)),
+            "text": lambda: self._tokens(*require_texts([str(value)])),
             "image": lambda: prepare_image(value, settings),
             "video": lambda: prepare_video(value, settings),
             "audio": lambda: prepare_audio(value),
@@ -115,11 +108,13 @@ def loaded_model(function: EmbeddingFunction, settings: LoadSettings) -> LoadedM
         ConfigurationError: The weights or the device are not there, or do not fit.
     """
     load_sdk(function, "torch")
-    device = usable_device(settings.device)
-    return load_once(settings.key(device), lambda: _load(function, settings, device))
+    weights = checkpoint_digest(settings.checkpoint) if settings.checkpoint else None
+    return load_on_device(
+        function, settings, lambda placed: _load(function, placed), checkpoint=weights
+    )
 
 
-def _load(function: EmbeddingFunction, settings: LoadSettings, device: str) -> LoadedModel:
+def _load(function: EmbeddingFunction, settings: LoadSettings) -> LoadedModel:
     sdk = load_imagebind(function)
     try:
         if settings.checkpoint is None and settings.model_kwargs == "{}":
@@ -134,7 +129,7 @@ def _load(function: EmbeddingFunction, settings: LoadSettings, device: str) -> L
             f"({type(exc).__name__}: {lines[0]:.200}). Pass checkpoint= with the path of "
             "imagebind_huge.pth, and model_kwargs= where the model has another shape."
         ) from exc
-    return LoadedModel(model.eval().to(device), sdk, device)
+    return LoadedModel(model.eval().to(settings.device), sdk, settings.device)
 
 
 def _of_checkpoint(sdk: ImageBind, settings: LoadSettings) -> Any:
@@ -160,15 +155,7 @@ def checkpoint_digest(checkpoint: str) -> str:
     Raises:
         ConfigurationError: There is no such file.
     """
-    file = _file(checkpoint)
     try:
-        status = file.stat()
+        return f"sha256:{file_digest(_file(checkpoint))}"
     except OSError as exc:
         raise ConfigurationError(f"There is no checkpoint {checkpoint!r}.") from exc
-    return f"sha256:{_digest(file, status.st_size, status.st_mtime_ns)}"
-
-
-@lru_cache(maxsize=16)
-def _digest(file: Path, size: int, changed: int) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

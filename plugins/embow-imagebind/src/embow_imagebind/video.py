@@ -1,4 +1,4 @@
-"""Video to what the model takes, and sound that only PyAV can decode. Needs the extra ``video``."""
+"""Video to what the model takes. Needs the extra ``video``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.errors import BadInputError, MissingSdkError
+from embow.errors import BadInputError
 from embow.media import MediaSettings
-from embow_imagebind.audio import CLIP_SECONDS, clip_times
+from embow_imagebind.reading import CLIP_SECONDS, clip_times, load_av
 from embow_imagebind.vision import MEAN, SIZE, STD
 
 if TYPE_CHECKING:
@@ -37,30 +37,6 @@ def prepare_video(value: Any, settings: MediaSettings) -> Tensor:
     return torch.stack(crops)
 
 
-def decode_sound_with_av(content: bytes, cause: Exception) -> tuple[NDArray[np.float32], int]:
-    """Return the samples of a sound that soundfile cannot read, and their rate.
-
-    Raises:
-        BadInputError: PyAV cannot read it either, or is not installed.
-    """
-    try:
-        av = _av()
-    except MissingSdkError as exc:
-        raise BadInputError(f"A sound cannot be decoded: {cause}. {exc}") from cause
-    try:
-        with av.open(io.BytesIO(content)) as container:
-            stream = container.streams.audio[0]
-            planar = av.AudioResampler(format="fltp", layout="mono", rate=stream.rate)
-            parts = [
-                part.to_ndarray()[0]
-                for frame in container.decode(stream)
-                for part in planar.resample(frame)
-            ]
-            return np.concatenate(parts).astype(np.float32), int(stream.rate)
-    except (av.FFmpegError, IndexError, ValueError) as exc:
-        raise BadInputError(f"A sound cannot be decoded: {exc}") from exc
-
-
 def _of_array(frames: Any, rate: float) -> list[Pixels]:
     array = np.asarray(frames)
     if array.ndim != 4 or array.shape[3] != 3 or array.dtype != np.uint8 or not len(array):
@@ -83,7 +59,7 @@ def frame_numbers(times: NDArray[np.float64], duration: float) -> list[tuple[int
 
 def _decode(content: bytes, settings: MediaSettings) -> list[Pixels]:
     """Return the two frames of each clip, decoding twice so that one video is never all held."""
-    av = _av()
+    av = load_av()
     try:
         times = _frame_times(av, content, settings)
         step = float(np.diff(times).mean()) if len(times) > 1 else 0.0
@@ -135,13 +111,3 @@ def _crops(pair: Tensor) -> list[Tensor]:
     starts = (0, -(-room // 2), room)
     along = 2 if size[0] > size[1] else 3
     return [frames.narrow(along, start, SIZE).contiguous() for start in starts]
-
-
-def _av() -> Any:
-    try:
-        import av
-    except ModuleNotFoundError as exc:
-        raise MissingSdkError(
-            'Videos are decoded with PyAV, which is not installed. Run: pip install "av>=12".'
-        ) from exc
-    return av

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from embow.embeddings import (
-    Limits,
-    TextEmbeddingFunction,
-    local_folder,
-    model_reference,
-    operational,
-    require_texts,
-)
+from embow.embeddings import TokenCounter, operational, require_texts
 from embow.embeddings.local_models import (
-    BatchSize,
-    CacheFolder,
-    Device,
-    LocalFilesOnly,
+    LocalTextModel,
     ModelName,
-    Revision,
+    local_folder,
+    sentence_transformers_files,
 )
 from embow_instructor.runtime import (
     MAX_TOKENS,
@@ -37,7 +29,7 @@ from embow_instructor.runtime import (
 _NDIMS = {f"hkunlp/instructor-{size}": 768 for size in ("base", "large", "xl")}
 
 
-class InstructorEmbeddingFunction(TextEmbeddingFunction):
+class InstructorEmbeddingFunction(LocalTextModel):
     """Embed text with an Instructor model, told by an instruction what the vectors are for.
 
     The default instructions are misspelt as they are in LanceDB's documentation: another
@@ -59,8 +51,6 @@ class InstructorEmbeddingFunction(TextEmbeddingFunction):
     provider_id: ClassVar[str | None] = PROVIDER
 
     name: ModelName = "hkunlp/instructor-base"
-    batch_size: BatchSize = 32
-    device: Device = "cpu"
     show_progress_bar: Annotated[bool, operational] = Field(
         default=True, description="Show the library's own bar for each call."
     )
@@ -77,9 +67,6 @@ class InstructorEmbeddingFunction(TextEmbeddingFunction):
         default="represent the document for retreiving the most similar documents",
         description="Instruction for queries. Part of what the vectors are.",
     )
-    revision: Revision = None
-    cache_folder: CacheFolder = None
-    local_files_only: LocalFilesOnly = False
 
     # -- contract -----------------------------------------------------------------------
 
@@ -96,25 +83,29 @@ class InstructorEmbeddingFunction(TextEmbeddingFunction):
         """Embed queries, with the instruction for queries."""
         return self._embed(self.sanitize_input(query), self.query_instruction)
 
-    def limits(self) -> Limits:
-        """Return the 512 tokens read of instruction and text together. One call at a time."""
-        return Limits(max_tokens_per_item=MAX_TOKENS, max_concurrency=1)
+    def counter(self) -> TokenCounter:
+        """Return what counts tokens with the model's own tokenizer."""
+        return self._model().counter
+
+    def max_tokens(self) -> int:
+        """Return the 512 tokens read of instruction and text together."""
+        return MAX_TOKENS
+
+    def model_files(self, folder: Path) -> Iterable[Path]:
+        """Return what sentence-transformers reads of a folder."""
+        return sentence_transformers_files(folder)
 
     def count_tokens(self, inputs: Sequence[Any]) -> list[int]:
         """Count the tokens of each document as the model sees it: with its instruction."""
         before = self._before_text()
         texts = [before + text.strip() for text in require_texts(list(inputs))]
-        return self._model().counter.count(texts)
+        return self.counter().count(texts)
 
     def truncate(self, value: Any, max_tokens: int) -> Any:
         """Cut a document where the model would stop reading it behind its instruction."""
         before = self._before_text()
-        cut = self._model().counter.cut(before + value.strip(), max_tokens)
+        cut = self.counter().cut(before + value.strip(), max_tokens)
         return cut[len(before) :]
-
-    def identity(self) -> dict[str, Any]:
-        """Return what changes the vectors; a local folder counts by its content, not its path."""
-        return {**super().identity(), "name": model_reference(self.name)}
 
     # -- in here ------------------------------------------------------------------------
 

@@ -9,21 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings import (
-    TokenCounter,
-    explain_load_failure,
-    load_once,
-    load_sdk,
-    local_folder,
-    model_reference,
-    usable_device,
-)
+from embow.embeddings import TokenCounter, load_sdk
+from embow.embeddings.local_models import explain_load_failure, local_folder
 from embow.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from embow.embeddings import EmbeddingFunction
+    from embow.embeddings.local_models import LocalTextModel
 
 PROVIDER = "instructor"
 MAX_TOKENS = 512
@@ -78,7 +71,7 @@ def split_instruction(instruction: str) -> tuple[str, str]:
     return prompt, instruction[len(instruction.rstrip()) :] if prompt else ""
 
 
-def loaded_model(function: EmbeddingFunction, settings: LoadSettings) -> LoadedModel:
+def loaded_model(function: LocalTextModel, settings: LoadSettings) -> LoadedModel:
     """Return the model, loaded once for a process whatever the number of threads.
 
     Raises:
@@ -86,24 +79,14 @@ def loaded_model(function: EmbeddingFunction, settings: LoadSettings) -> LoadedM
         ConfigurationError: The model or the device is not there.
     """
     sdk = load_sdk(function, "sentence_transformers")
-    device = usable_device(settings.device)
-    key = (
-        PROVIDER,
-        model_reference(settings.name),
-        device,
-        settings.quantize,
-        settings.revision,
-        settings.cache_folder,
-        settings.local_files_only,
-    )
-    return load_once(key, lambda: _load(sdk, settings, device))
+    return function.load_model(settings, lambda placed: _load(sdk, placed))
 
 
-def _load(sdk: Any, settings: LoadSettings, device: str) -> LoadedModel:
+def _load(sdk: Any, settings: LoadSettings) -> LoadedModel:
     try:
         model = sdk.SentenceTransformer(
             str(local_folder(settings.name) or settings.name),
-            device=device,
+            device=settings.device,
             revision=settings.revision,
             cache_folder=settings.cache_folder,
             local_files_only=settings.local_files_only,
@@ -119,7 +102,7 @@ def _load(sdk: Any, settings: LoadSettings, device: str) -> LoadedModel:
     model.max_seq_length = MAX_TOKENS
     model.set_pooling_include_prompt(False)
     if settings.quantize:
-        model = _quantized(model, device)
+        model = _quantized(model, settings.device)
     return LoadedModel(model, counter)
 
 

@@ -14,7 +14,6 @@ import lance
 import pyarrow as pa
 from lance.file import LanceFileSession
 
-from embow.embeddings.variables import has_reference, resolve
 from embow.engines.contract import Engine, EngineOptions, EngineTable, check_table_name
 from embow.errors import (
     ConfigurationError,
@@ -22,6 +21,7 @@ from embow.errors import (
     TableNotFoundError,
     near_name,
 )
+from embow.variables import has_reference, resolve
 from embow_lance.failures import storing
 from embow_lance.fields import Shape
 from embow_lance.incoming import Source, fit

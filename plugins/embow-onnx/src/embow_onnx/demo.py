@@ -19,6 +19,7 @@ from typing import Any
 from platformdirs import user_data_path
 
 import embow
+from embow.errors import ConfigurationError
 from embow_onnx import stdlib_docs
 
 SAMPLE_QUESTIONS = (
@@ -40,16 +41,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "question from them. Nothing is downloaded. The first run takes under a minute; later "
         "runs use the stored table."
     )
-    parser.add_argument("question", nargs="?", help="what you look for, in your own words")
+    parser.add_argument(
+        "question",
+        nargs="?",
+        help="what you look for, in your own words; - reads one from each line of standard input",
+    )
     parser.add_argument("--db", type=Path, metavar="FOLDER", help="where the table is kept")
     parser.add_argument("--limit", type=int, default=5, metavar="N", help="answers to show (5)")
+    parser.add_argument(
+        "--remove", action="store_true", help="remove the table again, and answer nothing"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer the question, or three sample questions. Returns the exit status."""
-    folder: Path = args.db or user_data_path("embow", appauthor=False) / "demo"
-    table = open_or_build(folder)
-    for question in [args.question] if args.question else SAMPLE_QUESTIONS:
+    """Answer the question, or three sample questions. Returns the exit status.
+
+    Raises:
+        ConfigurationError: The question is to come from standard input, and none came.
+    """
+    if args.remove:
+        remove(args.db)
+        return 0
+    questions = _questions(args.question)
+    table = open_or_build(args.db or default_folder())
+    for question in questions:
         started = time.perf_counter()
         answers = search(table, question, args.limit)
         elapsed = time.perf_counter() - started
@@ -59,6 +74,35 @@ def run(args: argparse.Namespace) -> int:
     if not args.question:
         print('\nAsk your own: embow demo "sort a list"')
     return 0
+
+
+def default_folder() -> Path:
+    """Return where the table is kept: among the user's data of programs."""
+    return Path(user_data_path("embow", appauthor=False)) / "demo"
+
+
+def remove(folder: Path | None) -> None:
+    """Drop the demo's tables; the default folder goes with them where nothing else is in it."""
+    place = folder or default_folder()
+    db = embow.connect(place) if (place / "catalog.sqlite").is_file() else None
+    names = [name for name in db.table_names() if name.startswith(_PREFIX)] if db else []
+    if db is not None:
+        for name in names:
+            db.drop_table(name)
+        others = db.table_names()
+        db.close()
+        if folder is None and not others:
+            shutil.rmtree(place)
+    print(f"Removed {', '.join(names)} from {place}." if names else f"No table of it in {place}.")
+
+
+def _questions(given: str | None) -> Sequence[str]:
+    if given != "-":
+        return [given] if given else SAMPLE_QUESTIONS
+    questions = [line.strip() for line in sys.stdin if line.strip()]
+    if not questions:
+        raise ConfigurationError("No question came in on standard input: write one a line.")
+    return questions
 
 
 def open_or_build(folder: Path, docs: Sequence[stdlib_docs.Docstring] | None = None) -> Any:

@@ -7,6 +7,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
+from embow.embeddings.local_models import file_digest
 from embow_onnx.folder import ModelFolder
 
 _EXTERNAL_DATA = re.compile(rb"\x0a\x08location\x12(.)", re.DOTALL)
@@ -19,11 +20,8 @@ def content_digest(folder: ModelFolder) -> str:
     Read once a process, and again when a file changes.
     """
     files = [folder.graph, *_weight_files(folder.graph), folder.tokenizer]
-    whole = hashlib.sha256()
-    for file in files:
-        status = file.stat()
-        whole.update(_file_digest(file, status.st_size, status.st_mtime_ns))
-    return f"sha256:{whole.hexdigest()}"
+    digests = "".join(file_digest(file) for file in files)
+    return f"sha256:{hashlib.sha256(bytes.fromhex(digests)).hexdigest()}"
 
 
 def _weight_files(graph: Path) -> list[Path]:
@@ -40,9 +38,3 @@ def _locations(graph: Path, size: int, changed: int) -> tuple[str, ...]:
         for hit in _EXTERNAL_DATA.finditer(data)
     )
     return tuple(sorted({name for name in found if (graph.parent / name).is_file()}))
-
-
-@lru_cache(maxsize=64)
-def _file_digest(file: Path, size: int, changed: int) -> bytes:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()

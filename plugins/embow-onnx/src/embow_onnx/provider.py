@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -13,7 +12,6 @@ from pydantic import Field, field_validator
 from embow.embeddings import (
     External,
     Failure,
-    FailureKind,
     Limits,
     Role,
     TextEmbeddingFunction,
@@ -154,10 +152,9 @@ class OnnxEmbeddings(TextEmbeddingFunction):
         return self._tokenizer().cut(value, max_tokens) if isinstance(value, str) else value
 
     def classify(self, error: BaseException) -> Failure:
-        """Tell errors apart; what ONNX Runtime refuses once, it refuses again."""
-        if type(error).__module__.startswith("onnxruntime"):
-            return Failure(FailureKind.PERMANENT)
-        return super().classify(error)
+        """Tell errors apart; those of ONNX Runtime share no class but their module."""
+        own = type(error).__module__.startswith("onnxruntime")
+        return super().classify(RuntimeError(str(error)) if own else error)
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the vectors; a folder is known by its content, not its path."""
@@ -254,8 +251,7 @@ class OnnxEmbeddings(TextEmbeddingFunction):
         sdk = load_sdk(self, "onnxruntime")
         file = self._folder().graph
         placement = Placement(self.device, self.execution_providers, self.threads or 0)
-        # A forked child has the session but not its threads, so it loads its own.
-        key = (PROVIDER, "graph", file, placement, os.getpid())
+        key = (PROVIDER, "graph", file, placement)
         return load_once(key, lambda: Graph(sdk, file, placement))
 
     def _tokenizer(self) -> TextTokenizer:

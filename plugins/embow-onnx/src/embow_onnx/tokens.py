@@ -7,7 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from embow.errors import BadInputError, ConfigurationError
+from embow.embeddings import require_texts
+from embow.errors import ConfigurationError
 
 
 class TextTokenizer:
@@ -70,29 +71,10 @@ class TextTokenizer:
         return text
 
     def _encode(self, texts: list[str]) -> Sequence[Any]:
-        _require_unicode(texts)
         encodings: Sequence[Any] = self._tokenizer.encode_batch_fast(
-            [self._prepared(text) for text in texts]
+            [self._prepared(text) for text in require_texts(texts)]
         )
         return encodings
 
     def _prepared(self, text: str) -> str:
         return text.lower() if self._lowercase else text
-
-
-def _require_unicode(texts: list[str]) -> None:
-    """Refuse lone surrogates, which some releases of tokenizers drop without a word.
-
-    Raises:
-        BadInputError: A text has one; the error names its position.
-    """
-    for position, text in enumerate(texts):
-        try:
-            text.encode()
-        except UnicodeEncodeError as exc:
-            raise BadInputError(
-                f"Text {position} is not valid Unicode: a lone surrogate at character "
-                f"{exc.start}. Decode the text with errors='replace' where it is read.",
-                provider="onnx",
-                row=position,
-            ) from exc

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from embow.embeddings.local_models import local_folder, model_reference
+from embow.embeddings import local_models
+from embow.embeddings.local_models import all_files, file_digest, local_folder
 from embow.embeddings.types import names_local_path
 
 RANDOM = "random"
@@ -16,6 +15,17 @@ RANDOM = "random"
 
 _PREFIX = "local-dir:"
 _CONFIG = "open_clip_config.json"
+_WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth",
+    "model.safetensors",
+    "pytorch_model.bin",
+    "pytorch_model.pth",
+    "model.pth",
+)
+"""As open_clip looks for them in a folder, the first that is there."""
 
 PUBLISHED = {
     "RN50": 1024,
@@ -57,31 +67,37 @@ def free_ndims(name: str) -> int | None:
     folder = model_folder(name)
     if folder is None:
         return PUBLISHED.get(name)
-    config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    return int(config["model_cfg"]["embed_dim"])
+    return int(_model_config(folder)["embed_dim"])
 
 
-def model_identity(name: str, pretrained: str) -> dict[str, str]:
+def model_identity(name: str, pretrained: str) -> dict[str, Any]:
     """Return what a model is known by: content where it lies here, else names."""
     folder = model_folder(name)
     if folder is not None:
-        return {"name": model_reference(str(folder)), "pretrained": ""}
+        return {**local_models.model_identity(str(folder), model_files), "pretrained": ""}
     file = checkpoint(pretrained)
-    return {"name": name, "pretrained": _file_reference(file) if file else pretrained}
+    return {"name": name, "pretrained": f"sha256:{file_digest(file)}" if file else pretrained}
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Return what open_clip reads of a folder: its configuration, weights, and a tokenizer.
+
+    Of several files of weights it takes the first known by name; a tokenizer of transformers
+    takes many names.
+    """
+    config = _model_config(folder)
+    chosen = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
+    if chosen is None or "hf_tokenizer_name" in config.get("text_cfg", {}):
+        return all_files(folder)
+    return [folder / _CONFIG, chosen]
+
+
+def _model_config(folder: Path) -> dict[str, Any]:
+    config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    return dict(config["model_cfg"])
 
 
 def checkpoint(pretrained: str) -> Path | None:
     """Return the file of weights that ``pretrained`` names, or ``None`` where it is a tag."""
     path = Path(pretrained).expanduser()
     return path.resolve() if path.is_file() else None
-
-
-def _file_reference(file: Path) -> str:
-    status = file.stat()
-    return f"sha256:{_file_digest(file, status.st_size, status.st_mtime_ns)}"
-
-
-@lru_cache(maxsize=64)
-def _file_digest(file: Path, size: int, changed: int) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from embow.embeddings import EmbeddingFunction, External, Limits, Role, Vectors, local_path
+from embow.embeddings import (
+    EmbeddingFunction,
+    External,
+    Limits,
+    Role,
+    Vectors,
+    local_path,
+    require_texts,
+)
 from embow.embeddings.local_models import BatchSize, CacheFolder, Device
 from embow.errors import BadInputError
 from embow.media import (
@@ -113,6 +122,11 @@ class OpenClipEmbeddings(EmbeddingFunction):
         """Return what changes the vectors; local weights count by their content."""
         return {**super().identity(), **model_identity(self.name, self.pretrained)}
 
+    def model_label(self) -> str:
+        """Return the model's name for messages, of a folder its last part."""
+        folder = model_folder(self.name)
+        return folder.name if folder else self.name
+
     # -- in here ------------------------------------------------------------------------
 
     def _embed(self, values: list[Any], role: Role) -> Vectors:
@@ -123,7 +137,9 @@ class OpenClipEmbeddings(EmbeddingFunction):
         model = self._model()
         texts, images = np.flatnonzero(is_text), np.flatnonzero(~is_text)
         for rows in _batches(texts, self.batch_size):
-            vectors[rows] = model.encode_texts([_text(values[at]) for at in rows], self.normalize)
+            part = [_text(values[at]) for at in rows]
+            _at_rows(rows, partial(require_texts, part))
+            vectors[rows] = model.encode_texts(part, self.normalize)
 
         def prepare(value: Any) -> Any:
             return model.prepare_image(open_image(value, self.media))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings import load_once, load_sdk
-from embow.embeddings.local_models import usable_device
+from embow.embeddings import load_sdk
+from embow.embeddings.local_models import load_on_device
 from embow.errors import ConfigurationError
 from embow_open_clip.catalog import (
     RANDOM,
@@ -38,16 +38,13 @@ class LoadSettings:
     precision: str
     cache_dir: str | None
 
-    def key(self, device: str) -> tuple[Any, ...]:
-        """Return what the model is shared under: its content, not where it lies."""
-        identity = model_identity(self.name, self.pretrained)
-        return ("open-clip", *identity.values(), device, self.precision, self.cache_dir)
-
 
 class LoadedModel:
     """A CLIP model with its preprocessing and its tokenizer."""
 
-    def __init__(self, model: Any, preprocess: Any, tokenizer: Any, device: str) -> None:
+    def __init__(
+        self, model: Any, preprocess: Any, tokenizer: Any, device: str, dtype: Any
+    ) -> None:
         import torch
 
         self.model = model
@@ -55,7 +52,7 @@ class LoadedModel:
         self._preprocess = preprocess
         self._tokenizer = tokenizer
         self._device = device
-        self._dtype = next(model.parameters()).dtype
+        self._dtype = dtype
         # One forward at a time fills the machine; meanwhile other calls read and decode.
         self._turn = threading.Lock()
 
@@ -69,17 +66,20 @@ class LoadedModel:
         torch = self._torch
         with self._turn, torch.inference_mode():
             batch = torch.stack(prepared).to(self._device, self._dtype)
-            return _numpy(self.model.encode_image(batch, normalize=normalize))
+            return _numpy(self.model.encode_image(batch), normalize)
 
     def encode_texts(self, texts: list[str], normalize: bool) -> Vectors:
         """Run texts through the model together; ``(n, ndims)`` float32."""
         with self._turn, self._torch.inference_mode():
             tokens = self._tokenizer(texts).to(self._device)
-            return _numpy(self.model.encode_text(tokens, normalize=normalize))
+            return _numpy(self.model.encode_text(tokens), normalize)
 
 
-def _numpy(vectors: Tensor) -> Vectors:
-    return np.ascontiguousarray(vectors.float().cpu().numpy())
+def _numpy(vectors: Tensor, normalize: bool) -> Vectors:
+    found = vectors.float()  # in half precision no vector would have exactly length 1
+    if normalize:
+        found = found / found.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    return np.ascontiguousarray(found.cpu().numpy())
 
 
 def config_ndims(function: EmbeddingFunction, name: str) -> int:
@@ -103,13 +103,14 @@ def loaded_model(function: EmbeddingFunction, settings: LoadSettings) -> LoadedM
     """
     load_sdk(function, "torch")
     sdk = load_sdk(function, "open_clip")
-    device = usable_device(settings.device)
-    return load_once(settings.key(device), lambda: _load(function, sdk, settings, device))
+    identity = model_identity(settings.name, settings.pretrained)
+    shared_under = {name: identity[name] for name in ("name", "pretrained")}
+    return load_on_device(
+        function, settings, lambda placed: _load(function, sdk, placed), **shared_under
+    )
 
 
-def _load(
-    function: EmbeddingFunction, sdk: Any, settings: LoadSettings, device: str
-) -> LoadedModel:
+def _load(function: EmbeddingFunction, sdk: Any, settings: LoadSettings) -> LoadedModel:
     folder = model_folder(settings.name)
     name = library_name(settings.name)
     if folder is None and sdk.get_model_config(name) is None:
@@ -122,13 +123,15 @@ def _load(
             # A folder brings its weights; open_clip gives random ones where it is told nothing.
             pretrained=None if folder or settings.pretrained == RANDOM else weights,
             precision=settings.precision,
-            device=device,
+            device=settings.device,
             cache_dir=settings.cache_dir,
         )
         tokenizer = sdk.get_tokenizer(name)
     except Exception as exc:
         raise _unloadable(sdk, settings, exc) from exc
-    return LoadedModel(model.eval(), preprocess, tokenizer, device)
+    # Some parameters stay in float32 whatever the precision, so they do not tell.
+    dtype = sdk.get_input_dtype(settings.precision)
+    return LoadedModel(model.eval(), preprocess, tokenizer, settings.device, dtype)
 
 
 def _unknown_model(function: EmbeddingFunction, name: str) -> ConfigurationError:

@@ -8,22 +8,15 @@ import sys
 from typing import Any
 
 from embow.embeddings import Failure, FailureKind
+from embow.embeddings.answers import failure_of, refusal, said
+from embow.embeddings.classify import classify as core_classify
 from embow.embeddings.classify import parse_retry_after
+from embow.errors import EmbeddingError
 
-_NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
-_INDEX = re.compile(r"input(?:\[|\.)(\d+)")
-_TOO_LONG = re.compile(
-    r"context.length|maximum.(?:input|sequence|token)|too (?:long|many tokens)|"
-    r"(?:longer|larger|greater) than .*(?:tokens|length)",
-    re.IGNORECASE,
-)
-_TOO_LARGE = re.compile(
-    r"max_tokens_per_request|tokens per request|batch.size|at most \d+ (?:inputs|items)|"
-    r"2048 (?:dimensions|inputs)|array_above_max_length|(?:inputs|items)\.$",
-    re.IGNORECASE,
-)
-_ABOUT_THE_INPUT = re.compile(r"input|text|prompt|content|sequence|token", re.IGNORECASE)
-_SETTINGS = ("model", "dimensions", "encoding_format", "user")
+_INPUTS = re.compile(r"input|text|prompt|content|sequence|token", re.IGNORECASE)
+_SETTINGS = re.compile(r"model_not_found|\bbody\.(?!inputs?\b)\w")
+_SETTING_NAMES = ("model", "dimensions", "encoding_format", "user")
+_ANY = re.compile("")
 
 
 def classify(error: BaseException) -> Failure | None:
@@ -34,7 +27,9 @@ def classify(error: BaseException) -> Failure | None:
     if sdk is None or not isinstance(error, sdk.OpenAIError):
         return None
     if isinstance(error, sdk.APIConnectionError):  # timeouts included
-        return Failure(FailureKind.TRANSIENT)
+        cause = error.__cause__  # early SDKs put what our own client raised there
+        own = isinstance(cause, EmbeddingError)
+        return core_classify(cause) if own else Failure(FailureKind.TRANSIENT)
     if isinstance(error, sdk.APIStatusError):
         return _of_status(error)
     if isinstance(error, sdk.APIError):
@@ -43,34 +38,8 @@ def classify(error: BaseException) -> Failure | None:
 
 
 def _of_status(error: Any) -> Failure:
-    status = int(error.status_code)
+    # The SDK's own text leaves out what servers other than OpenAI say.
+    words = said(error.body) or str(error.message)
     wait = parse_retry_after(error.response.headers)
-    if status in (401, 403):
-        return Failure(FailureKind.AUTH)
-    if status == 429:
-        no_credit = bool(_NO_CREDIT & {error.code, error.type})
-        return Failure(FailureKind.QUOTA) if no_credit else Failure(FailureKind.RATE_LIMITED, wait)
-    if status in (408, 409) or status >= 500:
-        return Failure(FailureKind.TRANSIENT, wait)
-    if status == 413:
-        return Failure(FailureKind.TOO_LARGE)
-    if status in (400, 422):
-        return _of_refusal(error)
-    return Failure(FailureKind.PERMANENT)
-
-
-def _of_refusal(error: Any) -> Failure:
-    """Read a 400 or 422: only its words say whether settings, size or one input is at fault."""
-    words = f"{error.code or ''} {error.type or ''} {error.message}"
-    param = str(error.param or "")
-    if _TOO_LARGE.search(words):
-        return Failure(FailureKind.TOO_LARGE)
-    if error.code == "model_not_found" or param in _SETTINGS:
-        return Failure(FailureKind.PERMANENT)
-    found = _INDEX.search(param) or _INDEX.search(words)
-    index = int(found[1]) if found else None
-    if _TOO_LONG.search(words):
-        return Failure(FailureKind.TOO_LONG, index=index)
-    if index is not None or _ABOUT_THE_INPUT.search(f"{param} {error.message}"):
-        return Failure(FailureKind.BAD_INPUT, index=index)
-    return Failure(FailureKind.PERMANENT)
+    settings = _ANY if error.param in _SETTING_NAMES else _SETTINGS
+    return failure_of(int(error.status_code), words, wait) or refusal(words, settings, _INPUTS)

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Self
+from functools import partial
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+import numpy as np
 
 from embow.embeddings import (
     Failure,
     Limits,
-    TextEmbeddingFunction,
+    Role,
     Usage,
     Vectors,
     as_vectors,
-    external,
     load_once,
-    operational,
+    load_sdk,
     record_rate,
     record_request,
     record_usage,
+    require_texts,
 )
-from embow.embeddings.remote import PerMinute, ServerAddress, Timeout
+from embow.embeddings.answers import said
+from embow.errors import PermanentError
 from embow_openai import failures, models, tokens, wire
-from embow_openai.client import client_for
+from embow_openai.client import client_for, connection_of
+from embow_openai.settings import OpenAISettings
 
 
-class OpenAIEmbeddings(TextEmbeddingFunction):
+class OpenAIEmbeddings(OpenAISettings):
     """Embed text with OpenAI, Azure OpenAI, or any server that speaks OpenAI's protocol.
 
     ```python
@@ -43,70 +48,6 @@ class OpenAIEmbeddings(TextEmbeddingFunction):
     provider_id: ClassVar[str | None] = "openai"
     remote: ClassVar[bool] = True
 
-    name: str = Field(default=models.ADA_002, description="Model.")
-    dim: int | None = Field(
-        default=None,
-        gt=0,
-        description="Length of the vectors, where the model can shorten them. Default: its own.",
-    )
-    base_url: ServerAddress = Field(
-        default=None, description="Address of an OpenAI-compatible server, /v1 included."
-    )
-    api_key: SecretStr | None = Field(
-        default=None, description="Key. Default: OPENAI_API_KEY, with Azure AZURE_OPENAI_API_KEY."
-    )
-    organization: Annotated[str | None, operational] = Field(
-        default=None, description="Organization that is billed."
-    )
-    default_headers: Annotated[dict[str, SecretStr] | None, external] = Field(
-        default=None, description="Headers sent with every request. Treated as secrets."
-    )
-    use_azure: Annotated[bool, operational] = Field(
-        default=False, description="Call Azure OpenAI instead of OpenAI."
-    )
-    azure_endpoint: ServerAddress = Field(
-        default=None, description="Azure resource. Default: base_url, AZURE_OPENAI_ENDPOINT."
-    )
-    api_version: Annotated[str | None, operational] = Field(
-        default=None, description="Azure API version. Default: OPENAI_API_VERSION."
-    )
-    azure_deployment: Annotated[str | None, operational] = Field(
-        default=None, description="Azure deployment of the model. Default: name."
-    )
-    azure_ad_token: SecretStr | None = Field(
-        default=None, description="Microsoft Entra token, in place of a key."
-    )
-    timeout: Timeout = 120.0
-    user: Annotated[str | None, operational] = Field(
-        default=None, description="Your end user, for OpenAI's abuse monitoring."
-    )
-    batch_size: Annotated[int, operational] = Field(
-        default=models.MAX_ITEMS,
-        gt=0,
-        le=models.MAX_ITEMS,
-        description="Inputs in one request. Lower it for servers that take fewer.",
-    )
-    requests_per_minute: PerMinute = Field(
-        default=None, description="Limit of your account. Default: as the server reports."
-    )
-    tokens_per_minute: PerMinute = Field(
-        default=None, description="Limit of your account. Default: as the server reports."
-    )
-
-    @model_validator(mode="after")
-    def _check_dim(self) -> Self:
-        native = models.NATIVE_DIMS.get(self.name)
-        if self.dim is None or native is None:
-            return self
-        if self.name == models.ADA_002 and self.dim != native:
-            raise ValueError(
-                f"{self.name} always has {native} dimensions; leave dim out, or use "
-                "name='text-embedding-3-small'"
-            )
-        if self.dim > native:
-            raise ValueError(f"{self.name} has at most {native} dimensions, not {self.dim}")
-        return self
-
     def ndims(self) -> int:
         """Return the length of the vectors.
 
@@ -117,31 +58,22 @@ class OpenAIEmbeddings(TextEmbeddingFunction):
         return self._free_ndims() or load_once(self._server_key(), self._ask_ndims)
 
     def generate_embeddings(self, texts: list[str]) -> Vectors:
-        """Embed texts in one request."""
-        arguments: dict[str, Any] = {
-            "model": self._model(),
-            "input": texts,
-            "encoding_format": "base64",
-        }
-        if self.dim is not None and self.name != models.ADA_002:
-            arguments["dimensions"] = self.dim
-        if self.user is not None:
-            arguments["user"] = self.user
-        record_request()
-        response = client_for(self).embeddings.with_raw_response.create(**arguments)
-        rate = wire.read_rate(response.headers)
-        if rate is not None:
-            record_rate(rate)
-        vectors, used = wire.read_vectors(response.http_response.content, len(texts))
-        record_usage(Usage(tokens=used))
-        return as_vectors(vectors, len(texts), self._free_ndims() or vectors.shape[1])
+        """Embed texts as documents, in one request."""
+        return self._request(texts, "document")
+
+    def compute_query_embeddings(self, query: Any, *args: Any, **kwargs: Any) -> Vectors:
+        """Embed queries: with their own prompt and fields, where those are set."""
+        texts = require_texts(self.sanitize_input(query))
+        vectors: Vectors = self.in_parts(texts, lambda part: self._request(part, "query"))
+        return vectors
 
     def limits(self) -> Limits:
         """Return OpenAI's limits; what one text may hold is known for its own models only."""
         own = self.name in models.NATIVE_DIMS
         return Limits(
             max_items=self.batch_size,
-            max_tokens_per_item=models.MAX_TOKENS_PER_ITEM if own else None,
+            max_tokens_per_item=self.max_input_tokens
+            or (models.MAX_TOKENS_PER_ITEM if own else None),
             max_tokens_per_request=models.MAX_TOKENS_PER_REQUEST,
             max_concurrency=16,
             requests_per_minute=self.requests_per_minute,
@@ -165,7 +97,57 @@ class OpenAIEmbeddings(TextEmbeddingFunction):
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the vectors; a known model's own length counts as given."""
-        return {**super().identity(), "dim": self.dim or models.NATIVE_DIMS.get(self.name)}
+        fields = {**super().identity(), "dim": self.dim or models.NATIVE_DIMS.get(self.name)}
+        roles = ("prompts", "extra_body")
+        return {name: value for name, value in fields.items() if value or name not in roles}
+
+    # -- requests -----------------------------------------------------------------------
+
+    def _request(self, texts: list[str], role: Role) -> Vectors:
+        prompt = (self.prompts or {}).get(role, "")
+        arguments: dict[str, Any] = {
+            "model": self._model(),
+            "input": [prompt + text for text in texts],
+            "encoding_format": self.encoding_format,
+            "extra_body": (self.extra_body or {}).get(role),
+        }
+        shortened = self.dim is not None and self.name != models.ADA_002
+        if shortened:
+            arguments["dimensions"] = self.dim
+        if self.user is not None:
+            arguments["user"] = self.user
+        response = self._send(arguments)
+        rate = wire.read_rate(response.headers)
+        if rate is not None:
+            record_rate(rate)
+        answer = wire.read_answer(response.http_response.content, len(texts))
+        record_usage(Usage(tokens=answer.tokens))
+        self._compare(answer.model)
+        ndims = self._free_ndims() or answer.vectors.shape[1]
+        vectors = as_vectors(answer.vectors, len(texts), ndims)
+        return _normalized(vectors) if shortened else vectors
+
+    def _send(self, arguments: dict[str, Any]) -> Any:
+        connection = connection_of(self)
+        client = client_for(connection, partial(load_sdk, self))
+        record_request()
+        try:
+            return client.embeddings.with_raw_response.create(**arguments)
+        except load_sdk(self, "openai").NotFoundError as exc:
+            parts = urlsplit(connection.address or "")
+            if self.use_azure or parts.path.strip("/") or not parts.netloc:
+                raise
+            raise PermanentError(
+                f"{parts.hostname} knows no /embeddings: {said(exc.body)[:200]} "
+                "Most servers have it below /v1: put that at the end of base_url."
+            ) from exc
+
+    def _compare(self, model: str | None) -> None:
+        """Warn once a process where another model than the one asked for has answered."""
+        asked = self._model()
+        if model is None or self.use_azure or models.is_named(model, asked):
+            return
+        load_once((*self._server_key(), "answered", model), lambda: _warn_of_another(asked, model))
 
     # -- settings, as they come out -----------------------------------------------------
 
@@ -183,3 +165,20 @@ class OpenAIEmbeddings(TextEmbeddingFunction):
 
     def _vocabulary(self) -> Any | None:
         return tokens.encoding() if self.name in models.NATIVE_DIMS else None
+
+
+def _normalized(vectors: Vectors) -> Vectors:
+    """Return shortened vectors at length one, as OpenAI sends them: other servers only cut."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if np.allclose(norms, 1, atol=1e-3):
+        return vectors
+    return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
+
+
+def _warn_of_another(asked: str, model: str) -> None:
+    warnings.warn(
+        f"{asked!r} was asked for and the server says that {model!r} answered. If that is another "
+        "model, its vectors are kept under the wrong name: set name= to what the server has.",
+        UserWarning,
+        stacklevel=2,
+    )

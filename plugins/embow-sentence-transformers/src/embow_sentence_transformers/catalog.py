@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embow.embeddings import local_folder
+from embow.embeddings.local_models import local_folder
 
 HUB_ORGANISATION = "sentence-transformers"
 
@@ -39,6 +39,7 @@ _PUBLISHED: dict[str, tuple[int, int | None]] = {
     "intfloat/multilingual-e5-base": (768, None),
     "intfloat/multilingual-e5-large": (1024, None),
     "intfloat/multilingual-e5-small": (384, None),
+    "minishlab/potion-base-8M": (256, None),
     "mixedbread-ai/mxbai-embed-large-v1": (1024, None),
     "sentence-transformers/LaBSE": (768, 256),
     "sentence-transformers/all-MiniLM-L12-v2": (384, 128),
@@ -51,6 +52,8 @@ _PUBLISHED: dict[str, tuple[int, int | None]] = {
     "sentence-transformers/paraphrase-MiniLM-L6-v2": (384, 128),
     "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2": (384, 128),
     "sentence-transformers/paraphrase-multilingual-mpnet-base-v2": (768, 128),
+    "sentence-transformers/static-retrieval-mrl-en-v1": (1024, None),
+    "sentence-transformers/static-similarity-mrl-multilingual-v1": (1024, None),
     "thenlper/gte-base": (768, 512),
     "thenlper/gte-large": (1024, 512),
     "thenlper/gte-small": (384, 512),
@@ -69,6 +72,12 @@ def facts_of(name: str) -> ModelFacts:
         return _read_folder(folder)
     published = _PUBLISHED.get(hub_name(name))
     return ModelFacts(*published) if published else UNKNOWN
+
+
+def own_limit(name: str) -> int | None:
+    """Return the tokens a model reads of a text and its prompt, where that can be known."""
+    folder = local_folder(name)
+    return facts_of(name).max_tokens if folder is None else _max_seq_length(folder)
 
 
 def _read_folder(folder: Path) -> ModelFacts:
@@ -110,10 +119,12 @@ def _pooling_modes(config: dict[str, Any]) -> int:
 def _max_tokens(folder: Path) -> int | None:
     settings = _read_json(folder / "config_sentence_transformers.json")
     prompts = settings.get("prompts") if isinstance(settings, dict) else None
+    return None if any((prompts or {}).values()) else _max_seq_length(folder)
+
+
+def _max_seq_length(folder: Path) -> int | None:
     config = _read_json(folder / "sentence_bert_config.json")
-    if any((prompts or {}).values()) or not isinstance(config, dict):
-        return None
-    return _whole(config.get("max_seq_length"))
+    return _whole(config.get("max_seq_length")) if isinstance(config, dict) else None
 
 
 def _whole(value: Any) -> int | None:

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from embow.embeddings import (
-    External,
-    Limits,
-    Role,
-    TextEmbeddingFunction,
-    local_folder,
-    model_reference,
-    operational,
-    require_texts,
-)
+from embow.embeddings import External, Role, TokenCounter, operational, require_texts
 from embow.embeddings.local_models import (
-    BatchSize,
-    CacheFolder,
-    Device,
-    LocalFilesOnly,
+    LocalTextModel,
     ModelName,
-    Revision,
     TrustRemoteCode,
+    all_files,
+    local_folder,
+    sentence_transformers_files,
 )
 from embow.errors import ConfigurationError
-from embow_sentence_transformers.catalog import facts_of, hub_name
+from embow_sentence_transformers.catalog import facts_of, hub_name, own_limit
 from embow_sentence_transformers.runtime import (
     PROVIDER,
     EncodeSettings,
@@ -46,7 +37,7 @@ def _says_more_than_dtype(value: Any) -> bool:
     return not isinstance(value, dict) or not value.keys() <= {"dtype", "torch_dtype"}
 
 
-class SentenceTransformerEmbeddings(TextEmbeddingFunction):
+class SentenceTransformerEmbeddings(LocalTextModel):
     """Embed text with a model of the sentence-transformers library, on this machine.
 
     The model is loaded by the first call that needs it, once a process.
@@ -63,9 +54,7 @@ class SentenceTransformerEmbeddings(TextEmbeddingFunction):
     provider_id: ClassVar[str | None] = PROVIDER
 
     name: ModelName = "all-MiniLM-L6-v2"
-    device: Device = "cpu"
     normalize: bool = Field(default=True, description="Scale each vector to length 1.")
-    batch_size: BatchSize = 32
     prompts: dict[str, str] | None = Field(
         default=None,
         description='Text to put before each input: {"query": "...", "document": "..."}. '
@@ -86,14 +75,11 @@ class SentenceTransformerEmbeddings(TextEmbeddingFunction):
     backend: Literal["torch", "onnx", "openvino"] = Field(
         default="torch", description="What runs the model."
     )
-    revision: Revision = None
     model_kwargs: Annotated[dict[str, Any], External(_says_more_than_dtype)] = Field(
         default_factory=dict,
         description='Handed to the model when it is loaded, such as {"dtype": "float16"}.',
     )
     trust_remote_code: TrustRemoteCode = False
-    cache_folder: CacheFolder = None
-    local_files_only: LocalFilesOnly = False
     show_progress_bar: Annotated[bool, operational] = Field(
         default=False, description="Show the library's own bar for each call."
     )
@@ -133,28 +119,30 @@ class SentenceTransformerEmbeddings(TextEmbeddingFunction):
         """Embed queries, with the prompt for queries where there is one."""
         return self._embed(self.sanitize_input(query), "query")
 
-    def limits(self) -> Limits:
-        """Return the longest input in tokens. Calls run one at a time: one fills the machine."""
-        return Limits(max_tokens_per_item=self._max_tokens(), max_concurrency=1)
+    def counter(self) -> TokenCounter | None:
+        """Return what counts tokens with the model's own tokenizer, where it can."""
+        return self._model().counter
 
-    def count_tokens(self, inputs: Sequence[Any]) -> list[int]:
-        """Count the tokens of each text with the model's tokenizer, special ones included."""
-        texts = require_texts(list(inputs))
-        counter = self._model().counter
-        return super().count_tokens(texts) if counter is None else counter.count(texts)
+    def max_tokens(self) -> int | None:
+        """Return what the model reads of one text, less the longest prompt before it."""
+        known = facts_of(self.name).max_tokens
+        if known is not None and not self.prompts:
+            return self.max_seq_length or known
+        return self._model().room_for_text(
+            {"query": self._how("query"), "document": self._how("document")}
+        )
 
-    def truncate(self, value: Any, max_tokens: int) -> Any:
-        """Cut a text after ``max_tokens`` tokens, where the model would stop reading."""
-        counter = self._model().counter
-        if counter is None or not isinstance(value, str):
-            return super().truncate(value, max_tokens)
-        return counter.cut(value, max_tokens)
+    def model_files(self, folder: Path) -> Iterable[Path]:
+        """Return what the library reads of a folder; all of it where settings choose the files."""
+        usual = self.backend == "torch" and not _says_more_than_dtype(self.model_kwargs)
+        return sentence_transformers_files(folder) if usual else all_files(folder)
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the vectors; a local folder counts by its content, not its path."""
-        own = local_folder(self.name) is not None
-        name = model_reference(self.name) if own else hub_name(self.name)
-        return {**super().identity(), "name": name}
+        found = super().identity()
+        if self.max_seq_length is not None and self.max_seq_length == own_limit(self.name):
+            found["max_seq_length"] = None
+        return found if local_folder(self.name) else found | {"name": hub_name(self.name)}
 
     # -- in here ------------------------------------------------------------------------
 
@@ -214,15 +202,6 @@ class SentenceTransformerEmbeddings(TextEmbeddingFunction):
     def _prompt_name(self, role: Role) -> str:
         named = self.query_prompt_name if role == "query" else self.document_prompt_name
         return named or role
-
-    def _max_tokens(self) -> int | None:
-        """Return what the model reads of one text, less the longest prompt before it."""
-        known = facts_of(self.name).max_tokens
-        if known is not None and not self.prompts:
-            return self.max_seq_length or known
-        return self._model().room_for_text(
-            {"query": self._how("query"), "document": self._how("document")}
-        )
 
 
 def _shorten(vectors: NDArray[np.float32], ndims: int, normalize: bool) -> NDArray[np.float32]:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings import (
-    Role,
-    TokenCounter,
-    explain_load_failure,
-    load_once,
-    load_sdk,
-    local_folder,
-    model_reference,
-    usable_device,
-)
+from embow.embeddings import Role, TokenCounter, load_sdk
+from embow.embeddings.local_models import explain_load_failure, local_folder
 from embow.errors import ConfigurationError
 from embow_sentence_transformers.catalog import hub_name
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from embow.embeddings import EmbeddingFunction
+    from embow.embeddings.local_models import LocalTextModel
 
 PROVIDER = "sentence-transformers"
 
@@ -43,19 +36,6 @@ class LoadSettings:
     local_files_only: bool
     max_seq_length: int | None
     model_kwargs: str
-
-    def key(self, device: str) -> tuple[Any, ...]:
-        """Return what the model is shared under: its content, not where it lies."""
-        others = (self.backend, self.revision, self.trust_remote_code, self.cache_folder)
-        return (
-            PROVIDER,
-            model_reference(self.name),
-            device,
-            *others,
-            self.local_files_only,
-            self.max_seq_length,
-            self.model_kwargs,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +57,9 @@ class LoadedModel:
         counter: Counts tokens, where the model's tokenizer can be copied.
     """
 
-    def __init__(self, model: SentenceTransformer) -> None:
+    def __init__(self, model: SentenceTransformer, max_seq_length: int | None) -> None:
         self._model = model
+        self._max_tokens = _limit(model, max_seq_length)
         self.counter = TokenCounter.of(getattr(model, "tokenizer", None))
         # The first call sets up the tokenizer's padding; later ones may then run side by side.
         self.ndims: int = int(np.asarray(model.encode(["a"], show_progress_bar=False)).shape[1])
@@ -102,12 +83,11 @@ class LoadedModel:
 
     def room_for_text(self, ways: dict[Role, EncodeSettings]) -> int | None:
         """Return the tokens a text may have so that it fits behind the longest prompt."""
-        length = self._model.max_seq_length
-        if not length or self.counter is None:
-            return int(length) if length else None
+        if self._max_tokens is None or self.counter is None:
+            return self._max_tokens
         prompts = [self._prompt(role, how) for role, how in ways.items()]
         taken = self.counter.count(prompts, special=False)
-        return max(1, int(length) - max(taken))
+        return max(1, self._max_tokens - max(taken))
 
     def _prompt(self, role: Role, how: EncodeSettings) -> str:
         """Return the text put before each input of a role, found as the library finds it."""
@@ -128,7 +108,7 @@ class LoadedModel:
         self._model.stop_multi_process_pool(pool)
 
 
-def loaded_model(function: EmbeddingFunction, settings: LoadSettings) -> LoadedModel:
+def loaded_model(function: LocalTextModel, settings: LoadSettings) -> LoadedModel:
     """Return the model, loaded once for a process whatever the number of threads.
 
     Raises:
@@ -136,16 +116,14 @@ def loaded_model(function: EmbeddingFunction, settings: LoadSettings) -> LoadedM
         ConfigurationError: The model or the device is not there.
     """
     sdk = load_sdk(function, "sentence_transformers")
-    device = usable_device(settings.device)
-    return load_once(settings.key(device), lambda: LoadedModel(_load(sdk, settings, device)))
+    return function.load_model(settings, lambda placed: _load(sdk, placed))
 
 
-def _load(sdk: Any, settings: LoadSettings, device: str) -> SentenceTransformer:
-    folder = local_folder(settings.name)
+def _load(sdk: Any, settings: LoadSettings) -> LoadedModel:
     try:
         model: SentenceTransformer = sdk.SentenceTransformer(
-            str(folder) if folder else settings.name,
-            device=device,
+            str(local_folder(settings.name) or settings.name),
+            device=settings.device,
             backend=settings.backend,
             revision=settings.revision,
             trust_remote_code=settings.trust_remote_code,
@@ -154,22 +132,25 @@ def _load(sdk: Any, settings: LoadSettings, device: str) -> SentenceTransformer:
             model_kwargs=json.loads(settings.model_kwargs),
         )
     except Exception as exc:
-        raise _explain(settings, exc) from exc
-    if settings.max_seq_length is not None:
-        model.max_seq_length = settings.max_seq_length
-    return model
+        if settings.backend != "torch":
+            raise ConfigurationError(_backend_hint(settings.backend, exc)) from exc
+        raise explain_load_failure(PROVIDER, hub_name(settings.name), exc) from exc
+    return LoadedModel(model, settings.max_seq_length)
 
 
-def _explain(settings: LoadSettings, error: Exception) -> ConfigurationError:
-    """Return an error that says what is wrong, where the library's own does not."""
-    if settings.backend != "torch":
-        return ConfigurationError(_backend_hint(settings.backend, error))
-    if "trust_remote_code" in str(error):
-        return ConfigurationError(
-            f"Model {settings.name!r} brings its own Python code. Read that code, and if you trust "
-            "it, pass trust_remote_code=True; better with a revision, so that it cannot change."
-        )
-    return explain_load_failure(PROVIDER, hub_name(settings.name), error)
+def _limit(model: SentenceTransformer, wanted: int | None) -> int | None:
+    """Make a model read so many tokens of a text, and return how many it reads.
+
+    Models of static word vectors read all there are, and leave it to their tokenizer to stop.
+    """
+    own = model.max_seq_length
+    if own is not None and math.isinf(own):
+        if wanted is not None:
+            model.tokenizer.enable_truncation(wanted)
+        return wanted or (model.tokenizer.truncation or {}).get("max_length")
+    if wanted is not None:
+        model.max_seq_length = wanted
+    return int(wanted or own or 0) or None
 
 
 def _backend_hint(backend: str, error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.embeddings import Role, load_once, usable_device
+from embow.embeddings import Role, load_once
+from embow.embeddings.local_models import usable_device
 from embow_sentence_transformers.runtime import (
     EncodeSettings,
     LoadedModel,
@@ -19,7 +21,7 @@ from embow_sentence_transformers.runtime import (
 )
 
 if TYPE_CHECKING:
-    from embow.embeddings import EmbeddingFunction
+    from embow.embeddings.local_models import LocalTextModel
 
 
 class WorkerPool:
@@ -30,6 +32,7 @@ class WorkerPool:
         self._devices = devices
         self._pool: Any = None
         self._lock = threading.Lock()
+        self._process = os.getpid()
         atexit.register(self.close)
 
     def encode(self, texts: list[str], role: Role, how: EncodeSettings) -> NDArray[np.float32]:
@@ -46,8 +49,9 @@ class WorkerPool:
 
     def close(self) -> None:
         """Stop the workers. The next call starts new ones."""
-        with self._lock:
-            self._stop()
+        if self._process == os.getpid():  # a forked child leaves its parent's workers alone
+            with self._lock:
+                self._stop()
 
     def _stop(self) -> None:
         if self._pool is not None:
@@ -55,7 +59,7 @@ class WorkerPool:
             self._model.stop_pool(pool)
 
 
-def worker_pool(function: EmbeddingFunction, settings: LoadSettings, processes: int) -> WorkerPool:
+def worker_pool(function: LocalTextModel, settings: LoadSettings, processes: int) -> WorkerPool:
     """Return the process's pool for a model, with ``processes`` workers.
 
     Raises:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from embow.embeddings import EmbeddingFunction, unload
+from embow.embeddings import EmbeddingFunction, describe_settings, secret_fields, unload
 from embow.embeddings.types import FailureKind
 from embow.errors import ConfigurationError, EmbowError
+from embow_testing import faults
 from embow_testing._suite import ProviderSuite, raised, skip
 
 
@@ -24,7 +25,7 @@ class CallChecks(ProviderSuite):
     def test_no_input_gives_no_vector(self) -> None:
         """An empty list gives an array of no rows and the right width."""
         function = self.make()
-        assert self.embed(function, []).shape == (0, function.ndims())
+        self.assert_shape(self.embed(function, []), 0, function)
 
     def test_one_vector_an_input_in_order(self) -> None:
         """One input, a full call and one more each give their vectors, in order."""
@@ -34,21 +35,22 @@ class CallChecks(ProviderSuite):
         alone = np.concatenate([self.embed(function, [v]) for v in (inputs[0], inputs[-1])])
         for count in sorted({1, batch, batch + 1}):
             vectors = self.embed(function, inputs[:count])
-            assert vectors.shape == (count, function.ndims()), f"for {count} inputs"
+            self.assert_shape(vectors, count, function)
             self.assert_close(vectors[0], alone[0])
         self.assert_close(vectors[-1], alone[-1])
 
     def test_different_inputs_give_different_vectors(self) -> None:
         """The vectors say something of the inputs."""
         vectors = self.embed(self.make(), list(self.samples[:2]))
-        assert not np.allclose(vectors[0], vectors[1], atol=self.tolerance)
+        same = np.allclose(vectors[0], vectors[1], atol=self.tolerance)
+        assert not same, f"got one vector for {self.samples[0]!r:.80} and {self.samples[1]!r:.80}"
 
     def test_vectors_are_usable(self) -> None:
         """Vectors are finite and not zero, and of length one where that is promised."""
         vectors = self.embed(self.make(), self.inputs(len(self.samples)))
         lengths = np.linalg.norm(vectors, axis=1)
-        assert np.isfinite(vectors).all()
-        assert (lengths > 0).all()
+        assert np.isfinite(vectors).all(), "got NaN or infinite numbers"
+        assert (lengths > 0).all(), "got vectors of zeros"
         if self.normalized:
             np.testing.assert_allclose(lengths, 1.0, atol=1e-3)
 
@@ -59,9 +61,9 @@ class CallChecks(ProviderSuite):
         for given in (queries, queries[0]) if isinstance(queries[0], str) else (queries,):
             vectors = np.asarray(function.compute_query_embeddings(given))
             count = len(queries) if given is queries else 1
-            assert vectors.shape == (count, function.ndims())
-            assert vectors.dtype == np.float32
-            assert np.isfinite(vectors).all()
+            self.assert_shape(vectors, count, function)
+            assert vectors.dtype == np.float32, f"got {vectors.dtype}, expected float32"
+            assert np.isfinite(vectors).all(), "got NaN or infinite numbers"
 
     def test_every_form_of_input_gives_the_same_vectors(self) -> None:
         """Lists, tuples, numpy arrays, Arrow arrays and chunked arrays are one and the same."""
@@ -70,7 +72,8 @@ class CallChecks(ProviderSuite):
         expected = self.embed(function, inputs)
         for form, given in input_forms(inputs):
             vectors = self.embed(function, given)
-            assert vectors.shape == expected.shape, form
+            got, wanted = vectors.shape, expected.shape
+            assert got == wanted, f"got shape {got} for a {form}, expected {wanted}"
             self.assert_close(vectors, expected)
         if isinstance(inputs[0], str):
             self.assert_close(self.embed(function, inputs[0]), expected[:1])
@@ -101,7 +104,31 @@ class CallChecks(ProviderSuite):
         function = self.make()
         expected = [(ConnectionResetError(), FailureKind.TRANSIENT), *self.failures]
         for error, kind in expected:
-            assert function.classify(error).kind is kind, repr(error)
+            got = function.classify(error).kind
+            assert got is kind, f"got {got.name} for {error!r}, expected {kind.name}"
+
+    def test_a_failing_call_is_one_request(self) -> None:
+        """The vendor's package does not retry by itself: embow does, and waits as it is told."""
+        function, server = self.make(), self.server
+        if server is None:
+            skip("the suite has no server")
+        self.embed(function, self.inputs(1))
+        before = len(server.requests)
+        server.always(faults.server_error())
+        raised(Exception, lambda: self.embed(function, self.inputs(1)))
+        made = len(server.requests) - before
+        assert made == 1, f"got {made} requests for a call that fails, expected 1: retries are on"
+
+    def test_batch_size_changes_no_vector(self) -> None:
+        """A batch size that is marked operational leaves the vectors as they are."""
+        function = self.make()
+        kinds = {s.name: s.kind for s in describe_settings(type(function))}
+        if kinds.get("batch_size") != "operational":
+            skip("the provider has no operational setting batch_size")
+        inputs = self.inputs(3)
+        settings = function.safe_model_dump() | secrets_given(function) | {"batch_size": 1}
+        single = type(function).create(**settings)
+        self.assert_close(self.embed(single, inputs), self.embed(function, inputs))
 
     def test_two_threads_share_one_load(self, monkeypatch: Any) -> None:
         """Two threads that embed at once get right vectors, and load the model once."""
@@ -131,6 +158,12 @@ class CallChecks(ProviderSuite):
 
     # -- tools --------------------------------------------------------------------------
 
+    def assert_shape(self, vectors: Any, count: int, function: EmbeddingFunction) -> None:
+        """Fail where there is not one vector an input, or one of another length."""
+        expected = (count, function.ndims())
+        got = np.shape(vectors)
+        assert got == expected, f"got vectors of shape {got}, expected {expected}"
+
     def assert_close(self, actual: Any, expected: Any) -> None:
         """Fail where vectors differ by more than the tolerance."""
         np.testing.assert_allclose(actual, expected, rtol=0, atol=self.tolerance)
@@ -149,6 +182,11 @@ class CallChecks(ProviderSuite):
 
             monkeypatch.setattr(module, name, counted)
         return loads
+
+
+def secrets_given(function: EmbeddingFunction) -> dict[str, Any]:
+    """Return the secret settings, which no dump holds."""
+    return {name: getattr(function, name) for name in secret_fields(type(function))}
 
 
 def input_forms(inputs: list[Any]) -> Iterator[tuple[str, Any]]:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import pickle
+import re
 import socket
 import sys
 from typing import Any, NoReturn
@@ -16,6 +17,10 @@ from embow.errors import ConfigurationError
 from embow.plugins import API_VERSION, ProviderSpec
 from embow_testing._suite import ProviderSuite, in_fresh_process, raised, skip
 
+_LEADS_ELSEWHERE = re.compile(
+    r"(?:^|_)(?:url|uri|endpoint|host|headers?|prox(?:y|ies)|path|dir|folder|address|server|domain)"
+    r"(?:_|$)|^trust_remote_code$"
+)
 _OF_THE_CORE = (
     "create",
     "safe_model_dump",
@@ -58,12 +63,22 @@ class ContractChecks(ProviderSuite):
     def test_class_answers_to_its_name(self) -> None:
         """The class behind the spec calls itself by the id it is registered under."""
         function = self.make()
-        assert function.name_of_provider() == self.provider
+        got = function.name_of_provider()
+        assert got == self.provider, f"got {got!r}, expected {self.provider!r}"
 
     def test_settings_are_documented(self) -> None:
         """Each setting says what it does, for the listings and the documentation."""
         bare = [s.name for s in describe_settings(type(self.make())) if not s.description]
         assert not bare, f"no Field(description=...): {', '.join(bare)}"
+
+    def test_settings_that_lead_elsewhere_are_marked(self) -> None:
+        """A setting that decides where data and keys go, or what runs, needs trust in a table."""
+        settings = describe_settings(type(self.make()))
+        bare = [s.name for s in settings if _LEADS_ELSEWHERE.search(s.name) and not s.external]
+        assert not bare, (
+            f"{', '.join(bare)}: anyone who hands over a table could set this. Annotate it with "
+            "external, local_path or External(...) of embow.embeddings"
+        )
 
     def test_unknown_argument_is_refused(self) -> None:
         """A misspelt argument is named together with those that exist, never with its value."""
@@ -78,9 +93,10 @@ class ContractChecks(ProviderSuite):
         """The vector length is a positive number that does not change."""
         function = self.make()
         first, again = function.ndims(), self.make().ndims()
-        assert isinstance(first, int)
-        assert first > 0
-        assert function.ndims() == first == again
+        assert isinstance(first, int), f"got {type(first).__name__}, expected int"
+        assert first > 0, f"got {first}, expected a positive number"
+        lengths = [first, again, function.ndims()]
+        assert len(set(lengths)) == 1, f"got {lengths} when asked three times, expected one length"
 
     def test_ndims_of_known_models_is_free(self) -> None:
         """The length of a known model needs no package, no model and no network."""
@@ -91,14 +107,17 @@ class ContractChecks(ProviderSuite):
         packages = [sdk.module for sdk in listed.spec.sdk] if listed and listed.spec else []
         for settings, ndims in self.known_models:
             job = functools.partial(_ndims_offline, cls, dict(settings))
-            assert int(in_fresh_process(job, without=packages)) == ndims, f"for {settings}"
+            got = int(in_fresh_process(job, without=packages))
+            assert got == ndims, f"got {got} dimensions for {settings}, expected {ndims}"
 
     def test_identity_is_plain_and_keeps_out_what_does_not_matter(self) -> None:
         """The identity is JSON with the provider's id, and without what changes no vector."""
         function = self.make()
         identity = function.identity()
-        assert json.loads(json.dumps(identity)) == identity
-        assert identity["provider"] == self.provider
+        plain = json.loads(json.dumps(identity))
+        assert plain == identity, f"got {identity}, which comes back from JSON as {plain}"
+        named = identity["provider"]
+        assert named == self.provider, f"got {named!r}, expected {self.provider!r}"
         outside = {s.name for s in describe_settings(type(function)) if s.kind != "identity"}
         assert not outside & identity.keys(), "these do not change the vectors"
 

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from embow import plugins
-from embow.embeddings import EmbeddingFunction, secret_fields
+from embow.embeddings import EmbeddingFunction, plain_secrets, secret_fields
 from embow.errors import ConfigurationError, MissingCredentialError, MissingSdkError
 from embow.plugins import ProviderSpec, State
 from embow_testing._suite import ProviderSuite, in_fresh_process, raised, skip
@@ -31,10 +31,23 @@ class SecrecyChecks(ProviderSuite):
             assert answer["error"] == MissingSdkError.__name__, answer["message"]
             assert (sdk.hint or sdk.requirement) in answer["message"]
 
+    def test_keys_are_secret_settings(self) -> None:
+        """A key is annotated as a secret, so that no table keeps it and no message shows it."""
+        cls = type(self.make())
+        plain = plain_secrets(cls)
+        assert not plain, f"{', '.join(plain)}: annotate keys with pydantic.SecretStr, not str"
+        credentials = plugins.credentials_of(self.provider)
+        if credentials and self.secret_field is not None:
+            assert secret_fields(cls), (
+                f"the spec names the credentials {', '.join(credentials)}, and no setting is a "
+                "pydantic.SecretStr. Where the vendor's package alone reads them, say so with "
+                "secret_field = None"
+            )
+
     def test_missing_key_gives_every_way_to_pass_one(self, monkeypatch: Any) -> None:
         """Without a key the error names the argument, the variable and the environment."""
         function = self.make()
-        if self.secret_field not in secret_fields(type(function)):
+        if self.secret_field is None or self.secret_field not in secret_fields(type(function)):
             skip(f"the provider has no secret setting {self.secret_field!r}")
         credentials = plugins.credentials_of(self.provider)
         for name in credentials:
@@ -61,7 +74,7 @@ class SecrecyChecks(ProviderSuite):
     def test_references_are_kept_as_given(self) -> None:
         """A ``$var:`` reference to a key is stored, so that the table finds the key again."""
         function = self.make()
-        if self.secret_field not in secret_fields(type(function)):
+        if self.secret_field is None or self.secret_field not in secret_fields(type(function)):
             skip(f"the provider has no secret setting {self.secret_field!r}")
         settings = function.safe_model_dump() | {self.secret_field: "$var:SOME_KEY"}
         again = type(function).create(**settings)

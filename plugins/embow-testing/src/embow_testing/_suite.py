@@ -16,6 +16,7 @@ from embow import plugins
 from embow.embeddings import EmbeddingFunction
 from embow.embeddings.types import FailureKind
 from embow.plugins import ListedProvider, ProviderSpec
+from embow_testing.server import EmbeddingServer
 
 E = TypeVar("E", bound=BaseException)
 
@@ -50,7 +51,9 @@ class ProviderSuite:
         queries: Query inputs; the samples where ``None``.
         tolerance: Largest difference between a vector alone and the same in a batch.
         failures: Exceptions of the vendor's package with the kind each must be classified as.
-        secret_field: Setting that holds the key, where there is one.
+        secret_field: Setting that holds the key, where there is one; ``None`` where the vendor's
+            package alone reads it.
+        server: Test server that ``make()`` calls, where there is one; set it in a fixture.
         loader: ``"module:callable"`` that loads the model; two threads may call it only once.
         overrides: Methods of the base that are overridden on purpose, with the reason.
     """
@@ -63,7 +66,8 @@ class ProviderSuite:
     queries: ClassVar[Sequence[Any] | None] = None
     tolerance: ClassVar[float] = 1e-4
     failures: ClassVar[Sequence[tuple[BaseException, FailureKind]]] = ()
-    secret_field: ClassVar[str] = "api_key"
+    secret_field: ClassVar[str | None] = "api_key"
+    server: EmbeddingServer | None = None
     loader: ClassVar[str | None] = None
     overrides: ClassVar[Mapping[str, str]] = {}
 
@@ -120,7 +124,7 @@ def raised(kind: type[E] | tuple[type[E], ...], call: Callable[[], Any]) -> E:
         return exc
     except Exception as exc:
         raise AssertionError(f"expected {kind}, got {type(exc).__name__}: {exc}") from exc
-    raise AssertionError(f"expected {kind}, got the result {result!r}")
+    raise AssertionError(f"expected {kind}, got the result {result!r:.200}")
 
 
 def in_fresh_process(job: Callable[[], str], without: Sequence[str] = ()) -> str:

@@ -7,9 +7,10 @@ Hand them to :meth:`embow_testing.server.EmbeddingServer.script` (one a request)
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
@@ -50,12 +51,22 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class RawReply:
+    """An answer as it goes over the wire, whatever the protocol."""
+
+    body: bytes
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One way to misbehave.
 
     Attributes:
         name: Kept in the record of the request.
         refusal: Answer with this error.
+        raw: Answer with these bytes.
         change: Damage the vectors before they are sent.
         spoil: Damage the bytes of the answer.
         cut: Send half of the answer, then drop the connection.
@@ -65,6 +76,7 @@ class Fault:
 
     name: str
     refusal: Refusal | None = None
+    raw: RawReply | None = None
     change: Callable[[Vectors], Vectors] | None = None
     spoil: Callable[[bytes], bytes] | None = None
     cut: bool = False
@@ -75,6 +87,15 @@ class Fault:
 def refuse(refusal: Refusal) -> Fault:
     """Answer with any error."""
     return Fault(refusal.kind, refusal=refusal)
+
+
+def reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
+    """Answer with a body of your own: bytes or text as they are, anything else as JSON."""
+    if isinstance(body, str):
+        body = body.encode()
+    elif not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    return Fault("reply", raw=RawReply(body, status, headers or {}))
 
 
 def unauthorized() -> Fault:

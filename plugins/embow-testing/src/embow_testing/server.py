@@ -253,6 +253,8 @@ class EmbeddingServer:
     def _make_answer(
         self, request: HttpRequest, record: RecordedRequest, fault: Fault | None
     ) -> WireAnswer:
+        if fault is not None and fault.raw is not None:
+            return WireAnswer(fault.raw.status, dict(fault.raw.headers), fault.raw.body, fault.cut)
         reply = self._reply(request, list(record.items), fault)
         body = reply.body()
         if fault is not None and fault.spoil is not None:

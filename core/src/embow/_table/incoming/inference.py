@@ -11,7 +11,8 @@ from collections.abc import Collection
 
 import pyarrow as pa
 
-from embow.errors import SchemaError
+from embow.engines.contract import is_vector
+from embow.errors import ConfigurationError, SchemaError
 
 _VECTOR_NAMES = ("vector", "embedding")
 _PLAIN = {
@@ -44,8 +45,34 @@ def inferred_schema(batch: pa.RecordBatch, filled: Collection[str] = ()) -> pa.S
     return pa.schema(fields, metadata=batch.schema.metadata)
 
 
+def vector_columns(schema: pa.Schema, filled: Collection[str], policy: str) -> Collection[str]:
+    """Return the columns whose vectors a policy for bad ones is about.
+
+    That are those that functions fill and those named like a vector; where there is none, the
+    only list of numbers. A list that holds something else is not to lose its row.
+
+    Raises:
+        ConfigurationError: The policy mends vectors, and a column named so has no length.
+    """
+    vectors = [field.name for field in schema if is_vector(field.type)]
+    chosen = [name for name in vectors if name in filled or _like_a_vector(name)]
+    for field in schema if policy != "error" else ():
+        listed = pa.types.is_list(field.type) or pa.types.is_large_list(field.type)
+        if listed and pa.types.is_floating(field.type.value_type) and _like_a_vector(field.name):
+            raise ConfigurationError(
+                f"on_bad_vectors={policy!r} cannot be applied to column {field.name!r}, which is "
+                f"{field.type}: it names no length. Declare the column as Vector(n), or in Arrow "
+                f"as pa.list_(pa.float32(), n)."
+            )
+    return chosen or (vectors if len(vectors) == 1 else ())
+
+
+def _like_a_vector(name: str) -> bool:
+    return any(word in name.lower() for word in _VECTOR_NAMES)
+
+
 def _column_type(name: str, column: pa.Array) -> pa.DataType:
-    size = _vector_size(column) if any(w in name.lower() for w in _VECTOR_NAMES) else 0
+    size = _vector_size(column) if _like_a_vector(name) else 0
     if size:
         half = pa.types.is_float16(column.type.value_type)
         return pa.list_(pa.float16() if half else pa.float32(), size)

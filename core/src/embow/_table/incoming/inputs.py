@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
+from embow._table.incoming.mending import mended_rows, with_defaults
 from embow._table.incoming.rows import rows_to_batch
 from embow.errors import DataError
 
@@ -19,14 +21,30 @@ BATCH_ROWS = 8192
 """Rows of one batch: enough to fill provider requests, few enough to keep memory flat."""
 
 
-def iter_batches(data: Any, schema: pa.Schema | None) -> Iterator[pa.RecordBatch]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How data are read.
+
+    Attributes:
+        schema: The table's schema where it is known; guides the reading of Python values.
+        defaults: Values of columns that rows leave out.
+        odd: Where given, text that is no Unicode is mended, and this tells of the batch that came
+            last which rows held such text, and in which column.
+    """
+
+    schema: pa.Schema | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    odd: dict[int, str] | None = None
+
+
+def iter_batches(data: Any, how: Reading) -> Iterator[pa.RecordBatch]:
     """Yield the data as record batches of at most ``BATCH_ROWS`` rows.
 
     Args:
         data: A list or generator of dicts or pydantic objects, a dict of columns, one dict of
             lists in a list, a pandas or polars frame, anything that speaks the Arrow C stream
             protocol, an Arrow table, batch, reader or dataset, or an iterable of these.
-        schema: The table's schema where it is known; guides the reading of Python values.
+        how: What is known of the table.
 
     Raises:
         DataError: The data is of no kind that can be read; the message says what to pass.
@@ -35,13 +53,25 @@ def iter_batches(data: Any, schema: pa.Schema | None) -> Iterator[pa.RecordBatch
         return
     batches = _known_batches(data)
     if batches is not None:
-        yield from batches
+        yield from (with_defaults(batch, how.schema, how.defaults) for batch in batches)
     elif isinstance(data, Mapping):
-        yield from _iter_rows(iter(_rows_of_columns(data)), schema)
+        yield from _iter_rows(iter(_rows_of_columns(data)), how)
     elif isinstance(data, Iterable) and not isinstance(data, (str, bytes, bytearray)):
-        yield from _iter_items(data, schema)
+        yield from _iter_items(data, how)
     else:
         raise DataError(_unreadable(data))
+
+
+def count_rows(data: Any) -> int | None:
+    """Return how many rows the data holds, ``None`` where that shows only when it is read."""
+    if isinstance(data, (pa.RecordBatch, pa.Table)):
+        return int(data.num_rows)
+    if type(data).__module__.partition(".")[0] in ("pandas", "polars"):
+        return len(data) if hasattr(data, "__len__") else None
+    if not isinstance(data, (list, tuple)) or not data or hasattr(data[0], "__arrow_c_array__"):
+        return None
+    columns = len(data) == 1 and isinstance(data[0], Mapping)  # one dict of lists in a list
+    return None if columns or hasattr(data[0], "__arrow_c_stream__") else len(data)
 
 
 def _known_batches(data: Any) -> Iterable[pa.RecordBatch] | None:
@@ -98,32 +128,41 @@ def _reader_batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         yield from _slices(batch)
 
 
-def _iter_items(items: Iterable[Any], schema: pa.Schema | None) -> Iterator[pa.RecordBatch]:
+def _iter_items(items: Iterable[Any], how: Reading) -> Iterator[pa.RecordBatch]:
     """Yield batches of an iterable whose items are rows or hold columns themselves."""
     iterator = iter(items)
-    first = next(iterator, None)
-    if first is None:
+    start = list(itertools.islice(iterator, 1))
+    if not start:
         return
-    rest = itertools.chain([first], iterator)
+    first, rest = start[0], itertools.chain(start, iterator)
     if _is_row(first):
-        rows = _explode(items, schema) if isinstance(items, Sequence) else None
-        yield from _iter_rows(rest if rows is None else iter(rows), schema)
+        rows = _explode(items, how.schema) if isinstance(items, Sequence) else None
+        yield from _iter_rows(rest if rows is None else iter(rows), how)
         return
     for item in rest:
-        if isinstance(item, (str, bytes, int, float)):
+        if item is None or isinstance(item, (str, bytes, int, float)):
             raise DataError(_unreadable(items))
-        yield from iter_batches(item, schema)
+        yield from iter_batches(item, how)
 
 
-def _iter_rows(rows: Iterator[Any], schema: pa.Schema | None) -> Iterator[pa.RecordBatch]:
+def _iter_rows(rows: Iterator[Any], how: Reading) -> Iterator[pa.RecordBatch]:
     """Yield batches of rows; without a schema the first batch fixes the types of the rest."""
-    first_row = 0
+    first_row, schema = 0, how.schema
     while chunk := list(itertools.islice(rows, BATCH_ROWS)):
-        batch = rows_to_batch(chunk, schema, first_row)
+        try:
+            batch = rows_to_batch(chunk, schema, first_row, how.defaults)
+        except DataError:
+            mended, odd = mended_rows(chunk) if how.odd is not None else (chunk, {})
+            if how.odd is None or not odd:
+                raise
+            how.odd.update(odd)
+            batch = rows_to_batch(mended, schema, first_row, how.defaults)
         if schema is None:
             schema = batch.schema
         first_row += len(chunk)
-        yield batch
+        yield with_defaults(batch, schema, how.defaults)
+        if how.odd:
+            how.odd.clear()
 
 
 def _is_row(item: Any) -> bool:

@@ -19,13 +19,19 @@ from embow.schema._rows import models_to_batch
 from embow.schema._rows import rows_to_batch as fitted_rows_to_batch
 
 
-def rows_to_batch(rows: Sequence[Any], schema: pa.Schema | None, first_row: int) -> pa.RecordBatch:
+def rows_to_batch(
+    rows: Sequence[Any],
+    schema: pa.Schema | None,
+    first_row: int,
+    defaults: Mapping[str, Any] | None = None,
+) -> pa.RecordBatch:
     """Return dicts or model objects as a record batch of the columns they have.
 
     Args:
         rows: One mapping or pydantic object a row, all of one kind.
         schema: The table's schema; types are read off the rows where it is ``None``.
         first_row: Position of the first row in the user's data, for messages.
+        defaults: Values of what a mapping leaves out.
 
     Raises:
         DataError: A value fits no column or its column's type; row and column are named.
@@ -43,12 +49,14 @@ def rows_to_batch(rows: Sequence[Any], schema: pa.Schema | None, first_row: int)
         schema = rows[0].to_arrow_schema() if hasattr(rows[0], "to_arrow_schema") else None
         if schema is None:
             return _inferred([row.model_dump() for row in rows], first_row)
-    lenient = pa.schema([_lenient(f) for f in schema])
     if models:
+        lenient = pa.schema([_lenient(f) for f in schema])
         return models_to_batch(rows, lenient, first_row=first_row)
+    if defaults:
+        rows = [{**defaults, **row} for row in rows]
     names = _names(rows)
-    check_columns(names, schema.names)
-    present = pa.schema([f for f in lenient if f.name in names])
+    check_columns(tuple(names), schema.names)
+    present = pa.schema([_lenient(f) for f in schema if f.name in names])
     return fitted_rows_to_batch(rows, present, first_row=first_row)
 
 
@@ -57,9 +65,9 @@ def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     names: dict[str, None] = {}
     for row in rows:
         names.update(dict.fromkeys(row))
-    odd = next((name for name in names if not isinstance(name, str)), None)
-    if odd is not None:
-        raise DataError(f"Column names are text; the rows have the key {odd!r}.")
+    for name in names:
+        if not isinstance(name, str):
+            raise DataError(f"Column names are text; the rows have the key {name!r}.")
     return list(names)
 
 
@@ -73,7 +81,7 @@ def _lenient(field: pa.Field) -> pa.Field:
 def _inferred(rows: Sequence[Mapping[str, Any]], first_row: int) -> pa.RecordBatch:
     names = _names(rows)
     arrays = [_inferred_column(name, [row.get(name) for row in rows], first_row) for name in names]
-    return pa.RecordBatch.from_arrays(arrays, names=names)
+    return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
 
 def _inferred_column(name: str, values: list[Any], first_row: int) -> pa.Array:

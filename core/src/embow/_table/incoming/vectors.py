@@ -5,6 +5,7 @@ Called by ``conform``; knows Arrow and numpy and nothing of functions or engines
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -36,6 +37,13 @@ class BadVectorPolicy:
             raise ConfigurationError(
                 f"on_bad_vectors={self.mode!r} is not known; use 'error', 'drop', 'fill' or 'null'."
             )
+        if not isinstance(self.fill_value, (int, float)) or not math.isfinite(self.fill_value):
+            raise ConfigurationError(f"fill_value={self.fill_value!r} must be a finite number.")
+
+    @property
+    def on_error(self) -> str | None:
+        """What the policy says about vectors that a function makes; ``None`` where nothing."""
+        return {"drop": "skip", "null": "null", "fill": "null"}.get(self.mode)
 
 
 def vector_array(
@@ -87,7 +95,10 @@ def vector_values(column: pa.FixedSizeListArray) -> NDArray[Any]:
 
 
 def fit_vectors(
-    values: pa.Array | Sequence[Any], field: pa.Field, first_row: int, policy: BadVectorPolicy
+    values: pa.Array | Sequence[Any],
+    field: pa.Field,
+    first_row: int,
+    policy: BadVectorPolicy | None,
 ) -> tuple[pa.FixedSizeListArray, NDArray[np.bool_]]:
     """Fit vectors to a column.
 
@@ -95,13 +106,13 @@ def fit_vectors(
         values: One vector or ``None`` a row: Arrow lists, Python lists or arrays.
         field: The column's Arrow field, a fixed-size list.
         first_row: Position of the first row in the user's data, for messages.
-        policy: What to do with bad vectors.
+        policy: What to do with bad vectors; ``None`` where the column holds other lists of numbers.
 
     Returns:
         The column, and which rows are to be kept.
 
     Raises:
-        BadVectorError: A vector is bad and the policy is ``error``.
+        BadVectorError: A vector is bad, and no policy says what to do with it.
     """
     array, present = _as_matrix(values, field)
     keep = np.ones(len(present), dtype=np.bool_)
@@ -137,7 +148,7 @@ def _is_number(data_type: pa.DataType) -> bool:
 
 
 def _fit_one_by_one(
-    values: Sequence[Any], field: pa.Field, first_row: int, policy: BadVectorPolicy
+    values: Sequence[Any], field: pa.Field, first_row: int, policy: BadVectorPolicy | None
 ) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
     """Fit rows one after another, where some are null, unreadable or bad."""
     ndims = field.type.list_size
@@ -151,8 +162,8 @@ def _fit_one_by_one(
         vector, problem = _read_vector(value, ndims, data_type)
         if problem is None:
             array[row], present[row] = vector, True
-        elif policy.mode == "error":
-            raise _bad_vector(field.name, first_row + row, problem)
+        elif policy is None or policy.mode == "error":
+            raise _bad_vector(field.name, first_row + row, problem, policy)
         elif policy.mode == "drop":
             keep[row] = False
         elif policy.mode == "fill":
@@ -182,8 +193,11 @@ def _filled(vector: Any, ndims: int, fill_value: float) -> NDArray[Any]:
     return filled
 
 
-def _bad_vector(column: str, row: int, problem: str) -> BadVectorError:
+def _bad_vector(
+    column: str, row: int, problem: str, policy: BadVectorPolicy | None
+) -> BadVectorError:
+    others = "" if policy is None else ", or pass on_bad_vectors='drop', 'fill' or 'null'"
     return BadVectorError(
-        f"Row {row}, column {column!r}: the vector {problem}. Nothing was stored. Mend the row, or "
-        "pass on_bad_vectors='drop', 'fill' or 'null'."
+        f"Row {row}, column {column!r}: the vector {problem}. Nothing was stored. Mend the row"
+        f"{others}."
     )

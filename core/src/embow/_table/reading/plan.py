@@ -18,19 +18,23 @@ from embow.embeddings import Binding
 from embow.engines.contract import is_vector
 from embow.errors import BadVectorError, DataError
 
+_NOTHING = "There is nothing to search for: the list is empty. search() without it reads rows."
+
 
 def as_vectors(query: Any) -> NDArray[np.float32] | None:
     """Return the query as one vector or a matrix of them, ``None`` where it is neither.
 
     Raises:
-        BadVectorError: It is a vector that holds NaN or infinity, or no vector at all.
+        BadVectorError: It is a vector that holds NaN or infinity, or an empty list.
     """
     if isinstance(query, (pa.Array, pa.ChunkedArray)):
         query = query.to_pylist()
     if isinstance(query, np.ndarray) and query.ndim in (1, 2) and query.dtype.kind in "fiu":
         return _checked(query)
-    if not isinstance(query, Sequence) or isinstance(query, (str, bytes, bytearray)) or not query:
+    if not isinstance(query, Sequence) or isinstance(query, (str, bytes, bytearray)):
         return None
+    if not query:
+        raise BadVectorError(_NOTHING)
     if not all(isinstance(v, (int, float, np.number, Sequence, np.ndarray)) for v in query):
         return None
     if any(isinstance(v, (str, bytes)) for v in query):
@@ -44,10 +48,16 @@ def as_vectors(query: Any) -> NDArray[np.float32] | None:
     return _checked(array) if array.ndim in (1, 2) else None
 
 
+def inputs_of(query: Any) -> tuple[list[Any], bool]:
+    """Return the inputs to embed of a query that is no vector, and whether a list was given."""
+    listed = isinstance(query, (list, tuple)) and all(isinstance(each, str) for each in query)
+    return (list(query), True) if listed else ([query], False)
+
+
 def embedded(
-    handle: Handle, columns: Columns, query: Any, column: str | None
+    handle: Handle, columns: Columns, inputs: list[Any], column: str | None
 ) -> tuple[Binding, NDArray[np.float32]]:
-    """Return the binding of the column to search, and the vectors its function makes of an input.
+    """Return the binding of the column to search, and the vectors its function makes of inputs.
 
     Raises:
         DataError: No column has a function.
@@ -55,17 +65,18 @@ def embedded(
     """
     binding = binding_for_input(columns, column, handle)
     function = handle.function(columns, binding)
-    options = handle.options(columns, {})
-    return binding, handle.pipeline.embed_queries(function, [query], options)
+    return binding, handle.pipeline.embed_queries(function, inputs, columns.options)
 
 
 def binding_for_input(columns: Columns, column: str | None, handle: Handle) -> Binding:
     """Return the binding whose function embeds an input: the named column's, or the first."""
-    if column is not None:
+    if column is None:
+        binding = columns.first
+    else:
         columns.physical(column)
-    bound = [b for b in columns.bindings if column in (None, b.vector_column)]
-    if bound:
-        return min(bound, key=lambda each: columns.visible.names.index(each.vector_column))
+        binding = columns.binding(column)
+    if binding is not None:
+        return binding
     where = f"Column {column!r}" if column else f"Table {handle.name!r}"
     raise DataError(
         f"{where} has no embedding function, so it is searched by vector: search([0.1, ...]). "
@@ -93,7 +104,7 @@ def column_for_vector(columns: Columns, column: str | None, ndims: int) -> str:
 
 def _checked(vectors: NDArray[Any]) -> NDArray[np.float32]:
     if not len(vectors):
-        raise BadVectorError("There is no vector to search for: the list of vectors is empty.")
+        raise BadVectorError(_NOTHING)
     with np.errstate(over="ignore"):
         single: NDArray[np.float32] = vectors.astype(np.float32)
     if not np.isfinite(single).all():

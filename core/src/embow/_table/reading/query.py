@@ -16,9 +16,14 @@ from numpy.typing import NDArray
 from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.names import unknown_column
-from embow._table.reading.plan import as_vectors, binding_for_input, column_for_vector, embedded
+from embow._table.reading.plan import (
+    as_vectors,
+    binding_for_input,
+    column_for_vector,
+    embedded,
+    inputs_of,
+)
 from embow._table.reading.results import Results, rows_that_satisfy
-from embow.embeddings import Binding
 from embow.engines.contract import DISTANCE, ROW_ID, Metric, ScanQuery, Snapshot, VectorQuery
 from embow.errors import ConfigurationError, EmbowError
 
@@ -43,6 +48,16 @@ class Query(Results):
         self._limit: int | None = None
         self._offset = 0
         self._with_row_id = False
+
+    def __repr__(self) -> str:
+        told = {
+            "where": _joined([*self._where, *self._late]),
+            "select": self._columns,
+            "limit": self._limit,
+            "offset": self._offset,
+        }
+        said = [repr(self._handle.name), *(f"{name}={v!r}" for name, v in told.items() if v)]
+        return f"{type(self).__name__}({', '.join(said)})"
 
     # -- building -----------------------------------------------------------------------
 
@@ -101,9 +116,10 @@ class Query(Results):
         """Yield the schema of the result and then its batches; the snapshot is held as long."""
         with self._handle.snapshot() as snapshot:
             columns = self._handle.columns(snapshot)
+            where = [*self._where, *self._late]
             query = ScanQuery(
                 columns=self._projection(columns),
-                predicate=columns.predicate(_joined([*self._where, *self._late])),
+                predicate=columns.predicate(_joined(where)) if where else None,
                 limit=self._limit,
                 offset=self._offset,
                 with_row_id=self._wants_row_id(),
@@ -142,11 +158,17 @@ class VectorSearch(Query):
     def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
         super().__init__(handle)
         self._query = query
-        self._vectors = as_vectors(query)
+        self._vectors = None if isinstance(query, str) else as_vectors(query)
+        self._inputs, self._listed = inputs_of(query)
         self._column = column
         self._metric: Metric = "l2"
         self._range: tuple[float | None, float | None] = (None, None)
         self._limit = DEFAULT_LIMIT
+
+    def __repr__(self) -> str:
+        vectors = self._vectors
+        shown = f"{self._query!r:.60}" if vectors is None else f"<vectors {vectors.shape}>"
+        return f"{super().__repr__()[:-1]}, query={shown}, metric={self._metric!r})"
 
     def limit(self, limit: int | None) -> Self:
         """Return at most so many rows a query; 10 where this is not called."""
@@ -167,12 +189,14 @@ class VectorSearch(Query):
 
     distance_type = metric
 
-    def distance_range(self, lower: float | None = None, upper: float | None = None) -> Self:
-        """Keep rows with ``lower <= _distance < upper``."""
-        for name, bound in (("lower", lower), ("upper", upper)):
+    def distance_range(
+        self, lower_bound: float | None = None, upper_bound: float | None = None
+    ) -> Self:
+        """Keep rows with ``lower_bound <= _distance < upper_bound``."""
+        for name, bound in (("lower_bound", lower_bound), ("upper_bound", upper_bound)):
             if bound is not None and not _is_real(bound):
                 raise ConfigurationError(f"{name} must be a number or None, not {bound!r:.60}.")
-        self._range = (lower, upper)
+        self._range = (lower_bound, upper_bound)
         return self
 
     def to_arrow(self) -> pa.Table:
@@ -182,54 +206,47 @@ class VectorSearch(Query):
                 columns = self._handle.columns(snapshot)
                 chosen = column_for_vector(columns, self._column, self._vectors.shape[-1])
                 return self._found(snapshot, columns, chosen, np.atleast_2d(self._vectors))
-        columns, found = self._handle.seen(), None
-        while found is None:
+        columns = self._handle.seen()
+        while True:
+            used = columns
             try:
-                binding, vectors = embedded(self._handle, columns, self._query, self._column)
+                binding, vectors = embedded(self._handle, used, self._inputs, self._column)
             except EmbowError:
-                now = self._handle.look()
-                if now is columns:
+                columns = self._handle.look()
+                if columns is used:
                     raise
-                columns = now  # They were seen some time ago; by these the input may be embedded.
-                continue
-            columns, found = self._found_by(binding, vectors)
-        return found
+                continue  # They were seen some time ago; by those of now it may be embedded.
+            with self._handle.snapshot() as snapshot:
+                columns = self._handle.columns(snapshot)
+                same = columns is used
+                if same or binding_for_input(columns, self._column, self._handle) == binding:
+                    return self._found(snapshot, columns, binding.vector_column, vectors)
 
-    def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
-        """Run the query and return a reader of record batches."""
-        if batch_size is not None:
-            _whole_number("batch_size", batch_size, least=1)
-        return Results.to_batches(self, batch_size)
-
-    def _found_by(
-        self, binding: Binding, vectors: NDArray[np.float32]
-    ) -> tuple[Columns, pa.Table | None]:
-        """Return the columns and what is found; nothing where another function is bound by now."""
-        with self._handle.snapshot() as snapshot:
-            columns = self._handle.columns(snapshot)
-            if binding_for_input(columns, self._column, self._handle) != binding:
-                return columns, None
-            return columns, self._found(snapshot, columns, binding.vector_column, vectors)
+    def _scanned(self, batch_size: int | None) -> Iterator[Any]:
+        found = self.to_arrow()
+        yield found.schema
+        yield from found.to_batches(max_chunksize=batch_size)
 
     def _found(
         self, snapshot: Snapshot, columns: Columns, column: str, vectors: NDArray[np.float32]
     ) -> pa.Table:
         chosen = self._projection(columns)
         query = VectorQuery(
-            column=columns.physical(column),
+            column=columns.names[column],
             vectors=vectors,
             k=cast("int", self._limit),
             metric=self._metric,
             offset=self._offset,
-            predicate=columns.predicate(_joined(self._where)),
+            predicate=columns.predicate(_joined(self._where)) if self._where else None,
             # A late filter may need other columns than those returned.
             columns=list(columns.names.values()) if self._late else chosen,
             distance_range=self._range,
             with_row_id=self._wants_row_id(),
         )
-        results = [self._finished(each, columns) for each in snapshot.search(query)]
-        if self._vectors is None or self._vectors.ndim == 1:
-            return results[0]
+        found = snapshot.search(query)
+        if not self._listed and (self._vectors is None or self._vectors.ndim == 1):
+            return self._finished(found[0], columns)
+        results = (self._finished(each, columns) for each in found)
         return pa.concat_tables(
             result.append_column("query_index", _repeated(number, result.num_rows))
             for number, result in enumerate(results)
@@ -237,18 +254,17 @@ class VectorSearch(Query):
 
     def _finished(self, result: pa.Table, columns: Columns) -> pa.Table:
         shown = pa.Table.from_arrays(result.columns, schema=columns.visible_schema(result.schema))
-        late = _joined(self._late)
-        if late is not None:
-            shown = rows_that_satisfy(shown, late)
+        if self._late:
+            shown = rows_that_satisfy(shown, _joined(self._late))
         if self._columns is None:
             return shown
         added = [name for name in (DISTANCE, ROW_ID) if name in shown.schema.names]
         return shown.select([*self._columns, *(n for n in added if n not in self._columns)])
 
 
-def _joined(conditions: Sequence[str]) -> str | None:
-    if len(conditions) < 2:
-        return conditions[0] if conditions else None
+def _joined(conditions: Sequence[str]) -> str:
+    if len(conditions) == 1:
+        return conditions[0]
     return " AND ".join(f"({condition})" for condition in conditions)
 
 

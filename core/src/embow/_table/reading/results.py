@@ -5,7 +5,6 @@ Called by the query builders. pandas and polars are imported only when asked for
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
@@ -32,13 +31,6 @@ class Results:
         """Run the query and return one dict a row."""
         return list(self.to_arrow().to_pylist())
 
-    def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
-        """Run the query and return a reader of record batches."""
-        table = self.to_arrow()
-        return pa.RecordBatchReader.from_batches(
-            table.schema, table.to_batches(max_chunksize=batch_size)
-        )
-
     def to_pandas(self, /, **kwargs: Any) -> Any:
         """Run the query and return a pandas DataFrame; vectors are numpy arrays.
 
@@ -64,7 +56,9 @@ class Results:
 
         Columns the model does not declare, such as ``_distance``, are left out.
         """
-        return list(rows_to_models(self.to_arrow(), model))
+        from embow.schema._rows import row_to_model
+
+        return [row_to_model(model, row) for row in self.to_list()]
 
 
 def rows_that_satisfy(result: pa.Table, where: str) -> pa.Table:
@@ -75,14 +69,6 @@ def rows_that_satisfy(result: pa.Table, where: str) -> pa.Table:
         for batch in result.to_batches()
     ]
     return pa.Table.from_batches(batches, schema=result.schema)
-
-
-def rows_to_models(table: pa.Table, model: type[M]) -> Iterator[M]:
-    """Yield one object of the model a row."""
-    from embow.schema._rows import row_to_model
-
-    for row in table.to_pylist():
-        yield row_to_model(model, row)
 
 
 def _require(library: str) -> Any:

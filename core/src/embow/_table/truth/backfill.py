@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from embow._table.incoming.vectors import validity, vector_array
 from embow._table.names import HASH_TYPE, hash_column
-from embow._table.truth.sample import SAME_MODEL, Sample
+from embow._table.truth.sample import Sample
 from embow._table.writing.hashes import chosen_hashes
 from embow._table.writing.staging import Writer, chunks, stored_rows
 from embow.engines.contract import (
@@ -28,6 +28,7 @@ from embow.engines.contract import (
 )
 from embow.errors import DataError
 from embow.pipeline import EmbeddedBatch, EmbedJob, PipelineOptions, content_hashes
+from embow.pipeline._rider import SAME_MODEL
 from embow.pipeline._types import SourceRows
 
 _SAMPLE = 32
@@ -103,8 +104,8 @@ class Backfill:
             return
         self._compared = True
         sample = Sample(self.job.source_column, name, _SAMPLE)
-        pipeline = self.writer.handle.pipeline
-        least = sample.least_similarity(snapshot, pipeline, self.job.function, self.options)
+        handle = self.writer.handle
+        least = sample.least_similarity(handle, snapshot, self.job.function, self.options)
         if least is not None and least < SAME_MODEL:
             raise DataError(
                 f"A sample of the new vectors was embedded twice and differs: smallest cosine "

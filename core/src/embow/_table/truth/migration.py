@@ -20,7 +20,7 @@ from embow._table.identity import describe
 from embow._table.incoming.conform import check_columns
 from embow._table.names import HIDDEN_PREFIX, hash_column, new_column
 from embow._table.truth.backfill import Backfill, has_null
-from embow._table.truth.sample import SAME_MODEL, Sample
+from embow._table.truth.sample import Sample
 from embow._table.writing.staging import Writer, keeping_rows
 from embow.embeddings import Binding, EmbeddingFunction
 from embow.engines.contract import Change, Commit, ScanQuery, Snapshot
@@ -31,6 +31,7 @@ from embow.errors import (
     SchemaError,
 )
 from embow.pipeline import AddReport, EmbedJob, Estimate
+from embow.pipeline._rider import SAME_MODEL
 from embow.pipeline._types import SourceRows
 
 _SAMPLE = 32
@@ -148,8 +149,8 @@ def rebind(
         binding = _bound(columns, vector)
         source = columns.physical(binding.source_column)
         compared = Sample(source, columns.physical(vector), sample, foreign=True)
-        options = handle.options(columns, {})
-        found = compared.least_similarity(snapshot, handle.pipeline, function, options)
+        options = handle.options(columns, {"cache": False})  # which may hold the former model's
+        found = compared.least_similarity(handle, snapshot, function, options)
     least = 1.0 if found is None else found
     if least < SAME_MODEL:
         raise IdentityMismatchError(
@@ -227,11 +228,13 @@ def _run(handle: Handle, model: _NewModel, given: Mapping[str, Any]) -> AddRepor
     options = keeping_rows(handle.options(columns, {"cache": True, **given}))
     shown = model.field(columns)
     backfill = Backfill(writer, _job(columns, model), options, shown)
-    try:
-        writer.commit(backfill.begin)
-    finally:
-        backfill.discard()
-    commit = _drop_unused(handle, model.vector, columns, _switched(writer, model, backfill))
+    with handle.confined(columns):
+        try:
+            writer.commit(backfill.begin)
+        finally:
+            backfill.discard()
+        switched = _switched(writer, model, backfill)
+    commit = _drop_unused(handle, model.vector, columns, switched)
     writer.finish(commit)
     report = writer.report
     report.failed = [replace(each, column=model.source) for each in report.failed]

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from embow._table.columns import QUARANTINE, Columns
+from embow._table.handle import Handle
+from embow._table.identity import describe
 from embow._table.incoming.vectors import validity, vector_values
 from embow._table.names import hash_column
-from embow.embeddings import EmbeddingFunction
+from embow.embeddings import Binding, EmbeddingFunction, TextEmbeddingFunction
 from embow.engines.contract import RowIds, ScanQuery, Snapshot, row_ids_of
-from embow.pipeline import Pipeline, PipelineOptions, content_hashes
+from embow.errors import EmbowError, IdentityMismatchError
+from embow.pipeline import PipelineOptions, content_hashes
+from embow.pipeline._rider import Rider, cosine
 
-SAME_MODEL = 0.999
-"""Least cosine similarity of two embeddings of one input by one model."""
+_LOOKED_AT = 1000
+"""Rows among which one to send along is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,8 @@ class Sample:
 
     def least_similarity(
         self,
+        handle: Handle,
         snapshot: Snapshot,
-        pipeline: Pipeline,
         function: EmbeddingFunction,
         options: PipelineOptions,
     ) -> float | None:
@@ -47,24 +53,32 @@ class Sample:
         """
         if snapshot.schema.field(self.vector).type.list_size != function.ndims():
             return 0.0
-        chosen = self._choose(snapshot)
-        if not len(chosen):
+        inputs, stored = self.read(snapshot)
+        if not inputs:
             return None
-        query = ScanQuery(columns=[self.source, self.vector], row_ids=chosen)
-        rows = snapshot.scan(query).read_all().combine_chunks().to_batches()[0]
-        inputs = rows.column(0).to_pylist()
-        made = pipeline.embed_documents(function, inputs, options)
-        stored = vector_values(rows.column(1))
-        return min(cosine(new, old) for new, old in zip(made, stored, strict=True))
+        with handle.confined(handle.columns(snapshot)):
+            made = handle.pipeline.embed_documents(function, inputs, options)
+        return min(map(cosine, made, stored))
 
-    def _choose(self, snapshot: Snapshot) -> RowIds:
+    def read(
+        self, snapshot: Snapshot, most: int | None = None
+    ) -> tuple[list[Any], NDArray[np.floating]]:
+        """Return sources and vectors of the sample, looked for among so many rows."""
+        query = ScanQuery(columns=[self.source, self.vector], row_ids=self._choose(snapshot, most))
+        rows = snapshot.scan(query).read_all().combine_chunks()
+        if not rows.num_rows:
+            return [], np.empty((0, 0), np.float32)
+        (batch,) = rows.to_batches()
+        return batch.column(0).to_pylist(), vector_values(batch.column(1))
+
+    def _choose(self, snapshot: Snapshot, most: int | None) -> RowIds:
         """Return the first rows whose vector was made from the source as it is now."""
         hashes = hash_column(self.vector)
         names = [self.source, hashes] if hashes in snapshot.schema.names else [self.source]
         if self.foreign:
             names.append(self.vector)
         chosen = np.empty(0, np.int64)
-        for batch in snapshot.scan(ScanQuery(columns=names, with_row_id=True)):
+        for batch in snapshot.scan(ScanQuery(columns=names, with_row_id=True, limit=most)):
             chosen = np.append(chosen, row_ids_of(batch)[self._comparable(batch, hashes)])
             if len(chosen) >= self.rows:
                 break
@@ -82,10 +96,48 @@ class Sample:
         return np.array(fits, np.bool_)
 
 
-def cosine(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """Return the cosine similarity of two vectors, 0 where one is zero or lengths differ."""
-    if one.shape != other.shape:
-        return 0.0
-    a, b = one.astype(np.float64), other.astype(np.float64)
-    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(a @ b) / norms if norms else 0.0
+def part_of(
+    columns: Columns, vector: str, function: EmbeddingFunction, fingerprint: str | None = None
+) -> tuple[Any, ...]:
+    """Return what stands for one column of one table, filled by one function."""
+    table = columns.metadata.get(QUARANTINE)
+    mark = fingerprint or function.fingerprint()
+    return table, columns.physical(vector), mark, type(function)
+
+
+def rider(
+    handle: Handle,
+    snapshot: Snapshot,
+    columns: Columns,
+    binding: Binding,
+    function: EmbeddingFunction,
+) -> Rider | None:
+    """Return a stored source to send along with the first rows a process adds to a table.
+
+    ``None`` where this process has done so, or no row can be compared.
+    """
+    # A function that is handed out for a binding has its fingerprint.
+    part = part_of(columns, binding.vector_column, function, binding.fingerprint)
+    same = handle.pipeline.same_models
+    if part in same:
+        return None
+    source, vector = map(columns.physical, (binding.source_column, binding.vector_column))
+    sample = Sample(source, vector, 1)
+    inputs, stored = sample.read(snapshot, _LOOKED_AT)
+    text = isinstance(function, TextEmbeddingFunction)
+    if not inputs or not isinstance(inputs[0], str if text else bytes):  # no path from a table
+        same.add(part)
+        return None
+
+    def differs(similarity: float) -> EmbowError:
+        name = binding.vector_column
+        return IdentityMismatchError(
+            f"{describe(function.identity())} no longer makes the vectors of column {name!r} of "
+            f"table {handle.name!r}: a stored source embedded again has cosine similarity "
+            f"{similarity:.4f} with the vector it has. Another model answers under that name; "
+            "nothing was stored. verify(remote=True) compares more rows. To go on, re-embed the "
+            f"column by a name of its own for the new model with migrate({name!r}, function), or "
+            f"rebind({name!r}, function) to one that makes the vectors that are there."
+        )
+
+    return Rider(inputs[0], stored[0], differs, lambda: same.add(part))

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.incoming.vectors import validity
-from embow._table.truth.sample import SAME_MODEL, Sample
+from embow._table.truth.sample import Sample
 from embow._table.writing.ingest import Ingest, rewritten
 from embow._table.writing.staging import Writer, chunks, keeping_rows, stored_rows
 from embow.embeddings import Binding
 from embow.engines.contract import Change, RowIds, ScanQuery, Snapshot, row_ids_of
 from embow.pipeline import AddReport, content_hashes
+from embow.pipeline._rider import SAME_MODEL
 from embow.pipeline._types import SourceRows
 
 _SAMPLE = 8
@@ -88,7 +89,7 @@ def _inspected(snapshot: Snapshot, columns: Columns) -> dict[str, ColumnReport]:
     for binding in columns.bindings:
         vector = binding.vector_column
         names |= {columns.physical(binding.source_column), columns.physical(vector)}
-        names.add(columns.hashes(vector))
+        names.add(columns.hashes[vector])
     if names:
         for batch in snapshot.scan(ScanQuery(columns=sorted(names), with_row_id=True)):
             for binding in columns.bindings:
@@ -101,7 +102,7 @@ def _inspect(
 ) -> None:
     """Sort the rows of a batch into the states of a column."""
     now = content_hashes(batch.column(columns.physical(binding.source_column)))
-    stored = batch.column(columns.hashes(binding.vector_column))
+    stored = batch.column(columns.hashes[binding.vector_column])
     present = validity(batch.column(columns.physical(binding.vector_column))).tolist()
     row_ids = row_ids_of(batch).tolist()
     rows = zip(row_ids, now.to_pylist(), stored.to_pylist(), present, strict=True)
@@ -125,7 +126,7 @@ def _drift(handle: Handle, snapshot: Snapshot, columns: Columns, binding: Bindin
     sample = Sample(source, columns.physical(binding.vector_column), _SAMPLE)
     function = handle.function(columns, binding)
     options = handle.options(columns, {"cache": False})
-    return sample.least_similarity(snapshot, handle.pipeline, function, options)
+    return sample.least_similarity(handle, snapshot, function, options)
 
 
 def repair(handle: Handle, given: Mapping[str, Any]) -> AddReport:
@@ -143,14 +144,16 @@ def repair(handle: Handle, given: Mapping[str, Any]) -> AddReport:
         if not any(map(len, broken.values())):
             return None
         ids = np.unique(np.concatenate(list(broken.values())))
-        writing = Ingest(handle, columns, keeping_rows(handle.options(columns, given)))
+        options = keeping_rows(handle.options(columns, given))
+        writing = Ingest(handle, columns, options, snapshot=snapshot)
         rows = _to_mend(snapshot, columns, ids, broken)
         staged = writer.stage(
             snapshot, (ids, *broken.values()), lambda: writing.embedded(rows, writer.report)
         )
         return Change(snapshot.base, add=[staged], remove=ids)
 
-    writer.commit(plan)
+    with handle.confined(handle.look()):
+        writer.commit(plan)
     return writer.report
 
 

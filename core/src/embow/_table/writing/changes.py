@@ -1,8 +1,10 @@
-"""Writes to a table that has rows: add, update and delete, each in one commit."""
+"""Writes to a table: create, add, update and delete, each in one commit."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -23,10 +25,11 @@ from embow._table.writing.staging import (
     require_same_functions,
     stored_rows,
 )
-from embow.engines.contract import Change, RowIds, Snapshot
+from embow.engines.contract import Change, EngineTable, RowIds, Snapshot
 from embow.engines.predicate import evaluate_expression
-from embow.errors import ConfigurationError
-from embow.pipeline import AddReport
+from embow.errors import ConfigurationError, TableNotFoundError
+from embow.pipeline import AddReport, Estimate
+from embow.pipeline._cancel import stop_if_cancelled
 
 Values = Callable[[pa.RecordBatch], dict[str, pa.Array]]
 
@@ -49,20 +52,31 @@ class DeleteResult:
 
 
 def add(
-    handle: Handle, data: Any, mode: str, policy: BadVectorPolicy, given: Mapping[str, Any]
-) -> AddReport:
-    """Add rows in one commit. See ``Table.add``.
+    handle: Handle,
+    data: Any,
+    mode: str,
+    policy: BadVectorPolicy,
+    given: Mapping[str, Any],
+    *,
+    dry_run: bool = False,
+) -> AddReport | Estimate:
+    """Add rows in one commit, or tell what that would take. See ``Table.add``.
 
     Rows for the quarantine are stored before that commit, each content once. If the process dies
     in between they wait there although the others are not in the table; adding all of them again
     sets none aside twice.
     """
-    handle.require_latest()
     writer = Writer(handle)
+    if dry_run:
+        columns = handle.look()
+        settled = handle.options(columns, given, policy.on_error)
+        return Ingest(handle, columns, settled, policy).estimate(data)
     if mode == "overwrite":
+        handle.require_latest()
         columns = handle.look()
         fresh = replace(columns, metadata={**columns.metadata, QUARANTINE: uuid4().hex})
-        overwrite(writer, Ingest(handle, fresh, handle.options(fresh, given), policy), data)
+        settled = handle.options(fresh, given, policy.on_error)
+        overwrite_rows(writer, Ingest(handle, fresh, settled, policy), data)
         return writer.report
     begun: Ingest | None = None
 
@@ -70,18 +84,21 @@ def add(
         nonlocal begun
         columns = handle.columns(snapshot)
         if begun is None:
-            begun = Ingest(handle, columns, handle.options(columns, given), policy)
+            settled = handle.options(columns, given, policy.on_error)
+            begun = Ingest(handle, columns, settled, policy, snapshot=snapshot)
             batches = begun.batches(data, writer.report)
             writer.staged = handle.stored.write(batches, base=snapshot.base)
-        require_same_functions(begun.columns, columns, handle)
-        Quarantine.of(handle.engine, columns, handle.stored).store(begun.rejected)
+        if columns is not begun.columns:
+            require_same_functions(begun.columns, columns, handle)
+        if begun.rejected:
+            Quarantine.of(handle.engine, columns, handle.stored).store(begun.rejected)
         return Change(snapshot.base, add=[writer.staged] if writer.staged else [])
 
     writer.commit(plan)
     return writer.report
 
 
-def overwrite(writer: Writer, writing: Ingest, data: Any) -> None:
+def overwrite_rows(writer: Writer, writing: Ingest, data: Any) -> None:
     """Put rows in the place of all there are, with the columns of ``writing``.
 
     Rows that are in quarantine go with the contents they were meant for: it has a new name.
@@ -95,13 +112,54 @@ def overwrite(writer: Writer, writing: Ingest, data: Any) -> None:
     quarantine = Quarantine.of(handle.engine, columns)
     try:
         quarantine.store(writing.rejected)
-        commit = handle.overwrite(columns, [writer.staged], base)
+        stop_if_cancelled()
+        commit = handle.stored.overwrite(
+            columns.stored, [writer.staged], base=base, metadata=columns.metadata
+        )
     except BaseException:
         writer.discard()
         quarantine.drop()
         raise
     former.drop()
     writer.finish(commit)
+
+
+def create(
+    name: str, writing: Ingest, data: Any, *, overwrite: bool
+) -> tuple[EngineTable, AddReport]:
+    """Make a table of the columns of ``writing``. See ``Database.create_table``."""
+    context = writing.context
+    if not overwrite:
+        return _created(name, writing, data)
+    try:
+        stored = context.engine.open_table(name)
+    except TableNotFoundError:
+        return _created(name, writing, data)
+    writer = Writer(context.handle(stored))
+    overwrite_rows(writer, writing, data)
+    return stored, writer.report
+
+
+def _created(name: str, writing: Ingest, data: Any) -> tuple[EngineTable, AddReport]:
+    report, started, columns = AddReport(), time.monotonic(), writing.columns
+    engine = writing.context.engine
+    quarantine = Quarantine.of(engine, columns)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from writing.batches(data, report)
+        quarantine.store(writing.rejected)  # Before the table is there, as before any commit.
+
+    metadata = columns.metadata
+    try:
+        stored = engine.create_table(name, columns.stored, batches(), metadata=metadata)
+    except BaseException:
+        if writing.rejected:
+            quarantine.drop()
+        raise
+    with stored.snapshot() as snapshot:
+        report.rows, report.version = snapshot.count_rows(), snapshot.base.version
+    report.seconds = time.monotonic() - started
+    return stored, report
 
 
 def delete(handle: Handle, where: str) -> DeleteResult:
@@ -148,7 +206,9 @@ def update(
         staged = writer.stage(snapshot, (ids,), lambda: _updated(writer, snapshot, ids, new, given))
         return Change(snapshot.base, add=[staged], remove=ids)
 
-    commit = writer.commit(plan)
+    copied = handle.confined(handle.look()) if values_sql else nullcontext()
+    with copied:
+        commit = writer.commit(plan)
     return UpdateResult(changed, commit.version, writer.report)
 
 
@@ -158,7 +218,8 @@ def _updated(
     """Yield the rows with their new values, embedded where that is needed."""
     handle = writer.handle
     columns = handle.columns(snapshot)
-    writing = Ingest(handle, columns, keeping_rows(handle.options(columns, given)))
+    options = keeping_rows(handle.options(columns, given))
+    writing = Ingest(handle, columns, options, snapshot=snapshot)
     rows = (rewritten(old, new(old), columns) for old in stored_rows(snapshot, ids))
     return writing.embedded(rows, writer.report)
 
@@ -170,7 +231,7 @@ def _new_values(
     schema = columns.visible
     names = set(values or values_sql or ())
     partial = pa.schema([f for f in schema if f.name in names])
-    conformer = Conformer(partial, [binding.vector_column for binding in columns.bindings])
+    conformer = Conformer(partial, columns.filled)
     row = rows_to_batch([dict(values)], schema, 0) if values else None
 
     def made(old: pa.RecordBatch) -> dict[str, pa.Array]:

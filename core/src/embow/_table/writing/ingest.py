@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,21 +17,31 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embow._table.columns import Columns
-from embow._table.handle import Context
+from embow._table.handle import Context, Handle
 from embow._table.incoming.conform import Conformer
-from embow._table.incoming.inputs import iter_batches
+from embow._table.incoming.inputs import Reading, count_rows, iter_batches
 from embow._table.incoming.vectors import (
     BadVectorPolicy,
+    as_mask,
     flags,
     validity,
     vector_array,
     vector_values,
 )
 from embow._table.names import HASH_TYPE, HIDDEN_PREFIX
+from embow._table.truth.sample import part_of, rider
 from embow._table.writing.hashes import chosen_hashes
 from embow.embeddings import Binding
+from embow.engines.contract import Snapshot
 from embow.errors import DataError, EmbowError, PluginError, UntrustedError
-from embow.pipeline import AddReport, EmbeddedBatch, EmbedJob, FailedRow, PipelineOptions
+from embow.pipeline import (
+    AddReport,
+    EmbeddedBatch,
+    EmbedJob,
+    Estimate,
+    FailedRow,
+    PipelineOptions,
+)
 from embow.pipeline._types import SourceRows
 
 CARRIED = f"{HIDDEN_PREFIX}_carried"
@@ -46,12 +56,11 @@ class Ingest:
     """How one call's rows become stored rows.
 
     Attributes:
-        context: What embeds.
-        columns: The table's columns and the functions bound to them.
-        options: Error, limit, cache and progress settings of the call.
         policy: What to do with bad vectors the user brought.
         rejected: Rows that could not be embedded, where they are to be quarantined; complete when
             the last batch was pulled.
+        snapshot: The rows that stay in the table, one of which tells whether the model is still the
+            same; ``None`` where none do.
     """
 
     context: Context
@@ -59,29 +68,68 @@ class Ingest:
     options: PipelineOptions
     policy: BadVectorPolicy = field(default_factory=BadVectorPolicy)
     rejected: list[Rejected] = field(default_factory=list)
+    snapshot: Snapshot | None = None
 
     def batches(self, data: Any, report: AddReport) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of the user's data, filling in the report as they pass."""
-        filled = [binding.vector_column for binding in self.columns.bindings]
-        conformer = Conformer(self.columns.visible, filled, self.policy)
-        fitted = _fit(iter_batches(data, self.columns.visible), conformer)
-        return self.embedded((new_rows(batch, self.columns) for batch in fitted), report)
+        return self.embedded(self._incoming(data, report), report, count_rows(data))
 
-    def embedded(self, rows: Iterable[SourceRows], report: AddReport) -> Iterator[pa.RecordBatch]:
+    def _incoming(self, data: Any, report: AddReport) -> Iterator[SourceRows]:
+        """Yield the user's rows as the table has them; those with odd text fail by the settings."""
+        schema, first_row = self.columns.visible, 0
+        conformer = Conformer(schema, self.columns.filled, self.policy)
+        odd: dict[int, str] | None = None if self.options.on_error == "raise" else {}
+        for batch in iter_batches(data, Reading(schema, self.columns.defaults, odd)):
+            if odd:
+                yield from self._odd_rows(batch, odd, conformer, first_row, report)
+            else:
+                yield new_rows(conformer.fit(batch, first_row), self.columns)
+            first_row += batch.num_rows
+
+    def _odd_rows(
+        self,
+        batch: pa.RecordBatch,
+        odd: Mapping[int, str],
+        conformer: Conformer,
+        first_row: int,
+        report: AddReport,
+    ) -> Iterator[SourceRows]:
+        """Yield the rows of a batch in which some text is none, those apart from the others."""
+        chosen = np.ones(batch.num_rows, np.bool_)
+        chosen[list(odd)] = False
+        yield new_rows(conformer.fit(batch.filter(as_mask(chosen)), first_row), self.columns)
+        failed = [_odd_text(first_row + at, name) for at, name in sorted(odd.items())]
+        report.failed += failed
+        rows = conformer.fit(batch.filter(as_mask(~chosen)), first_row)
+        if self.options.on_error == "quarantine":
+            self.rejected.append((rows, failed))
+        elif self.options.on_error == "null":
+            needs = np.zeros(rows.num_rows, np.bool_)
+            yield SourceRows(rows, dict.fromkeys(conformer.filled, needs))
+
+    def estimate(self, data: Any) -> Estimate:
+        """Return what embedding the user's data would take; nothing is stored."""
+        jobs, missing = self._jobs()
+        rows = _with_functions(self._incoming(data, AddReport()), missing)
+        return self.context.pipeline.estimate(rows, jobs, self.options)
+
+    def embedded(
+        self, rows: Iterable[SourceRows], report: AddReport, total: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of rows that fit the visible schema already."""
         jobs, missing = self._jobs()
-        rows = _with_functions(rows, missing)
-        if not jobs:
-            for given in rows:
-                yield assemble(self.columns, given.batch, {})
-            return
+        if missing:
+            rows = _with_functions(rows, missing)
         with closing(
-            self.context.pipeline.embed_batches(rows, jobs, self.options, report)
+            self.context.pipeline.embed_batches(rows, jobs, self.options, report, total)
         ) as results:
             for out in results:
                 batch = self._keep(out, jobs)
                 if batch.num_rows:
                     yield batch
+        if self.snapshot is None:  # all there is was made by these functions in this process
+            made = (part_of(self.columns, job.vector_column, job.function) for job in jobs)
+            self.context.pipeline.same_models.update(made)
 
     def _jobs(self) -> tuple[list[EmbedJob], list[tuple[Binding, EmbowError]]]:
         """Return the jobs of the bindings whose function can be had, and the other bindings."""
@@ -89,17 +137,26 @@ class Ingest:
         missing: list[tuple[Binding, EmbowError]] = []
         for binding in self.columns.bindings:
             try:
-                jobs.append(self.context.job(self.columns, binding))
+                jobs.append(self._job(binding))
             except (PluginError, UntrustedError) as exc:
                 missing.append((binding, exc))
         return jobs, missing
 
+    def _job(self, binding: Binding) -> EmbedJob:
+        job, context = self.context.job(self.columns, binding), self.context
+        if self.snapshot is None or not isinstance(context, Handle):
+            return job
+        known = rider(context, self.snapshot, self.columns, binding, job.function)
+        return replace(job, rider=known)
+
     def _keep(self, out: EmbeddedBatch, jobs: Sequence[EmbedJob]) -> pa.RecordBatch:
         """Return the rows of a batch to store, setting the rejected ones aside."""
-        made = {job.vector_column: self._filled(out, job) for job in jobs}
+        made = {}
+        for job in jobs:
+            made[job.vector_column] = self._filled(out, job)
         stored = assemble(self.columns, out.batch, made)
         self._refuse_missing_vectors(out, stored)
-        failed = sorted({offset for rows in out.failed.values() for offset in rows})
+        failed = sorted(set().union(*out.failed.values()))
         if not failed or self.options.on_error == "null":
             return stored
         if self.options.on_error == "quarantine":
@@ -119,7 +176,7 @@ class Ingest:
         given = out.batch.column(name)
         if given.null_count == len(given):
             return vector_array(made, valid, data_type), chosen_hashes(hashes, valid)
-        carried = carried_columns(out.batch).get(self.columns.hashes(name))
+        carried = carried_columns(out.batch).get(self.columns.hashes[name])
         kept = validity(given) & ~out.needs[name]
         merged = np.array(vector_values(given))
         merged[valid] = made[valid]
@@ -130,7 +187,7 @@ class Ingest:
         """Refuse a row without a vector where the vector column may not be null."""
         for binding in self.columns.bindings:
             vector = binding.vector_column
-            column = stored.column(self.columns.physical(vector))
+            column = stored.column(self.columns.names[vector])
             if self.columns.visible.field(vector).nullable or not column.null_count:
                 continue
             left_out = {} if self.options.on_error == "null" else out.failed.get(vector, {})
@@ -145,8 +202,10 @@ class Ingest:
 
 def new_rows(batch: pa.RecordBatch, columns: Columns) -> SourceRows:
     """Return rows that come in: what has no vector is embedded."""
-    vectors = [binding.vector_column for binding in columns.bindings]
-    return SourceRows(batch, {name: ~validity(batch.column(name)) for name in vectors})
+    needs = {}
+    for name in columns.filled:
+        needs[name] = ~validity(batch.column(name))
+    return SourceRows(batch, needs)
 
 
 def rewritten(
@@ -162,7 +221,7 @@ def rewritten(
     Args:
         old: Rows as stored, hidden columns included.
         new: New values by visible column, fitted to the schema.
-        columns: The table's columns and bindings.
+        columns: The table's.
         broken: Rows whose vector must be made again in any case, by vector column.
     """
     seen = columns.to_visible(old)
@@ -174,7 +233,7 @@ def rewritten(
     for binding in columns.bindings:
         vector, source = binding.vector_column, binding.source_column
         if vector in new:
-            hidden[columns.hashes(vector)] = pa.nulls(old.num_rows, HASH_TYPE)
+            hidden[columns.hashes[vector]] = pa.nulls(old.num_rows, HASH_TYPE)
         elif source in new and vector not in needs:
             needs[vector] = _differs(seen.column(source), new[source])
         needs.setdefault(vector, np.zeros(old.num_rows, np.bool_))
@@ -194,21 +253,13 @@ def carried_columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
 def assemble(
     columns: Columns, batch: pa.RecordBatch, made: Mapping[str, tuple[pa.Array, pa.Array]]
 ) -> pa.RecordBatch:
-    """Return rows with the columns the engine stores.
-
-    Args:
-        columns: The table's columns.
-        batch: Visible columns, and what the rows carry.
-        made: Vectors and hashes by visible vector column.
-    """
-    visible = {name: batch.column(name) for name in columns.names}
-    hidden = carried_columns(batch)
+    """Return rows as the engine stores them, with vectors and hashes by visible vector column."""
+    given = carried_columns(batch)
+    for name, physical in columns.names.items():
+        given[physical] = batch.column(name)
     for name, (vectors, hashes) in made.items():
-        visible[name], hidden[columns.hashes(name)] = vectors, hashes
-    stored = columns.to_stored(batch.num_rows, visible, hidden)
-    # Hidden columns that new rows have nothing for are left to the engine, so that rows on their
-    # way do not stop it from dropping one.
-    return stored.select([*columns.names.values(), *hidden])
+        given[columns.names[name]], given[columns.hashes[name]] = vectors, hashes
+    return columns.to_stored(given)
 
 
 def take_rows(batch: pa.RecordBatch, rows: Sequence[int] | NDArray[np.int64]) -> pa.RecordBatch:
@@ -217,11 +268,9 @@ def take_rows(batch: pa.RecordBatch, rows: Sequence[int] | NDArray[np.int64]) ->
     return batch.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, at]))
 
 
-def _fit(batches: Iterable[pa.RecordBatch], conformer: Conformer) -> Iterator[pa.RecordBatch]:
-    first_row = 0
-    for batch in batches:
-        yield conformer.fit(batch, first_row)
-        first_row += batch.num_rows
+def _odd_text(row: int, column: str) -> FailedRow:
+    why = "the text is not valid Unicode; U+FFFD stands for what is no character"
+    return FailedRow(row, column, "bad_input", why)
 
 
 def _with_functions(

@@ -37,16 +37,10 @@ class Clauses:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which rows meet.
-
-    Attributes:
-        sources: Positions in the data of the rows that change stored ones.
-        targets: Ids of the stored rows they change.
-        inserted: Positions in the data of the rows that come in.
-        deleted: Ids of the stored rows that go.
-    """
+    """Which rows meet: positions in the data, and ids of stored rows."""
 
     sources: NDArray[np.int64] = field(default_factory=_none)
+    """Rows of the data that change the stored ``targets``."""
     targets: RowIds = field(default_factory=_none)
     inserted: NDArray[np.int64] = field(default_factory=_none)
     deleted: RowIds = field(default_factory=_none)

@@ -15,23 +15,15 @@ import pyarrow as pa
 from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.incoming.conform import Conformer, check_columns
-from embow._table.incoming.inputs import iter_batches, one_batch
+from embow._table.incoming.inputs import Reading, iter_batches, one_batch
+from embow._table.incoming.mending import with_defaults
 from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow._table.settings import AddOptions
 from embow._table.writing.ingest import Ingest, new_rows, rewritten, take_rows
 from embow._table.writing.matching import Clauses, Match, match_rows
-from embow._table.writing.staging import (
-    Writer,
-    chunks,
-    keeping_rows,
-    stored_rows,
-)
+from embow._table.writing.staging import Writer, chunks, keeping_rows, stored_rows
 from embow.engines.contract import Change, Snapshot
-from embow.errors import (
-    CommitConflictError,
-    ConfigurationError,
-    MissingColumnError,
-)
+from embow.errors import CommitConflictError, ConfigurationError, MissingColumnError
 from embow.pipeline import AddReport
 from embow.pipeline._types import SourceRows
 
@@ -48,13 +40,7 @@ class MergeResult:
 
 
 class MergeInsert:
-    """A merge being described; ``execute`` runs it.
-
-    Args:
-        handle: Table to merge into.
-        on: Key columns. Rows whose key holds a null match nothing.
-        remember: Called with the report of what was embedded.
-    """
+    """A merge being described; ``execute`` runs it. A key that holds a null matches nothing."""
 
     def __init__(
         self, handle: Handle, on: Sequence[str], remember: Callable[[AddReport], object]
@@ -145,7 +131,8 @@ def _execute(
         gone = np.concatenate([match.targets, match.deleted])
         if not len(gone) and not len(match.inserted):
             return None
-        writing = Ingest(handle, now, keeping_rows(handle.options(now, given)))
+        settled = keeping_rows(handle.options(now, given, policy.on_error))
+        writing = Ingest(handle, now, settled, snapshot=snapshot)
         rows = _rows(snapshot, now, incoming, match)
         staged = writer.stage(snapshot, match.rows, lambda: writing.embedded(rows, writer.report))
         # Alone, so that of two merges that both find a key missing one sees the other's row.
@@ -161,15 +148,15 @@ def _incoming(
 ) -> pa.RecordBatch:
     """Return the data as one batch of the columns it has, fitted to the table."""
     schema = columns.visible
-    batches = list(iter_batches(data, schema))
+    batches = list(iter_batches(data, Reading(schema)))
     names = batches[0].schema.names if batches else schema.names
     check_columns(names, schema.names)
     missing = [name for name in on if name not in names]
     if missing:
         raise MissingColumnError(f"Key column {missing[0]!r} is missing from the rows.")
     partial = pa.schema([f for f in schema if f.name in names])
-    filled = [binding.vector_column for binding in columns.bindings]
-    fitted = [Conformer(partial, filled, policy).fit(batch) for batch in batches]
+    conformer = Conformer(partial, columns.filled, policy)
+    fitted = [conformer.fit(batch) for batch in batches]
     schema = fitted[0].schema if fitted else partial
     return one_batch(pa.Table.from_batches(fitted, schema=schema))
 
@@ -188,14 +175,14 @@ def _rows(
     snapshot: Snapshot, columns: Columns, incoming: pa.RecordBatch, match: Match
 ) -> Iterator[SourceRows]:
     """Yield the changed rows and then the inserted ones."""
-    filled = [binding.vector_column for binding in columns.bindings]
     for old, at in zip(stored_rows(snapshot, match.targets), chunks(match.sources), strict=True):
         rows = take_rows(incoming, at)
         new = dict(zip(rows.schema.names, rows.columns, strict=True))
-        for name in filled:
+        for name in columns.filled:
             if name in new and new[name].null_count == rows.num_rows:
                 del new[name]  # Objects of a model say None where they bring no vector.
         yield rewritten(old, new, columns)
     if len(match.inserted):
-        fitted = Conformer(columns.visible, filled).fit(take_rows(incoming, match.inserted))
-        yield new_rows(fitted, columns)
+        new_ones = take_rows(incoming, match.inserted)
+        whole = with_defaults(new_ones, columns.visible, columns.defaults)
+        yield new_rows(Conformer(columns.visible, columns.filled).fit(whole), columns)

@@ -31,7 +31,7 @@ def retry_failed(handle: Handle, given: Mapping[str, Any]) -> AddReport:
             return None
         numbers, ids, rows = found
         options = handle.options(columns, {**given, "on_error": "quarantine"})
-        writing = Ingest(handle, columns, options)
+        writing = Ingest(handle, columns, options, snapshot=snapshot)
         staged = writer.stage(snapshot, (numbers,), lambda: writing.batches(rows, writer.report))
         failed = {failure.row: failure for failure in reversed(writer.report.failed)}
         tried.update((each, failed.get(row)) for row, each in enumerate(ids))
@@ -40,7 +40,8 @@ def retry_failed(handle: Handle, given: Mapping[str, Any]) -> AddReport:
         came = [each for each, failure in tried.items() if failure is None]
         return Change(snapshot.base, add=[staged], metadata=retried_entries(came))
 
-    writer.commit(plan)
+    with handle.confined(handle.look()):
+        writer.commit(plan)
     _quarantine(handle).settle(tried)
     return writer.report
 

@@ -23,12 +23,6 @@ class Writer:
     """One call that writes to a table.
 
     Rows staged for a plan are used again when the plan is made anew and is the same.
-
-    Attributes:
-        handle: The table.
-        report: Receives what was done.
-        started: When the call began.
-        staged: What is written and not committed.
     """
 
     handle: Handle
@@ -44,13 +38,10 @@ class Writer:
         rows: tuple[NDArray[np.int64], ...],
         batches: Callable[[], Iterable[pa.RecordBatch]],
     ) -> Staged:
-        """Write rows, unless they were written for the same plan before.
+        """Write batches, unless they were written for the same plan before.
 
-        Args:
-            snapshot: What is planned on.
-            rows: What the batches are made of: ids of stored rows, positions in the data. A row
-                that was changed has another id, so equal numbers make equal batches.
-            batches: Makes them.
+        ``rows`` is what they are made of: ids of stored rows, positions in the data. A row that was
+        changed has another id, so equal numbers make equal batches.
         """
         columns = self.handle.columns(snapshot)
         same = self._columns is not None and same_target(columns, self._columns)
@@ -74,23 +65,15 @@ class Writer:
         Returns:
             The commit; where the plan found nothing to do, the version it saw.
         """
-        seen = 0
-
-        def watched(snapshot: Snapshot) -> Change | None:
-            nonlocal seen
-            seen = snapshot.base.version
-            return plan(snapshot)
-
         try:
-            commit = self.handle.transact(watched)
+            commit = self.handle.transact(plan)
         except BaseException:
             self.discard()
             raise
-        if commit is None or (self.staged is not None and not self.staged.rows):
+        if not commit.rows_added:
             self.discard()
-        done = commit or Commit(seen)
-        self.finish(done)
-        return done
+        self.finish(commit)
+        return commit
 
     def finish(self, commit: Commit) -> None:
         """Complete the report."""
@@ -110,10 +93,8 @@ def require_same_functions(used: Columns, now: Columns, handle: Handle) -> None:
     Raises:
         CommitConflictError: The call is to be made again.
     """
-    fits = all(
-        field.name in now.visible.names and field.equals(now.visible.field(field.name))
-        for field in used.visible
-    )
+    there = {field.name: field for field in now.visible}
+    fits = all(f.name in there and f.equals(there[f.name]) for f in used.visible)
     if not fits or not used.same_functions(now):
         raise CommitConflictError(
             f"The embedding functions of table {handle.name!r} were changed while rows "

@@ -7,36 +7,48 @@ last to leave restores it.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-_lock = threading.Lock()
-_users = 0
-_before: list[int | None] = []
+from embow.engines._forks import Guard
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run numpy's BLAS on one thread; threads of the caller may nest and overlap."""
-    global _users, _before
-    libraries = _libraries()
-    with _lock:
-        if not _users:
-            _before = [library.num_threads for library in libraries]
-            for library in libraries:
-                library.set_num_threads(1)
-        _users += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                for library, count in zip(libraries, _before, strict=True):
-                    library.set_num_threads(count)
+class _OneThread(Guard):
+    """Runs numpy's BLAS on one thread; threads of the caller may nest and overlap."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._users = 0
+        self._before: list[int | None] = []
+
+    def __enter__(self) -> None:
+        libraries = _libraries()
+        with self._lock:
+            if not self._users:
+                self._before = [library.num_threads for library in libraries]
+                for library in libraries:
+                    library.set_num_threads(1)
+            self._users += 1
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._restore()
+
+    def resume(self, *, child: bool) -> None:
+        """Also forget the threads that a child has not."""
+        if child and self._users:
+            self._users = 0
+            self._restore()
+        super().resume(child=child)
+
+    def _restore(self) -> None:
+        for library, count in zip(_libraries(), self._before, strict=True):
+            library.set_num_threads(count)
+
+
+one_thread = _OneThread()
 
 
 @cache

@@ -6,8 +6,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from itertools import repeat
+from operator import attrgetter
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,7 @@ class Block:
 
     Attributes:
         checked: Whether they have all been called.
+        last_row: Highest row id.
     """
 
     def __init__(
@@ -51,31 +52,33 @@ class Block:
         self.rows = rows
         self.first_row = first_row
         self._ids = ids
+        self._every = ids
+        self.last_row = first_row + rows - 1 if ids is None else int(ids[-1])
         self._vectors: dict[str, Vectors] = {}
 
-    @cached_property
+    @property
     def ids(self) -> NDArray[np.int64]:
         """Row ids, ascending, shape ``(rows,)``."""
-        if self._ids is not None:
-            return self._ids
-        return np.arange(self.first_row, self.first_row + self.rows, dtype=np.int64)
+        if self._every is None:
+            self._every = np.arange(self.first_row, self.first_row + self.rows, dtype=np.int64)
+        return self._every
 
-    @property
-    def last_row(self) -> int:
-        """Highest row id."""
-        return self.first_row + self.rows - 1 if self._ids is None else int(self._ids[-1])
-
-    def column(self, stored: str, arrow_type: pa.DataType) -> pa.Array:
-        """Return a column; nulls where the block was written before the column existed."""
-        self.check()
-        array = self.columns.get(stored)
-        return pa.nulls(self.rows, arrow_type) if array is None else array
+    def select(self, stored: Iterable[str], types: Mapping[str, pa.DataType]) -> list[pa.Array]:
+        """Return columns; nulls where the block was written before a column existed."""
+        if not self.checked:
+            self.check()
+        arrays = []
+        for name in stored:
+            array = self.columns.get(name)
+            arrays.append(pa.nulls(self.rows, types[name]) if array is None else array)
+        return arrays
 
     def vectors(self, stored: str) -> Vectors | None:
         """Return a vector column as a matrix; ``None`` where the block does not have it."""
         if stored not in self.columns:
             return None
-        self.check()
+        if not self.checked:
+            self.check()
         if stored not in self._vectors:
             norms = self.columns.get(stored + NORM_SUFFIX)
             self._vectors[stored] = make_vectors(self.columns[stored], norms)
@@ -101,8 +104,8 @@ def check_ahead(blocks: Sequence[Block]) -> Iterator[None]:
 
     A checksum lets other threads run, and takes longer than scoring does.
     """
-    unread = [block for block in blocks if not block.checked]
-    return _checked(blocks) if len(unread) > 1 else repeat(None, len(blocks))
+    known = list(map(attrgetter("checked"), blocks))
+    return _checked(blocks) if known.count(False) > 1 else repeat(None, len(blocks))
 
 
 def _checked(blocks: Sequence[Block]) -> Iterator[None]:
@@ -156,8 +159,6 @@ def join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     """Return one batch with the rows of all; they must have one schema."""
     if len(batches) == 1:
         return batches[0]
-    schema = batches[0].schema
-    arrays = [
-        pa.concat_arrays([batch.column(i) for batch in batches]) for i in range(len(schema.names))
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    columns = zip(*map(attrgetter("columns"), batches), strict=True)
+    arrays = list(map(pa.concat_arrays, columns))
+    return pa.RecordBatch.from_arrays(arrays, schema=batches[0].schema)

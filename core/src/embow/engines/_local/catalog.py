@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
+from embow.engines._forks import rest_at_fork
 from embow.engines._local import faults
 from embow.engines._local.failures import storing
+from embow.engines._local.sealed import seal
 from embow.engines._local.upgrade import FORMAT, create, upgrade
 from embow.errors import StorageError
 
 _APPLICATION = 0x656D626F  # "embo", in the file's header
+_FROZEN = "ro&immutable=1"
+_Use = Literal["read", "write"]
 
 
 class Catalog:
     """An open catalog: one connection that reads, one that writes.
 
+    Both are closed while the process forks: SQLite's locks are a process's own.
+
     Args:
-        path: The file; made when it is missing or empty.
+        path: The file; made when it is missing or empty. Where it cannot be written it is read.
         busy_seconds: How long to wait for another writer.
 
     Raises:
@@ -30,95 +39,206 @@ class Catalog:
 
     def __init__(self, path: Path, busy_seconds: float) -> None:
         self.path = path
-        self._reading = threading.Lock()
-        self._writing = threading.Lock()
+        self._busy = busy_seconds
+        self._connections: dict[_Use, sqlite3.Connection] = {}
+        self._paused: list[threading.Lock] = []
+        self._closed = False
+        self._renew_locks()
         with storing(path, "open"):
-            self._writer = _connect(path, busy_seconds)
+            self._mode = _mode(path)
+            self._frozen = _state(path) if self.read_only else ""
+            self._place: tuple[int, ...] = ()
             try:
                 self._prepare()
-                self._reader = _connect(path, busy_seconds)
             except BaseException:
-                self._writer.close()
+                _close(self._connections)
                 raise
+            self._place = self._found()
         # A catalog that is forgotten is closed; Python 3.13 warns of connections that are not.
-        forgotten = weakref.finalize(self, _close, self._reader, self._writer)
-        forgotten.atexit = False
+        weakref.finalize(self, _close, self._connections)
+        rest_at_fork(self)
 
     def _prepare(self) -> None:
-        if self._number("application_id") != _APPLICATION:
-            self._writer.execute("PRAGMA journal_mode = WAL")
-            with self._transaction("BEGIN IMMEDIATE"):
-                if self._number("application_id") != _APPLICATION:
-                    self._create()
-        found = self._number("user_version")
+        db = self._connection("read" if self.read_only else "write")
+        if not self.read_only and _number(db, "application_id") != _APPLICATION:
+            db.execute("PRAGMA journal_mode = WAL")
+            with self.write():
+                if _number(db, "application_id") != _APPLICATION:
+                    self._create(db)
+        found = _number(db, "user_version")
         if found > FORMAT:
             raise StorageError(
                 f"{self.path} has format {found}, this embow reads up to {FORMAT}; upgrade embow."
             )
         if found < FORMAT:
             with self.write() as db:
-                upgrade(db, self._number("user_version"))
+                upgrade(db, _number(db, "user_version"))
 
-    def _number(self, pragma: str) -> int:
-        return int(self._writer.execute(f"PRAGMA {pragma}").fetchone()[0])
-
-    def _create(self) -> None:
-        if self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+    def _create(self, db: sqlite3.Connection) -> None:
+        if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             raise StorageError(
                 f"{self.path} is an SQLite file of another program, not an embow catalog; "
                 "choose another folder."
             )
-        create(self._writer)
-        self._writer.execute(f"PRAGMA application_id = {_APPLICATION}")
+        create(db)
+        db.execute(f"PRAGMA application_id = {_APPLICATION}")
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this process may not write."""
+        return self._mode.startswith("ro")
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """Hold one consistent view of the catalog."""
-        with self._reading, storing(self.path, "read"):
-            self._reader.execute("BEGIN")
+        with self._locks["read"], storing(self.path, "read"):
+            db = self._connection("read")
+            db.execute("BEGIN")
             try:
-                yield self._reader
+                yield db
             finally:
-                self._reader.execute("ROLLBACK")
+                db.execute("ROLLBACK")
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Hold the only write transaction; durable once this has been left without an error."""
-        transaction = self._transaction("BEGIN IMMEDIATE")
-        with self._writing, storing(self.path, "write"), transaction:
-            faults.reach("transaction.begun")
-            yield self._writer
-            faults.reach("transaction.changed")
+        with self._locks["write"], storing(self.path, "write"):
+            self._require_permission()
+            db = self._connection("write")
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                faults.reach("transaction.begun")
+                yield db
+                faults.reach("transaction.changed")
+                self._require_place()
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
         faults.reach("transaction.committed")
 
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
-        self._writer.execute(begin)
+    def require_writable(self) -> None:
+        """Raise `StorageError` where what is written would be lost or cannot be written."""
+        self._require_permission()
+        self._require_place()
+
+    def _require_permission(self) -> None:
+        if self.read_only:
+            raise StorageError(
+                f"{self.path.parent} can be read but not written: the file system or its "
+                "permissions forbid it. Permit writing and open it again, or write to a copy."
+            )
+
+    def _require_place(self) -> None:
+        """Raise `StorageError` where the path leads elsewhere than when it was opened."""
+        if self._place and self._found() != self._place:
+            raise StorageError(
+                f"{self.path.parent} was moved, deleted or replaced since it was opened: what is "
+                "written there now would be lost, what is read would be out of date. Open it again "
+                "with embow.connect, where it is now."
+            )
+
+    def _found(self) -> tuple[int, ...]:
         try:
-            yield
-            self._writer.execute("COMMIT")
-        except BaseException:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            raise
+            found = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return (0, 0)
+        return found.st_dev, found.st_ino
+
+    def _connection(self, use: _Use) -> sqlite3.Connection:
+        if self._closed:
+            raise StorageError(
+                f"Cannot {use} {self.path}: the database has been closed; open it again with "
+                "embow.connect."
+            )
+        self._require_place()
+        if self._mode == _FROZEN and _state(self.path) != self._frozen:
+            _close(self._connections)  # Somebody who may write has.
+            self._mode, self._frozen = _mode(self.path), _state(self.path)
+        if use not in self._connections:
+            self._connections[use] = _connect(self.path, self._mode, self._busy)
+            self._mode = self._mode.replace("rwc", "rw")
+        return self._connections[use]
 
     def close(self) -> None:
         """Close both connections."""
-        with self._writing, self._reading:
-            _close(self._reader, self._writer)
+        with self._locks["write"], self._locks["read"]:
+            self._closed = True
+            _close(self._connections)
+
+    def pause(self) -> None:
+        """Wait until nobody reads or writes, and close the connections."""
+        for lock in self._locks.values():
+            if lock.acquire(timeout=self._busy):
+                self._paused.append(lock)
+        if len(self._paused) == len(self._locks):
+            _close(self._connections)
+
+    def resume(self, *, child: bool) -> None:
+        """Let threads read and write again."""
+        while self._paused:
+            self._paused.pop().release()
+        if child:
+            self._renew_locks()
+            while self._connections:  # A thread was at work for too long. They are the parent's.
+                _, connection = self._connections.popitem()
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+    def _renew_locks(self) -> None:
+        self._locks: dict[_Use, threading.Lock] = {
+            "write": threading.Lock(),
+            "read": threading.Lock(),
+        }
 
 
-def _close(*connections: sqlite3.Connection) -> None:
-    for connection in connections:
-        connection.close()
+def _close(connections: dict[_Use, sqlite3.Connection]) -> None:
+    while connections:
+        connections.popitem()[1].close()
 
 
-def _connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
+def _number(db: sqlite3.Connection, pragma: str) -> int:
+    return int(db.execute(f"PRAGMA {pragma}").fetchone()[0])
+
+
+def _mode(path: Path) -> str:
+    """Return how SQLite can open a file: for writing, for reading, or as one that stays as it is.
+
+    Reading beside a writer takes files that only a writer makes. Without them, and without changes
+    that wait in the log, the file alone is the database.
+    """
+    if not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return "rwc"
+    try:
+        _connect(path, "ro", 1).close()
+    except sqlite3.OperationalError:
+        log = path.with_name(path.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise StorageError(
+                f"{path.parent} can only be read, and {log.name} holds changes that must be "
+                "written first. Open it once where it can be written, such as in a copy."
+            ) from None
+        return _FROZEN
+    return "ro"
+
+
+def _state(path: Path) -> str:
+    found = os.stat(path)
+    return f"{found.st_mtime_ns},{found.st_size},{path.with_name(path.name + '-wal').exists()}"
+
+
+def _connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
+        f"{path.as_uri()}?mode={mode}",
+        timeout=busy_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=True,
     )
     try:
+        connection.create_function("seal", -1, seal, deterministic=True)
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except BaseException:
         connection.close()
         raise

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from embow.engines._local.blocks import Block, with_norms
 from embow.engines._local.files import NewFiles, read_file
 from embow.engines._local.layout import Layout, fresh_name
-from embow.engines._local.leases import StagedFiles, gone, leased
+from embow.engines._local.leases import StagedFiles, end_lease, gone, leased
 from embow.engines._local.records import FileRow, FragmentRow, TableRow, fragment_rows, insert_file
 from embow.engines._local.scan import int64_array
 from embow.engines._local.staging import lease_files, without_tail
@@ -33,7 +33,7 @@ def write_column(
     lease: timedelta,
 ) -> Staged:
     """Write batches of ``_rowid`` and one column to a file that a lease keeps."""
-    with ending(batches), NewFiles(store.folder) as files:
+    with ending(batches), store.new_files() as files:
         file = files.create(pa.schema([pa.field(ROW_ID, pa.int64()), field]))
         for batch in batches:
             file.write(batch)
@@ -52,12 +52,14 @@ class NewColumn:
         field: The column.
         stored: Its stored name.
         written: The fragments, and the file that each gets.
-        spooled: Names of the staged files, which can go once the column is committed.
+        staged: Where its values come from.
+        spooled: Names of their files, which can go once the column is committed.
     """
 
     field: pa.Field
     stored: str
     written: list[tuple[FragmentRow, FileRow]]
+    staged: Staged
     spooled: list[str]
 
 
@@ -69,7 +71,7 @@ def align(store: Store, staged: Staged, files: NewFiles) -> NewColumn:
     """
     view = without_tail(store)
     with store.catalog.read() as db:
-        kept = leased(db, staged)
+        kept = leased(db, store.current(db), staged)
     if kept is None:
         raise gone(staged)
     try:
@@ -78,7 +80,7 @@ def align(store: Store, staged: Staged, files: NewFiles) -> NewColumn:
         raise gone(staged) from exc
     stored = fresh_name(values.field.name)
     written = [(each.row, _write(files, each, stored, values)) for each in view.fragments]
-    return NewColumn(values.field, stored, written, kept.names)
+    return NewColumn(values.field, stored, written, staged, [values.file.name])
 
 
 def name_columns(
@@ -105,6 +107,7 @@ def name_columns(
     for each in columns:
         for fragment, file in each.written:
             insert_file(db, fragment.id, file)
+        end_lease(db, row, each.staged)
     return layout
 
 
@@ -126,6 +129,7 @@ class _Values:
     """Staged values of one column.
 
     Attributes:
+        file: Where they are.
         field: The column.
         row_ids: Ids that have a value, ascending; of equal ones the last counts.
         places: Where their values stand, counted over all batches.
@@ -133,6 +137,7 @@ class _Values:
         starts: Place of the first value of each piece.
     """
 
+    file: FileRow
     field: pa.Field
     row_ids: RowIds
     places: NDArray[np.intp]
@@ -141,7 +146,7 @@ class _Values:
 
     @classmethod
     def read(cls, store: Store, kept: StagedFiles) -> _Values:
-        (file,) = (file for each in kept.fragments for file in each.files)
+        ((file,),) = (each.files for each in kept.fragments)
         path = store.folder / file.name
         ids, pieces = [np.empty(0, np.int64)], []
         schema, batches = read_file(path, file, store.name)
@@ -154,7 +159,7 @@ class _Values:
         every = np.concatenate(ids)
         order = np.argsort(every, kind="stable")
         starts = np.cumsum([0, *map(len, pieces)], dtype=np.intp)[:-1]
-        return cls(schema.field(1), every[order], order, pieces, starts)
+        return cls(file, schema.field(1), every[order], order, pieces, starts)
 
     def of(self, block: Block) -> pa.Array:
         """Return the values of a block's rows, null where there is none."""

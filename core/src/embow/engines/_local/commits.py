@@ -14,6 +14,7 @@ from embow.engines._local.files import NewFiles
 from embow.engines._local.layout import Layout
 from embow.engines._local.leases import earlier, remember
 from embow.engines._local.records import (
+    Deletion,
     TableRow,
     insert_deletion,
     insert_schema,
@@ -38,7 +39,7 @@ def commit(store: Store, change: Change) -> Commit:
     """
     columns = [each for each in change.add if each.column is not None]
     for _ in range(_ATTEMPTS):
-        with NewFiles(store.folder) as files:
+        with store.new_files() as files:
             aligned: list[NewColumn] = []
             if columns:
                 with store.catalog.read() as db:
@@ -81,14 +82,14 @@ def _try_commit(
             insert_schema(db, row.id, row.version, layout)
             row = replace(row, schema_version=row.version)
         if len(removed):
-            insert_deletion(db, row, removed)
+            insert_deletion(db, row, Deletion(row.version, removed))
             row = replace(row, rows=row.rows - len(removed))
         for each in rows:
             row = add_rows(db, row, each, layout, files, store.sizes)
         operation = _operation(change, bool(columns), bool(rows), bool(len(removed)))
         insert_version(db, row, operation, plain=operation == "add" and not change.alone)
         done = Commit(row.version, row.next_row - before.next_row, len(removed))
-        remember(db, row, [each for each in change.add if each.rows or each.column], done)
+        remember(db, row, change.add, done)
         files.keep()
     return done
 
@@ -101,7 +102,7 @@ def _start(store: Store, db: Connection, change: Change) -> TableRow | Commit:
     """
     for staged in change.add:
         store.check_table(staged.base)
-    known = earlier(db, [each for each in change.add if each.rows or each.column])
+    known = earlier(db, change.add)
     if known is not None:
         return known
     row = store.current(db, change.base)
@@ -128,7 +129,7 @@ def _check_base(store: Store, db: Connection, row: TableRow, change: Change) -> 
 
 
 def _check_alive(store: Store, db: Connection, row_ids: RowIds) -> None:
-    alive = sum(len(positions) for _, positions in store.locked(db).locate(row_ids))
+    alive = sum(len(positions) for _, positions in store.load(db).locate(row_ids))
     if alive != len(row_ids):
         raise CommitConflictError(
             f"{len(row_ids) - alive} of {len(row_ids)} rows to remove from table '{store.name}' "
@@ -155,7 +156,7 @@ def overwrite(
 ) -> Commit:
     """Delete every row, set schema and metadata and add rows, in one commit."""
     layout = Layout.new(schema, metadata)
-    with NewFiles(store.folder) as files, store.catalog.write() as db:
+    with store.new_files() as files, store.catalog.write() as db:
         before = store.current(db, base)
         rows = [each for each in staged if each.rows]
         known = earlier(db, rows)
@@ -166,7 +167,7 @@ def overwrite(
             before, version=version, schema_version=version, epoch=before.epoch + 1, rows=0
         )
         insert_schema(db, row.id, version, layout)
-        insert_deletion(db, row, NO_ROWS, (0, before.next_row))
+        insert_deletion(db, row, Deletion(version, NO_ROWS, (0, before.next_row)))
         for each in rows:
             store.check_table(each.base)
             row = add_rows(db, row, each, layout, files, store.sizes)

@@ -35,12 +35,14 @@ class Queries:
         norms: Euclidean norms, float64.
         units: Queries scaled to length 1, in the type the column is scored in.
         metric: Distance.
+        wild: Queries so long or short that their scores say nothing.
     """
 
     exact: NDArray[np.float64]
     norms: NDArray[np.float64]
     units: NDArray[Any]
     metric: Metric
+    wild: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def prepare(vectors: NDArray[np.float32], metric: Metric, column: np.dtype[Any])
     norms = np.sqrt((exact * exact).sum(axis=1))
     scoring = np.float64 if column == np.float64 else np.float32
     units = (exact / np.where(norms > 0, norms, 1)[:, None]).astype(scoring)
-    return Queries(exact, norms, units, metric)
+    return Queries(exact, norms, units, metric, (norms != 0) & ~is_tame(norms))
 
 
 def score(queries: Queries, vectors: Vectors) -> Scores:
@@ -95,8 +97,7 @@ def _scores(
         distance = _distances(queries, products, norms)
     distance[:, odd] = np.inf
     error = _errors(queries, reach)
-    wild = (queries.norms != 0) & ~is_tame(queries.norms)
-    distance[wild], error[wild] = 0, np.inf
+    distance[queries.wild], error[queries.wild] = 0, np.inf
     return Scores(distance, error, odd)
 
 
@@ -113,14 +114,15 @@ def _errors(queries: Queries, reach: float) -> NDArray[np.float64]:
 
 
 def _products(units: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
-    if matrix.dtype == units.dtype:
-        with np.errstate(all="ignore"):
-            return _multiply(units, matrix)
-    products = np.empty((len(units), len(matrix)), units.dtype)
-    for start in range(0, len(matrix), _ROWS):
-        window = slice(start, start + _ROWS)
-        with np.errstate(all="ignore"):
-            products[:, window] = _multiply(units, matrix[window].astype(units.dtype))
+    single = len(units) == 1
+    with np.errstate(all="ignore"):
+        if matrix.dtype == units.dtype:
+            return np.asarray((matrix @ units[0])[None, :] if single else units @ matrix.T)
+        products = np.empty((len(units), len(matrix)), units.dtype)
+        for start in range(0, len(matrix), _ROWS):
+            window = slice(start, start + _ROWS)
+            rows = matrix[window].astype(units.dtype)
+            products[:, window] = rows @ units[0] if single else units @ rows.T
     return products
 
 
@@ -136,12 +138,6 @@ def _row_products(
         copied = np.take(matrix, chosen, axis=0, out=scratch[: len(chosen)], mode="clip")
         products[:, start : start + _COPIED] = _products(units, copied)
     return products
-
-
-def _multiply(units: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
-    product: NDArray[Any]
-    product = (matrix @ units[0])[None, :] if len(units) == 1 else units @ matrix.T
-    return product
 
 
 def _distances(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -22,7 +23,11 @@ from embow.engines._local.records import (
     insert_table,
     insert_version,
     table_named,
+    table_row,
+    table_rows,
+    update_table,
 )
+from embow.engines._local.sealed import require_pages
 from embow.engines._local.sizes import sizes_from
 from embow.engines._local.staging import insert_rows, stage
 from embow.engines._local.table import CAPABILITIES, LocalTable
@@ -60,7 +65,7 @@ class LocalEngine(Engine):
     def table_names(self) -> list[str]:
         """Return all table names, sorted."""
         with self._catalog.read() as db:
-            return [name for (name,) in db.execute("SELECT name FROM tables ORDER BY name")]
+            return [row.name for row in table_rows(db)]
 
     def _create_table(
         self,
@@ -73,7 +78,7 @@ class LocalEngine(Engine):
             raise _exists(name)
         layout = Layout.new(schema, metadata)
         folder = uuid.uuid4().hex
-        with NewFiles(self._data / folder) as files:
+        with NewFiles(self._catalog, self._data / folder) as files:
             rows = stage(batches, layout, files, self._sizes)
             with self._catalog.write() as db:
                 if table_named(db, name) is not None:
@@ -103,7 +108,7 @@ class LocalEngine(Engine):
         with self._catalog.write() as db:
             if table_named(db, new_name) is not None:
                 raise _exists(new_name)
-            db.execute("UPDATE tables SET name = ? WHERE id = ?", (new_name, row.id))
+            update_table(db, replace(table_row(db, row.id, name), name=new_name))
         self._table(row).name = new_name
 
     @property
@@ -127,6 +132,8 @@ class LocalEngine(Engine):
     def _need(self, name: str) -> TableRow:
         row = self._find(name)
         if row is None:
+            with self._catalog.read() as db:
+                require_pages(db)
             names = self.table_names()
             raise TableNotFoundError(
                 f"There is no table '{name}' in {self._root}.{near_name(name, names)} "
@@ -149,6 +156,8 @@ def _exists(name: str) -> TableExistsError:
 def _path(uri: str) -> Path:
     if not uri:
         raise ConfigurationError("The address is empty. Name a folder: embow.connect('./mydb').")
+    if "\0" in uri or not _encodable(uri):
+        raise ConfigurationError(f"{uri!r} is no path: it holds a character no file name can have.")
     if not uri.lower().startswith("file:"):
         return Path(uri).expanduser().absolute()
     parts = urlsplit(uri)
@@ -158,3 +167,11 @@ def _path(uri: str) -> Path:
             f"'{uri}' is no folder of this machine. Write file:///folder, or the folder itself."
         )
     return Path(path)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -23,44 +23,69 @@ _HINTS = {
     errno.ENOTDIR: "it is a file, not a folder; choose another path",
     errno.EEXIST: "it is a file, not a folder; choose another path",
     errno.ENOENT: "it is missing",
+    errno.ENOMEM: "there is not enough memory; free some, or raise the limit (ulimit -v)",
+    errno.ENOLCK: "the file system has no locks; mount it with them or choose another folder",
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n) or call optimize()",
 }
 
+LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Of a file system where no file can be locked."""
+
+# SQLite quotes a damaged schema, which then may be no text.
+_FAILURES = (OSError, sqlite3.Error, pa.ArrowException, MemoryError, UnicodeDecodeError)
+
 
 @contextmanager
-def storing(path: Path, doing: str) -> Iterator[None]:
+def storing(path: Path, doing: str, table: str = "") -> Iterator[None]:
     """Raise `StorageError` for failures of the storage below.
 
     Args:
         path: File or folder in question.
         doing: What was tried, such as ``"write"``.
+        table: The table whose file it is.
     """
     try:
         yield
     except EmbowError:
         raise
-    except (OSError, sqlite3.Error, pa.ArrowException) as exc:
-        raise StorageError(f"Cannot {doing} {path}: {_cause(exc, path)}.") from exc
+    except _FAILURES as exc:
+        whose = f" of table '{table}'" if table else ""
+        raise StorageError(f"Cannot {doing} {path}{whose}: {_cause(exc, path)}.") from exc
 
 
 def _cause(exc: Exception, path: Path) -> str:
+    text = str(exc).rstrip(".")
     if isinstance(exc, OSError) and exc.errno is not None:
         return _HINTS.get(exc.errno, os.strerror(exc.errno))
-    text = str(exc).rstrip(".")
+    if isinstance(exc, MemoryError) or os.strerror(errno.ENOMEM) in text:
+        return _HINTS[errno.ENOMEM]
     if isinstance(exc, sqlite3.Error):
-        return _sqlite_cause(text, path)
+        return _sqlite_cause(exc, text, path)
     if "recursion depth" in text:
         return "a column is nested more deeply than an Arrow file can hold; flatten it"
     return f"the file is damaged or not an Arrow file ({text})"
 
 
-def _sqlite_cause(text: str, path: Path) -> str:
-    if "not a database" in text or "malformed" in text:
+_DAMAGE = (
+    "not a database",
+    "malformed",
+    "user-defined function raised",
+    "Could not decode",
+    "no such",
+    "duplicate column",
+)
+
+
+def _sqlite_cause(exc: sqlite3.Error, text: str, path: Path) -> str:
+    if any(each in text for each in _DAMAGE):
         return f"the file is damaged or not an embow catalog ({text})"
+    code = getattr(exc, "sqlite_errorname", "")
+    if code == "SQLITE_IOERR_WRITE" and _size_limited():
+        return _HINTS[errno.EFBIG] + " (ulimit -f)"
+    if "IOERR_LOCK" in code or code == "SQLITE_PROTOCOL" or "NOLFS" in code:
+        return _HINTS[errno.ENOLCK]
     if "unable to open" in text and not os.access(path.parent, os.W_OK | os.X_OK):
         return _HINTS[errno.EACCES]
-    if "closed database" in text:
-        return "the database has been closed; open it again with embow.connect"
     if "full" in text:
         return _HINTS[errno.ENOSPC]
     if "readonly" in text:
@@ -68,3 +93,11 @@ def _sqlite_cause(text: str, path: Path) -> str:
     if "locked" in text:
         return "another writer has held the catalog for too long; try again"
     return text
+
+
+def _size_limited() -> bool:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit.
+        return False
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY

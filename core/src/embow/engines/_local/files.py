@@ -19,11 +19,13 @@ from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
+import xxhash
 
 from embow.engines._local import faults
-from embow.engines._local.failures import storing
-from embow.engines._local.names import SUFFIX
+from embow.engines._local.catalog import Catalog
+from embow.engines._local.failures import LOCKLESS, storing
 from embow.engines._local.records import FileRow
+from embow.engines._local.sealed import SUFFIX
 from embow.errors import StorageError
 
 try:
@@ -31,10 +33,15 @@ try:
 except ImportError:  # Windows keeps a file that is open from being removed by itself.
     fcntl = None  # type: ignore[assignment]
 
-ALGORITHM = "crc32"
-"""Of the checksums kept in the catalog."""
+ALGORITHM = "xxh3_64"
+"""Of the checksums kept in the catalog for new files."""
 
-_CHECK = struct.Struct("<qI")
+_ALGORITHMS: dict[str | None, tuple[struct.Struct, Callable[[memoryview], int]]] = {
+    ALGORITHM: (struct.Struct("<qQ"), xxhash.xxh3_64_intdigest),
+    "crc32": (struct.Struct("<qI"), zlib.crc32),
+}
+"""Of each algorithm the form in which the end and checksum of a message are kept."""
+
 _CHUNK = 2**20
 
 
@@ -57,7 +64,7 @@ class NewFile:
             with storing(self.path, "write"):
                 self._sink = pa.OSFile(str(self.path), "wb")
                 self._writer = pa.ipc.new_stream(self._sink, schema)
-                self._check()
+                self._schema_bytes = schema.serialize().size
         except BaseException:
             self.release()
             raise
@@ -71,7 +78,8 @@ class NewFile:
         """Add a batch."""
         with storing(self.path, "write"):
             self._writer.write_batch(batch)
-            self._check()
+            self._check_schema()
+            self._check(self.bytes)
         self.rows += batch.num_rows
         faults.reach("file.half")
 
@@ -80,18 +88,23 @@ class NewFile:
         with storing(self.path, "write"):
             self._writer.close()
             self._sink.close()
+            self._check_schema()
             faults.reach("file.written")
             os.fsync(self._descriptor)
             sync_folder(self.path.parent)
         faults.reach("file.synced")
         return FileRow(self.name, self.bytes, ALGORITHM, b"".join(self._checks))
 
-    def _check(self) -> None:
-        """Note where the message just written ends, and its checksum."""
-        end, total = self.bytes, 0
+    def _check_schema(self) -> None:
+        if not self._checks:  # It comes first, but Arrow writes it with the first batch.
+            self._check(self._schema_bytes)
+
+    def _check(self, end: int) -> None:
+        """Note where a message ends that was just written, and its checksum."""
+        total = xxhash.xxh3_64()
         for start in range(self._checked, end, _CHUNK):
-            total = zlib.crc32(os.pread(self._descriptor, min(_CHUNK, end - start), start), total)
-        self._checks.append(_CHECK.pack(end, total))
+            total.update(os.pread(self._descriptor, min(_CHUNK, end - start), start))
+        self._checks.append(_ALGORITHMS[ALGORITHM][0].pack(end, total.intdigest()))
         self._checked = end
 
     def discard(self) -> None:
@@ -110,7 +123,8 @@ class NewFile:
 class NewFiles:
     """The files of one commit: discarded on leaving, unless `keep` was called."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, catalog: Catalog, folder: Path) -> None:
+        self._catalog = catalog
         self.folder = folder
         self._files: list[NewFile] = []
         self._keep = False
@@ -132,6 +146,7 @@ class NewFiles:
 
     def create(self, schema: pa.Schema) -> NewFile:
         """Begin a file."""
+        self._catalog.require_writable()
         file = NewFile(self.folder, schema)
         self._files.append(file)
         return file
@@ -155,44 +170,50 @@ def read_file(path: Path, file: FileRow, table: str) -> tuple[pa.Schema, list[Ba
     Raises:
         StorageError: It is damaged, or a link. A missing file is a plain `FileNotFoundError`.
     """
+    whose = f"{path} of table '{table}'"
     for each, kind in ((path.parent, stat.S_ISDIR), (path, stat.S_ISREG)):
         if not kind(os.lstat(each).st_mode):
             raise StorageError(f"Cannot read {each}: it is a link, which embow does not make.")
     found = os.stat(path).st_size
     if found != file.size:
         raise StorageError(
-            f"Cannot read {path}: the file is damaged ({found:,} bytes, should be {file.size:,})."
+            f"Cannot read {whose}: the file is damaged ({found:,} bytes, should be {file.size:,})."
         )
-    with storing(path, "read"):
+    if file.checks and file.algorithm not in _ALGORITHMS:
+        raise StorageError(
+            f"Cannot read {path}: its checksums are {file.algorithm!r}, which this embow does not "
+            "know; upgrade embow."
+        )
+    form, algorithm = _ALGORITHMS[file.algorithm if file.checks else ALGORITHM]
+
+    def verify(start: int, end: int, expected: int) -> None:
+        if algorithm(memoryview(whole)[start:end]) != expected:
+            raise StorageError(
+                f"Cannot read {whose}: the file is damaged (bytes {start:,} to "
+                f"{end:,} are not those that were written). Restore it from a backup."
+            )
+
+    with storing(path, "read", table):
         whole = pa.memory_map(str(path)).read_buffer()
-        checks = list(_CHECK.iter_unpack(file.checks or b""))
-        if checks:  # The schema comes first.
-            _verify(path, table, whole, 0, *checks[0])
+        checks = list(form.iter_unpack(file.checks or b""))
+        if checks:  # The schema comes first; in old files it is one message with the first batch.
+            verify(0, *(checks[0] if checks[0][0] else checks[1]))
         reader = pa.ipc.open_stream(whole)
         batches = list(reader)
         for batch in batches:
             batch.validate()
     if not checks:
-        return reader.schema, [(batch, partial(_validate, path, batch)) for batch in batches]
+        return reader.schema, [(batch, partial(_validate, path, table, batch)) for batch in batches]
     if len(batches) != len(checks) - 1:
-        raise StorageError(f"Cannot read {path}: the file is damaged (batches are missing).")
-    starts = [end for end, _ in checks]
+        raise StorageError(f"Cannot read {whose}: the file is damaged (batches are missing).")
     return reader.schema, [
-        (batch, partial(_verify, path, table, whole, start, *check))
-        for batch, start, check in zip(batches, starts, checks[1:], strict=False)
+        (batch, partial(verify, start, *check))
+        for batch, (start, _), check in zip(batches, checks, checks[1:], strict=False)
     ]
 
 
-def _verify(path: Path, table: str, whole: pa.Buffer, start: int, end: int, expected: int) -> None:
-    if zlib.crc32(memoryview(whole)[start:end]) != expected:
-        raise StorageError(
-            f"Cannot read {path} of table '{table}': the file is damaged (bytes {start:,} to "
-            f"{end:,} are not those that were written). Restore it from a backup."
-        )
-
-
-def _validate(path: Path, batch: pa.RecordBatch) -> None:
-    with storing(path, "read"):
+def _validate(path: Path, table: str, batch: pa.RecordBatch) -> None:
+    with storing(path, "read", table):
         batch.validate(full=True)
 
 
@@ -222,7 +243,7 @@ def _create(folder: Path) -> tuple[str, int]:
         path = folder / name
         with storing(path, "create"):
             check_folder(folder)
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
             try:
                 descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
             except FileNotFoundError:
@@ -237,4 +258,9 @@ def _create(folder: Path) -> tuple[str, int]:
 
 def _lock(descriptor: int) -> None:
     if fcntl is not None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as exc:
+            if exc.errno not in LOCKLESS:
+                raise
+            # No sweep can lock it either, and so none removes it.

@@ -8,6 +8,7 @@ import json
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -17,7 +18,7 @@ from embow.errors import SchemaError
 _BINARY = "embow.binary:"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """A schema over stored columns.
 
@@ -54,20 +55,22 @@ class Layout:
         schema = self.schema.with_metadata(dict(self.metadata))
         return schema.serialize().to_pybytes(), json.dumps(self.columns)
 
-    def stored(self, name: str) -> str:
-        """Return the stored name of a column."""
-        index: int = self.schema.get_field_index(name)
-        return self.columns[index]
+    @cached_property
+    def stored(self) -> dict[str, str]:
+        """Stored name of each column."""
+        return dict(zip(self.schema.names, self.columns, strict=True))
 
+    @cached_property
     def stored_schema(self) -> pa.Schema:
-        """Return the schema with stored names."""
+        """The schema with stored names."""
         fields = [
             field.with_name(name) for field, name in zip(self.schema, self.columns, strict=True)
         ]
         return pa.schema(fields)
 
+    @cached_property
     def types(self) -> dict[str, pa.DataType]:
-        """Return the type of each stored column."""
+        """Type of each stored column."""
         return dict(zip(self.columns, self.schema.types, strict=True))
 
     def with_entries(self, entries: Mapping[str, str | None]) -> Layout:

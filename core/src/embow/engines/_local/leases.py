@@ -7,13 +7,22 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from embow.engines._local.names import FILE, check_name, not_ours
-from embow.engines._local.records import FileRow, FragmentRow, TableRow, now
+from embow.engines._local.records import (
+    FragmentRow,
+    TableRow,
+    delete_fragments,
+    fragment_rows,
+    insert_fragments,
+    now,
+    table_rows,
+    update_table,
+)
+from embow.engines._local.sealed import insert, select
 from embow.engines.contract import Commit, Staged
 from embow.errors import CommitConflictError, StagedGoneError, StorageError
 
@@ -24,40 +33,10 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class StagedFiles:
-    """What the catalog keeps of a lease: the files, in order, and the columns in each."""
+    """What a lease keeps: the files, in order, and the columns in each."""
 
     fragments: tuple[FragmentRow, ...]
     columns: tuple[str, ...]
-
-    def dump(self) -> str:
-        """Return what the catalog keeps."""
-        files = [
-            [each.rows, file.name, file.size, file.algorithm, (file.checks or b"").hex()]
-            for each in self.fragments
-            for file in each.files
-        ]
-        return json.dumps({"columns": self.columns, "files": files})
-
-    @classmethod
-    def load(cls, db: sqlite3.Connection, text: str) -> StagedFiles:
-        """Return what the catalog keeps."""
-        try:
-            kept = json.loads(text)
-            fragments = [
-                FragmentRow((FileRow(name, size, algorithm, bytes.fromhex(checks)),), rows)
-                for rows, name, size, algorithm, checks in kept["files"]
-            ]
-            found = cls(tuple(fragments), tuple(kept["columns"]))
-        except (ValueError, TypeError, KeyError) as exc:
-            raise not_ours(db, text) from exc
-        for name in found.names:
-            check_name(db, FILE, name)
-        return found
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the files."""
-        return [file.name for each in self.fragments for file in each.files]
 
 
 def moment(microseconds: int) -> datetime:
@@ -103,41 +82,47 @@ def gone(staged: Staged) -> StagedGoneError:
     )
 
 
-def insert_lease(db: sqlite3.Connection, row: TableRow, staged: Staged, files: StagedFiles) -> None:
+def insert_lease(db: sqlite3.Connection, row: TableRow, staged: Staged, kept: StagedFiles) -> None:
     """Keep finished files from being swept until the lease ends."""
-    db.execute(
-        "INSERT INTO staged VALUES (?, ?, ?, ?)",
-        (staged.token, row.id, microseconds(staged.until), files.dump()),
-    )
+    columns = json.dumps(kept.columns)
+    insert(db, "staged", staged.token, row.id, microseconds(staged.until), columns)
+    insert_fragments(db, row, kept.fragments, staged.token)
 
 
-def leased(db: sqlite3.Connection, staged: Staged) -> StagedFiles | None:
+def leased(db: sqlite3.Connection, row: TableRow, staged: Staged) -> StagedFiles | None:
     """Return the files of a lease, ``None`` where it is gone."""
-    found = db.execute("SELECT files FROM staged WHERE token = ?", (staged.token,)).fetchone()
-    return StagedFiles.load(db, found[0]) if found else None
+    for _, _, _, columns in select(db, "staged", "token = ?", staged.token):
+        fragments = fragment_rows(db, row.id, staged=staged.token)
+        return StagedFiles(tuple(fragments), tuple(json.loads(columns)))
+    return None
 
 
 def extend_lease(db: sqlite3.Connection, staged: Staged) -> bool:
     """Set the end of a lease; return whether it was still there."""
-    cursor = db.execute(
-        "UPDATE staged SET until = ? WHERE token = ?", (microseconds(staged.until), staged.token)
-    )
-    return cursor.rowcount > 0
+    for token, table_id, _, columns in select(db, "staged", "token = ?", staged.token):
+        until = microseconds(staged.until)
+        insert(db, "staged", token, table_id, until, columns, verb="REPLACE")
+        return True
+    return False
 
 
-def end_lease(db: sqlite3.Connection, token: str) -> None:
-    """Forget a lease; its files are named now, or nobody's."""
-    db.execute("DELETE FROM staged WHERE token = ?", (token,))
+def end_lease(db: sqlite3.Connection, row: TableRow, staged: Staged) -> StagedFiles | None:
+    """Forget a lease and return what it kept: somebody else's now, or nobody's."""
+    kept = leased(db, row, staged)
+    if kept is not None:
+        delete_fragments(db, kept.fragments)
+        db.execute("DELETE FROM staged WHERE token = ?", (staged.token,))
+    return kept
 
 
 def remember(
     db: sqlite3.Connection, row: TableRow, staged: Iterable[Staged], commit: Commit
 ) -> None:
     """Remember what was committed, or (version 0) given up."""
-    db.executemany(
-        "INSERT OR IGNORE INTO tokens VALUES (?, ?, ?, ?, ?, ?)",
-        [(each.token, row.id, *astuple(commit), microseconds(each.until)) for each in staged],
-    )
+    for each in staged:
+        if each.rows or each.column:
+            values = (each.token, row.id, *astuple(commit), microseconds(each.until))
+            insert(db, "tokens", *values, verb="INSERT OR IGNORE")
 
 
 def earlier(db: sqlite3.Connection, staged: Iterable[Staged]) -> Commit | None:
@@ -149,12 +134,14 @@ def earlier(db: sqlite3.Connection, staged: Iterable[Staged]) -> Commit | None:
     """
     found: set[Commit | None] = set()
     for each in staged:
-        known = db.execute(
-            "SELECT version, added, removed FROM tokens WHERE token = ?", (each.token,)
-        ).fetchone()
-        if known and not known[0]:
-            raise gone(each)
-        found.add(Commit(*known) if known else None)
+        if not each.rows and each.column is None:
+            continue
+        commit = None
+        for _, _, version, added, removed, _ in select(db, "tokens", "token = ?", each.token):
+            if not version:
+                raise gone(each)
+            commit = Commit(version, added, removed)
+        found.add(commit)
     if len(found) > 1:
         raise CommitConflictError(
             "Some of the staged rows were committed before, and not together with the others; "
@@ -163,14 +150,17 @@ def earlier(db: sqlite3.Connection, staged: Iterable[Staged]) -> Commit | None:
     return found.pop() if found else None
 
 
-def expire(db: sqlite3.Connection, table_id: int, *, everything: bool) -> None:
+def expire(db: sqlite3.Connection, row: TableRow, *, everything: bool) -> None:
     """End the leases that are over, and where asked all of one table."""
     time = now()
-    db.execute("DELETE FROM staged WHERE until <= ?", (time,))
-    db.execute("UPDATE tables SET swept = ?", (time,))
-    if everything:
-        db.execute("DELETE FROM staged WHERE table_id = ?", (table_id,))
-        db.execute("UPDATE tables SET cleared = ? WHERE id = ?", (time, table_id))
+    table_id = row.id if everything else 0
+    db.execute("DELETE FROM staged WHERE until <= ? OR table_id = ?", (time, table_id))
+    over = "staged IS NOT NULL AND staged NOT IN (SELECT token FROM staged)"
+    db.execute(f"DELETE FROM files WHERE fragment_id IN (SELECT id FROM fragments WHERE {over})")
+    db.execute(f"DELETE FROM fragments WHERE {over}")
+    for each in table_rows(db):
+        cleared = time if each.id == table_id else each.cleared
+        update_table(db, replace(each, swept=time, cleared=cleared))
     # A write that is gone can no longer be committed a second time.
     db.execute(
         "DELETE FROM tokens WHERE until <= ? AND NOT EXISTS (SELECT 1 FROM versions v "
@@ -181,13 +171,10 @@ def expire(db: sqlite3.Connection, table_id: int, *, everything: bool) -> None:
 
 def named_files(db: sqlite3.Connection) -> set[str]:
     """Return ``folder/name`` of every file of every table, and of every lease."""
-    named = db.execute(
-        "SELECT t.folder, x.name FROM files x "
-        "JOIN fragments f ON f.id = x.fragment_id JOIN tables t ON t.id = f.table_id"
-    )
-    found = {f"{folder}/{name}" for folder, name in named}
-    for folder, text in db.execute(
-        "SELECT t.folder, s.files FROM staged s JOIN tables t ON t.id = s.table_id"
-    ):
-        found |= {f"{folder}/{name}" for name in StagedFiles.load(db, text).names}
-    return found
+    return {
+        f"{folder}/{name}"
+        for folder, name in db.execute(
+            "SELECT t.folder, x.name FROM files x "
+            "JOIN fragments f ON f.id = x.fragment_id JOIN tables t ON t.id = f.table_id"
+        )
+    }

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from embow.engines._local.distance import Scores
 
+_ROUNDING = 4 * float(np.finfo(np.float32).eps)
+"""Share of a limit by which a row may lie above it: answers are rounded to float32, and of two that
+are then equal the earlier row comes first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -55,7 +59,8 @@ class Candidates:
     def add(self, scores: Scores, origin: Origin) -> None:
         """Consider the rows that were scored."""
         distance, error = scores.distance, scores.error
-        near = distance <= _above(self._tightened(distance, error)) + error
+        limits = self._tightened(distance, error)
+        near = distance <= limits + np.abs(limits) * _ROUNDING + error
         near &= distance < np.inf
         if self._lower > -np.inf:
             near &= distance + error >= self._lower
@@ -110,12 +115,7 @@ class _Pool:
         """Drop what cannot be among the nearest; return the limit that now holds."""
         if len(self._high) > k:
             limit = min(limit, float(np.partition(self._high, k - 1)[k - 1]))
-            kept = self._low <= _above(np.array(limit))
+            kept = self._low <= limit + abs(limit) * _ROUNDING
             self._low, self._high = self._low[kept], self._high[kept]
             self.parts, self.positions = self.parts[kept], self.positions[kept]
         return limit
-
-
-def _above(limits: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Answers are rounded to float32, and a tie goes to the earlier row.
-    return np.asarray(limits + np.abs(limits) * (4 * float(np.finfo(np.float32).eps)))

@@ -62,7 +62,7 @@ def optimize(
     Raises:
         CommitConflictError: Others kept exchanging the rows' files.
     """
-    with NewFiles(store.folder) as files, store.catalog.write() as db:
+    with store.new_files() as files, store.catalog.write() as db:
         row = store.current(db)
         gone = forget(db, row, keep, delete_unverified=delete_unverified)
         row = store.current(db)
@@ -93,7 +93,7 @@ def _named(store: Store) -> set[str]:
 
 def _try_rewrite(store: Store) -> OptimizeReport | None:
     whole = store.reading(lambda db: _read(store, db))
-    with NewFiles(store.folder) as files:
+    with store.new_files() as files:
         rewrites = [_rewrite(store, whole.needs, run, files) for run in _runs(whole, store)]
         removed = _commit(store, rewrites, files)
     if removed is None:
@@ -168,7 +168,7 @@ def _rewrite(store: Store, needs: Needs, run: tuple[Fragment, ...], files: NewFi
 def _rows(
     block: Block, positions: RowIds, columns: dict[str, pa.DataType], *, with_ids: bool
 ) -> pa.RecordBatch:
-    arrays = {name: block.column(name, kind) for name, kind in columns.items()}
+    arrays = dict(zip(columns, block.select(columns, columns), strict=True))
     if with_ids:
         arrays[STORED_ROW_ID] = int64_array(block.ids)
     batch = pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))

@@ -5,13 +5,22 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embow.engines._local.layout import Layout
-from embow.engines._local.names import FILE, FOLDER, check_name
+from embow.engines._local.sealed import (
+    COLUMNS,
+    FILE,
+    FOLDER,
+    check_name,
+    damaged,
+    insert,
+    rewrite,
+    select,
+)
 from embow.errors import TableNotFoundError
 
 
@@ -71,15 +80,11 @@ class FragmentRow:
 class Deletion:
     """Rows that are deleted in versions from one on, up to ``until``: some, or a range."""
 
-    id: int
     version: int
     rows: NDArray[np.int64]
-    range: tuple[int, int] | None
-    until: int | None
-
-
-_NAMES = ", ".join(each.name for each in fields(TableRow))
-_VERSION_NAMES = ", ".join(each.name for each in fields(VersionRow))
+    range: tuple[int, int] | None = None
+    until: int | None = None
+    id: int = 0
 
 
 def now() -> int:
@@ -87,10 +92,17 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
+def table_rows(db: sqlite3.Connection) -> list[TableRow]:
+    """Return all tables by name; no index is asked, so that none is missed."""
+    found = [_table(db, row) for row in select(db, "tables", "1 ORDER BY id", id=True)]
+    return sorted(found, key=lambda each: each.name)
+
+
 def table_named(db: sqlite3.Connection, name: str) -> TableRow | None:
     """Return a table by name."""
-    found = db.execute(f"SELECT {_NAMES} FROM tables WHERE name = ?", (name,)).fetchone()
-    return _table(db, found) if found else None
+    for row in select(db, "tables", "name = ?", name, id=True):
+        return _table(db, row)
+    return None
 
 
 def table_row(db: sqlite3.Connection, table_id: int, name: str) -> TableRow:
@@ -99,10 +111,9 @@ def table_row(db: sqlite3.Connection, table_id: int, name: str) -> TableRow:
     Raises:
         TableNotFoundError: It has been dropped.
     """
-    found = db.execute(f"SELECT {_NAMES} FROM tables WHERE id = ?", (table_id,)).fetchone()
-    if not found:
-        raise TableNotFoundError(f"Table '{name}' has been dropped; open or create it again.")
-    return _table(db, found)
+    for row in select(db, "tables", "id = ?", table_id, id=True):
+        return _table(db, row)
+    raise TableNotFoundError(f"Table '{name}' has been dropped; open or create it again.")
 
 
 def _table(db: sqlite3.Connection, found: Sequence[object]) -> TableRow:
@@ -113,23 +124,15 @@ def _table(db: sqlite3.Connection, found: Sequence[object]) -> TableRow:
 
 def insert_table(db: sqlite3.Connection, name: str, folder: str, layout: Layout) -> TableRow:
     """Add an empty table at version 0 and return its state."""
-    cursor = db.execute(
-        "INSERT INTO tables (name, folder, version, epoch, schema_version, next_row, "
-        "tail_rows, tail_bytes) VALUES (?, ?, 0, 0, 1, 0, 0, 0)",
-        (name, folder),
-    )
-    row = table_row(db, cursor.lastrowid or 0, name)
+    row = TableRow(0, folder, name, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+    row = replace(row, id=insert(db, "tables", *astuple(row)[1:]))
     insert_schema(db, row.id, 1, layout)
     return row
 
 
 def update_table(db: sqlite3.Connection, row: TableRow) -> None:
     """Write a table's new state."""
-    db.execute(
-        "UPDATE tables SET version = ?, epoch = ?, schema_version = ?, next_row = ?, "
-        "tail_rows = ?, tail_bytes = ?, rows = ?, swept = ?, cleared = ? WHERE id = ?",
-        (*astuple(row)[3:], row.id),
-    )
+    rewrite(db, "tables", *astuple(row))
 
 
 def insert_version(
@@ -137,78 +140,76 @@ def insert_version(
 ) -> None:
     """Write a table's new state as a version of its own."""
     update_table(db, row)
-    db.execute(
-        "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (row.id, row.version, now(), row.next_row, row.schema_version, row.rows, operation, plain),
+    version = VersionRow(
+        row.version, now(), row.next_row, row.schema_version, row.rows, operation, plain
     )
+    insert(db, "versions", row.id, *astuple(version))
 
 
 def version_rows(db: sqlite3.Connection, table_id: int, after: int = 0) -> list[VersionRow]:
     """Return the versions above ``after`` that can be read, the oldest first."""
-    found = db.execute(
-        f"SELECT {_VERSION_NAMES} FROM versions WHERE table_id = ? AND version > ? "
-        "ORDER BY version",
-        (table_id, after),
-    )
-    return [VersionRow(*each) for each in found]
+    condition = "table_id = ? AND version > ? ORDER BY version"
+    return [VersionRow(*row) for _, *row in select(db, "versions", condition, table_id, after)]
 
 
 def tag_rows(db: sqlite3.Connection, table_id: int) -> dict[str, int]:
     """Return the version each tag names."""
-    found = db.execute(
-        "SELECT name, version FROM tags WHERE table_id = ? ORDER BY name", (table_id,)
-    )
-    return dict(found.fetchall())
+    found = select(db, "tags", "table_id = ? ORDER BY name", table_id)
+    return {name: version for _, name, version in found}
 
 
 def insert_schema(db: sqlite3.Connection, table_id: int, version: int, layout: Layout) -> None:
     """Add the schema a table has from a version on."""
-    db.execute("INSERT INTO schemas VALUES (?, ?, ?, ?)", (table_id, version, *layout.dump()))
+    insert(db, "schemas", table_id, version, *layout.dump())
 
 
 def layout_at(db: sqlite3.Connection, table_id: int, version: int) -> Layout:
     """Return the schema a table had in a version, whose schema must be known."""
     layout = find_layout(db, table_id, version)
-    assert layout is not None, "each version that is kept has its schema kept"
+    if layout is None:
+        raise damaged(db, "the schema of a version is missing")
     return layout
 
 
 def find_layout(db: sqlite3.Connection, table_id: int, version: int) -> Layout | None:
     """Return the schema a table had in a version, unless it is no longer known."""
-    found = db.execute(
-        "SELECT arrow, columns FROM schemas WHERE table_id = ? AND version <= ? "
-        "ORDER BY version DESC LIMIT 1",
-        (table_id, version),
-    ).fetchone()
-    return Layout.load(*found) if found else None
+    condition = "table_id = ? AND version <= ? ORDER BY version DESC LIMIT 1"
+    for _, _, arrow, columns in select(db, "schemas", condition, table_id, version):
+        return Layout.load(arrow, columns)
+    return None
 
 
-def fragment_rows(db: sqlite3.Connection, table_id: int, after: int = 0) -> list[FragmentRow]:
-    """Return the fragments numbered above ``after``, by number."""
-    files: dict[tuple[int, int, bool, int], list[FileRow]] = {}
-    for rows, first, dense, number, *file in db.execute(
-        "SELECT f.rows, f.first_row, f.dense, f.id, x.name, x.bytes, x.algorithm, x.checks "
-        "FROM fragments f JOIN files x ON x.fragment_id = f.id "
-        "WHERE f.table_id = ? AND f.id > ? ORDER BY f.id, x.id",
-        (table_id, after),
-    ):
-        check_name(db, FILE, file[0])
-        files.setdefault((rows, first, bool(dense), number), []).append(FileRow(*file))
-    return [FragmentRow(tuple(each), *head) for head, each in files.items()]
+def fragment_rows(
+    db: sqlite3.Connection, table_id: int, after: int = 0, staged: str | None = None
+) -> list[FragmentRow]:
+    """Return the fragments numbered above ``after``, by number: the table's, or of one write."""
+    mine = "table_id = ? AND id > ? AND staged IS ?"
+    files: dict[int, list[FileRow]] = {}
+    within = f"fragment_id IN (SELECT id FROM fragments WHERE {mine}) ORDER BY id"
+    for fragment, name, *rest in select(db, "files", within, table_id, after, staged):
+        files.setdefault(fragment, []).append(FileRow(check_name(db, FILE, name), *rest))
+    found = []
+    for row in select(db, "fragments", f"{mine} ORDER BY id", table_id, after, staged, id=True):
+        number, _, _, first_row, rows, dense, _ = row
+        if number not in files:
+            raise damaged(db, "a file of a fragment is missing")
+        found.append(FragmentRow(tuple(files[number]), rows, first_row, bool(dense), number))
+    return found
 
 
 def insert_fragments(
-    db: sqlite3.Connection, row: TableRow, fragments: Iterable[FragmentRow]
+    db: sqlite3.Connection,
+    row: TableRow,
+    fragments: Iterable[FragmentRow],
+    staged: str | None = None,
 ) -> None:
-    """Name finished files as fragments."""
+    """Name finished files as fragments, of the table or of a write that may yet be committed."""
     for each in fragments:
-        cursor = db.execute(
-            "INSERT INTO fragments (table_id, version, first_row, rows, dense) "
-            "VALUES (?, ?, ?, ?, ?)",
-            (row.id, row.version, each.first_row, each.rows, each.dense),
+        number = insert(
+            db, "fragments", row.id, row.version, each.first_row, each.rows, each.dense, staged
         )
         for file in each.files:
-            insert_file(db, cursor.lastrowid or 0, file)
+            insert_file(db, number, file)
 
 
 def numbered(fragments: Iterable[FragmentRow], first_row: int) -> list[FragmentRow]:
@@ -222,10 +223,7 @@ def numbered(fragments: Iterable[FragmentRow], first_row: int) -> list[FragmentR
 
 def insert_file(db: sqlite3.Connection, fragment_id: int, file: FileRow) -> None:
     """Name a finished file as part of a fragment."""
-    db.execute(
-        "INSERT INTO files (fragment_id, name, bytes, algorithm, checks) VALUES (?, ?, ?, ?, ?)",
-        (fragment_id, *astuple(file)),
-    )
+    insert(db, "files", fragment_id, *astuple(file))
 
 
 def delete_fragments(db: sqlite3.Connection, fragments: Sequence[FragmentRow]) -> list[str]:
@@ -236,42 +234,36 @@ def delete_fragments(db: sqlite3.Connection, fragments: Sequence[FragmentRow]) -
     return [file.name for each in fragments for file in each.files]
 
 
-def insert_deletion(
-    db: sqlite3.Connection,
-    row: TableRow,
-    row_ids: NDArray[np.int64],
-    range: tuple[int, int] | None = None,
-) -> None:
-    """Record rows as deleted from the table's version on: ids that ascend, or a range."""
-    db.execute(
-        "INSERT INTO deletions (table_id, version, rows, first, last) VALUES (?, ?, ?, ?, ?)",
-        (row.id, row.version, row_ids.astype("<i8").tobytes(), *(range or (None, None))),
-    )
+def insert_deletion(db: sqlite3.Connection, row: TableRow, each: Deletion) -> None:
+    """Record rows as deleted; a deletion that has a number takes the place of the one it was."""
+    first, last = each.range or (None, None)
+    data = each.rows.astype("<i8").tobytes()
+    values = (row.id, each.version, data, first, last, each.until)
+    if each.id:
+        rewrite(db, "deletions", each.id, *values)
+    else:
+        insert(db, "deletions", *values)
 
 
 def deletion_rows(db: sqlite3.Connection, table_id: int, after: int = 0) -> list[Deletion]:
     """Return the deletions numbered above ``after``, by number."""
-    found = db.execute(
-        "SELECT id, version, rows, first, last, until FROM deletions "
-        "WHERE table_id = ? AND id > ? ORDER BY id",
-        (table_id, after),
-    )
-    return [
-        Deletion(
-            number,
-            version,
-            np.frombuffer(rows, "<i8").astype(np.int64),
-            None if first is None else (first, last),
-            until,
-        )
-        for number, version, rows, first, last, until in found
-    ]
+    found = select(db, "deletions", "table_id = ? AND id > ? ORDER BY id", table_id, after, id=True)
+    deletions = []
+    for number, _, version, rows, first, last, until in found:
+        row_ids = np.frombuffer(rows, "<i8").astype(np.int64)
+        whole = None if first is None else (first, last)
+        deletions.append(Deletion(version, row_ids, whole, until, number))
+    return deletions
 
 
 def delete_table(db: sqlite3.Connection, table_id: int) -> list[str]:
     """Forget a table; return the names of its files."""
     names = delete_fragments(db, fragment_rows(db, table_id))
-    for table in ("tail", "deletions", "schemas", "versions", "tags", "staged", "tokens"):
+    db.execute(
+        "DELETE FROM files WHERE fragment_id IN (SELECT id FROM fragments WHERE table_id = ?)",
+        (table_id,),
+    )
+    for table in COLUMNS.keys() - {"tables", "files"}:
         db.execute(f"DELETE FROM {table} WHERE table_id = ?", (table_id,))
     db.execute("DELETE FROM tables WHERE id = ?", (table_id,))
     return names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from sqlite3 import Connection
 
@@ -19,6 +19,7 @@ from embow.engines._local.records import (
     VersionRow,
     deletion_rows,
     fragment_rows,
+    insert_deletion,
     layout_at,
     now,
     tag_rows,
@@ -49,7 +50,7 @@ def forget(
         "(SELECT schema_version FROM versions WHERE table_id = ?)",
         (row.id, row.id),
     )
-    expire(db, row.id, everything=delete_unverified)
+    expire(db, row, everything=delete_unverified)
     return going
 
 
@@ -74,7 +75,7 @@ class Needs:
         kept = version_rows(db, row.id)
         types: dict[str, pa.DataType] = {}
         for version in sorted({each.schema_version for each in kept}):
-            types |= layout_at(db, row.id, version).types()
+            types |= layout_at(db, row.id, version).types
         next_rows = np.array([each.next_row for each in kept], np.int64)
         return cls(next_rows, _held(kept, deletion_rows(db, row.id)), types)
 
@@ -130,13 +131,7 @@ def fold_deletions(db: Connection, row: TableRow, gone: RowIds) -> None:
         if empty or whole or start == end:
             db.execute("DELETE FROM deletions WHERE id = ?", (each.id,))
         elif len(rows) < len(each.rows):
-            db.execute(
-                "UPDATE deletions SET rows = ? WHERE id = ?",
-                (rows.astype("<i8").tobytes(), each.id),
-            )
+            insert_deletion(db, row, replace(each, rows=rows))
     folded = np.unique(np.concatenate([np.empty(0, np.int64), *everywhere]))
     if len(folded):
-        db.execute(
-            "INSERT INTO deletions (table_id, version, rows) VALUES (?, ?, ?)",
-            (row.id, kept[0].version, folded.astype("<i8").tobytes()),
-        )
+        insert_deletion(db, row, Deletion(kept[0].version, folded))

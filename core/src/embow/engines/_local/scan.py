@@ -36,7 +36,7 @@ def column_names(view: View, columns: Sequence[str] | None) -> list[str]:
 
 def output_schema(view: View, names: list[str], *, with_row_id: bool) -> pa.Schema:
     """Return the schema of some columns and, if asked for, the row id."""
-    fields = [view.layout.schema.field(name) for name in names]
+    fields = list(map(view.layout.schema.field, names))
     return pa.schema([*fields, pa.field(ROW_ID, pa.int64())] if with_row_id else fields)
 
 
@@ -126,7 +126,9 @@ def _take(
     view: View, part: Part, names: list[str], positions: NDArray[np.intp], schema: pa.Schema
 ) -> pa.RecordBatch:
     indices = int64_array(positions)
-    arrays = [array.take(indices) for array in view.columns(part, names)]
+    arrays = view.columns(part, names)
+    for at, array in enumerate(arrays):
+        arrays[at] = array.take(indices)
     if ROW_ID in schema.names:
         arrays.append(int64_array(part.block.ids[positions]))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

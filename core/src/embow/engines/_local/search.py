@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,9 @@ def search(view: View, query: VectorQuery) -> list[pa.Table]:
     results: list[pa.Table] = []
     for start in range(0, len(query.vectors), _QUERIES_AT_ONCE):
         vectors = query.vectors[start : start + _QUERIES_AT_ONCE]
-        for nearest in _nearest(view, query, vectors):
+        candidates, exact = _candidates(view, query, vectors)
+        for at, vector in enumerate(exact):
+            nearest = _rank(view, query, vector, *candidates.of(at))
             results.append(_table(view, query, names, *nearest))
     return results
 
@@ -48,33 +51,37 @@ Nearest = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]
 """Part numbers, positions and distances, nearest first."""
 
 
-def _nearest(view: View, query: VectorQuery, vectors: NDArray[np.float32]) -> list[Nearest]:
-    dtype = _number_type(view, query.column)
+def _candidates(
+    view: View, query: VectorQuery, vectors: NDArray[np.float32]
+) -> tuple[Candidates, NDArray[np.float64]]:
+    """Return what can be among the nearest of each vector, and the vectors in float64."""
+    value_type = view.layout.schema.field(query.column).type.value_type
+    dtype: np.dtype[Any] = np.dtype(value_type.to_pandas_dtype())
     queries = prepare(vectors, query.metric, dtype)
     candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
-    with one_thread():
+    with one_thread:
         for scores, origin in _scored(view, query, queries):
             candidates.add(scores, origin)
-    return [
-        _rank(view, query, queries.exact[each], *candidates.of(each))
-        for each in range(len(vectors))
-    ]
+    return candidates, queries.exact
 
 
 def _scored(view: View, query: VectorQuery, queries: Queries) -> Iterator[tuple[Scores, Origin]]:
     """Score each part whole, or, of parts from which few rows pass, those rows together."""
     few: list[_Few] = []
     wanted = None if query.row_ids is None else np.unique(np.asarray(query.row_ids, np.int64))
-    checks = check_ahead([part.block for part in view.parts])
+    everything = query.predicate is None and wanted is None
+    stored = view.layout.stored[query.column]
+    checks = check_ahead(list(map(attrgetter("block"), view.parts)))
     for number, (part, _) in enumerate(zip(view.parts, checks, strict=True)):
-        block = view.vectors(part, query.column)
+        block = part.block.vectors(stored)
         if block is None or not query.k:
             continue
-        mask = view.passing(part, query.predicate, wanted)
+        mask = part.live if everything else view.passing(part, query.predicate, wanted)
         if block.valid is not None:
             mask = block.valid if mask is None else mask & block.valid
         if mask is None or np.count_nonzero(mask) > _GATHER_BELOW * len(mask):
-            yield _masked(score(queries, block), mask), Origin(number)
+            scores = score(queries, block)
+            yield scores if mask is None else _masked(scores, mask), Origin(number)
             continue
         few.append(_Few(number, block, np.flatnonzero(mask)))
         if sum(len(each.rows) for each in few) > _TOGETHER:
@@ -98,9 +105,7 @@ def _score_few(queries: Queries, few: list[_Few]) -> tuple[Scores, Origin]:
     return scores, Origin(parts=parts, positions=positions)
 
 
-def _masked(scores: Scores, mask: NDArray[np.bool_] | None) -> Scores:
-    if mask is None:
-        return scores
+def _masked(scores: Scores, mask: NDArray[np.bool_]) -> Scores:
     scores.distance[:, ~mask] = np.inf
     unknown = scores.unknown[mask[scores.unknown]]
     return Scores(scores.distance, scores.error, unknown)
@@ -114,8 +119,9 @@ def _rank(
     positions: NDArray[np.intp],
 ) -> Nearest:
     distances = np.empty(len(parts), np.float32)
+    stored = view.layout.stored[query.column]
     for number in np.unique(parts):
-        block = view.vectors(view.parts[number], query.column)
+        block = view.parts[number].block.vectors(stored)
         assert block is not None
         chosen = parts == number
         rows = block.matrix[positions[chosen]]
@@ -141,9 +147,3 @@ def _table(
     column = pa.Array.from_buffers(pa.float32(), len(distances), [None, data])
     field = pa.field(DISTANCE, pa.float32())
     return pa.Table.from_batches([rows]).add_column(len(names), field, column)
-
-
-def _number_type(view: View, column: str) -> np.dtype[Any]:
-    value_type = view.layout.schema.field(column).type.value_type
-    dtype: np.dtype[Any] = np.dtype(value_type.to_pandas_dtype())
-    return dtype

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +23,6 @@ from embow.engines._local.leases import (
     extend_lease,
     gone,
     insert_lease,
-    leased,
     pack,
     remember,
     unpack,
@@ -36,6 +34,7 @@ from embow.engines._local.records import (
     numbered,
     update_table,
 )
+from embow.engines._local.sealed import insert
 from embow.engines._local.sizes import Sizes
 from embow.engines._local.store import Store
 from embow.engines._local.view import View
@@ -56,7 +55,7 @@ def write(
 ) -> Staged:
     """Write rows durably: few into the `Staged` itself, many to files that a lease keeps."""
     layout = store.layout_of(base) if schema is None else Layout.new(schema)
-    with NewFiles(store.folder) as files:
+    with store.new_files() as files:
         rows, stream, fragments = stage(batches, layout, files, store.sizes)
         staged = Staged(secrets.token_hex(16), base, rows, datetime.now(UTC) + lease, b"")
         if stream:
@@ -90,22 +89,19 @@ def renew(store: Store, staged: Staged, lease: timedelta = LEASE) -> Staged:
 def discard(store: Store, staged: Staged) -> None:
     """Remove what was staged and never committed."""
     with store.catalog.write() as db:
-        kept = leased(db, staged)
-        end_lease(db, staged.token)
-        remember(db, store.current(db), [staged], Commit(0))
+        row = store.current(db)
+        kept = end_lease(db, row, staged)
+        remember(db, row, [staged], Commit(0))
     if kept is not None:
-        store.remove(kept.names)
+        store.remove(file.name for each in kept.fragments for file in each.files)
 
 
 def stage(batches: Iterable[pa.RecordBatch], layout: Layout, files: NewFiles, sizes: Sizes) -> Rows:
     """Pull all batches, in bounded memory."""
-    schema = layout.stored_schema()
     with ending(batches):
-        fitted = (conform(batch, layout.schema) for batch in batches)
-        stored = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in fitted)
-        first, rest = _first_rows(stored, sizes)
+        stored = _as_stored(batches, layout)
+        first, rows, rest = _first_rows(stored, sizes)
         if not rest:
-            rows = sum(batch.num_rows for batch in first)
             return rows, tails.encode(join(first)) if rows else b"", ()
         every = _emptied(first, stored)
         blocks = map(with_norms, coalesce(every, sizes.block_rows, sizes.block_bytes))
@@ -113,18 +109,24 @@ def stage(batches: Iterable[pa.RecordBatch], layout: Layout, files: NewFiles, si
     return sum(each.rows for each in fragments), b"", fragments
 
 
+def _as_stored(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        columns = conform(batch, layout.schema).columns
+        yield pa.RecordBatch.from_arrays(columns, schema=layout.stored_schema)
+
+
 def _first_rows(
     batches: Iterator[pa.RecordBatch], sizes: Sizes
-) -> tuple[list[pa.RecordBatch], bool]:
-    """Return the first batches, and whether they are too many rows for the catalog."""
+) -> tuple[list[pa.RecordBatch], int, bool]:
+    """Return the first batches, their rows, and whether these are too many for the catalog."""
     first: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
         first.append(batch)
         rows, size = rows + batch.num_rows, size + batch.nbytes
         if rows > sizes.small_rows or size > sizes.small_bytes:
-            return first, True
-    return first, False
+            return first, rows, True
+    return first, rows, False
 
 
 def _emptied(
@@ -188,11 +190,7 @@ def _add_to_tail(
 ) -> TableRow:
     if row.tail_rows >= sizes.tail_rows or row.tail_bytes >= sizes.tail_bytes:
         row = flush_tail(db, row, files, sizes)
-    db.execute(
-        "INSERT INTO tail (table_id, version, first_row, rows, payload, crc32) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
-        (row.id, row.version, row.next_row, rows, stream, zlib.crc32(stream)),
-    )
+    insert(db, "tail", row.id, row.version, row.next_row, rows, stream)
     return replace(
         row,
         next_row=row.next_row + rows,
@@ -203,11 +201,10 @@ def _add_to_tail(
 
 
 def _add_files(db: Connection, row: TableRow, staged: Staged, layout: Layout) -> TableRow:
-    kept = leased(db, staged)
+    kept = end_lease(db, row, staged)
     if kept is None:
         raise gone(staged)
     _check_columns(layout, kept.columns)
-    end_lease(db, staged.token)
     return _add_fragments(db, row, kept.fragments)
 
 
@@ -220,8 +217,9 @@ def _add_fragments(db: Connection, row: TableRow, fragments: Iterable[FragmentRo
 
 def _check_columns(layout: Layout, found: Sequence[str]) -> None:
     """Refuse rows in which a column has another type since an overwrite, or must not be null."""
+    written = frozenset(found)
     for stored, field in zip(layout.columns, layout.schema, strict=True):
-        if stored in found:
+        if stored in written:
             continue
         retyped = stored == first_name(field) and field.name in map(visible_name, found)
         if retyped or not field.nullable:
@@ -250,7 +248,7 @@ def flush_tail(db: Connection, row: TableRow, files: NewFiles, sizes: Sizes) -> 
 
 def without_tail(store: Store) -> View:
     """Return the current version, its tail moved to a file so that files hold every row."""
-    with NewFiles(store.folder) as files, store.catalog.write() as db:
+    with store.new_files() as files, store.catalog.write() as db:
         row = store.current(db)
         flushed = flush_tail(db, row, files, store.sizes)
         if flushed != row:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from embow.engines._local.catalog import Catalog
+from embow.engines._local.files import NewFiles
 from embow.engines._local.layout import Layout
 from embow.engines._local.records import (
     TableRow,
@@ -19,6 +19,7 @@ from embow.engines._local.records import (
     tag_rows,
     version_rows,
 )
+from embow.engines._local.sealed import require_pages
 from embow.engines._local.sizes import Sizes
 from embow.engines._local.sweep import remove_files
 from embow.engines._local.view import View, load_view
@@ -51,11 +52,10 @@ class Store(EngineTable):
         self.sizes = sizes
         self.held: View | None = None  # The latest version that was read; its files are open.
         self._earlier: View | None = None
-        self._loading = threading.Lock()
 
     def latest(self) -> View:
         """Return the latest version."""
-        return self.reading(self._load)
+        return self.reading(self.load)
 
     def version(self, wanted: int | str) -> View:
         """Return a version by number or tag.
@@ -67,7 +67,7 @@ class Store(EngineTable):
         def load(db: sqlite3.Connection) -> View:
             row, version = self.current(db), self.find_version(db, wanted)
             if version.version == row.version:
-                return self._load(db)
+                return self.load(db)
             known = self._earlier
             if known is None or (known.row, known.version) != (row, version.version):
                 known = load_view(db, row, self.data, self.held, version)
@@ -80,23 +80,21 @@ class Store(EngineTable):
         """Load something from the catalog and the files it names."""
         missing: FileNotFoundError | None = None
         for _ in range(_ATTEMPTS):
-            with self._loading:
-                try:
-                    with self.catalog.read() as db:
-                        return load(db)
-                except StorageError as exc:
-                    if not isinstance(exc.__cause__, FileNotFoundError):
-                        raise
-                    missing = exc.__cause__  # optimize() exchanged it meanwhile: read again.
+            try:
+                with self.catalog.read() as db:
+                    return load(db)
+            except StorageError as exc:
+                if not isinstance(exc.__cause__, FileNotFoundError):
+                    raise
+                missing = exc.__cause__  # optimize() exchanged it meanwhile: read again.
         raise StorageError(
             f"Table '{self.name}' cannot be read: {missing.filename if missing else '?'} is "
             "missing. Restore it from a backup, or drop the table."
         ) from missing
 
-    def locked(self, db: sqlite3.Connection) -> View:
-        """Return the latest version, from within a write transaction that changed nothing yet."""
-        with self._loading:
-            return self._load(db)
+    def new_files(self) -> NewFiles:
+        """Return the files of one write, discarded unless it keeps them."""
+        return NewFiles(self.catalog, self.folder)
 
     def current(self, db: sqlite3.Connection, base: Base | None = None) -> TableRow:
         """Return the table's state within a transaction.
@@ -160,6 +158,7 @@ class Store(EngineTable):
         for each in versions:
             if each.version == number:
                 return each
+        require_pages(db)
         raise VersionNotFoundError(
             f"Version {number} no longer exists. Table '{self.name}' has {len(versions)} versions, "
             f"{versions[0].version} to {versions[-1].version}; optimize() drops old ones that have "
@@ -169,6 +168,7 @@ class Store(EngineTable):
     def _tagged(self, db: sqlite3.Connection, tag: str) -> int:
         tags = tag_rows(db, self.id)
         if tag not in tags:
+            require_pages(db)
             raise VersionNotFoundError(
                 f"Table '{self.name}' has no tag '{tag}'.{near_name(tag, tags)} "
                 f"Tags: {', '.join(tags) or 'none'}."
@@ -179,8 +179,10 @@ class Store(EngineTable):
         """Unlink files that the catalog no longer names; return how many, and their bytes."""
         return remove_files(self.folder, names)
 
-    def _load(self, db: sqlite3.Connection) -> View:
-        row = self.current(db)
+    def load(self, db: sqlite3.Connection) -> View:
+        """Return the latest version within a transaction that changed nothing yet."""
+        row = table_row(db, self.id, self.name)
         self.name = row.name
-        self.held = load_view(db, row, self.data, self.held)
-        return self.held
+        view = load_view(db, row, self.data, self.held)
+        self.held = view  # Another thread may set its own, of another moment.
+        return view

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from embow.engines._local import faults
-from embow.engines._local.names import FILE, FOLDER
+from embow.engines._local.failures import LOCKLESS
+from embow.engines._local.sealed import FILE, FOLDER
 
 try:
     import fcntl
@@ -72,9 +73,11 @@ def _try_lock(path: Path) -> int | None:
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as exc:
         os.close(descriptor)
-        return None
+        if isinstance(exc, BlockingIOError) or exc.errno in LOCKLESS:
+            return None  # Somebody is writing it, or may be.
+        raise
     return descriptor
 
 

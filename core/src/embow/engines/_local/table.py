@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from embow.engines._local import columns, commits, optimize, scan, search, staging, versions
+from embow.engines._local import check, columns, commits, optimize, scan, search, staging, versions
 from embow.engines._local.store import Store
 from embow.engines._local.view import View
 from embow.engines.contract import Base, Capability, ScanQuery, Snapshot, VectorQuery
@@ -63,6 +63,7 @@ class LocalTable(Store):
 
     capabilities = CAPABILITIES
 
+    check = check.check
     write = staging.write
     renew = staging.renew
     discard = staging.discard

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-import zlib
 
 import numpy as np
 import pyarrow as pa
 
 from embow.engines._local.blocks import Block
-from embow.errors import StorageError
-
-_ENTRIES = (
-    "SELECT id, first_row, payload, crc32 FROM tail WHERE table_id = ? AND id > ? ORDER BY id"
-)
+from embow.engines._local.sealed import select
 
 
 def encode(batch: pa.RecordBatch) -> bytes:
@@ -32,13 +27,9 @@ def read_tail(db: sqlite3.Connection, table_id: int, after: int) -> tuple[list[B
         StorageError: One is damaged.
     """
     blocks = []
-    for number, first_row, payload, crc in db.execute(_ENTRIES, (table_id, after)):
-        if crc is not None and zlib.crc32(payload) != crc:
-            catalog = db.execute("PRAGMA database_list").fetchone()[2]
-            raise StorageError(
-                f"{catalog} is damaged: row {first_row} and those added with it are not as they "
-                "were written. Restore it from a backup."
-            )
+    condition = "table_id = ? AND id > ? ORDER BY id"
+    for row in select(db, "tail", condition, table_id, after, id=True):
+        number, _, _, first_row, _, payload = row
         batch = pa.ipc.open_stream(pa.py_buffer(payload)).read_next_batch()
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         blocks.append(Block(columns, batch.num_rows, first_row, None))

@@ -8,7 +8,9 @@ from typing import Final
 
 import numpy as np
 
-FORMAT: Final = 2
+from embow.engines._local.sealed import COLUMNS
+
+FORMAT: Final = 3
 """Kept as SQLite's ``user_version``."""
 
 _FORMAT_1 = (
@@ -81,6 +83,18 @@ _FORMAT_2 = (
         added INTEGER NOT NULL, removed INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID""",
 )
 
+# seal: checksum of the row, see `COLUMNS`. fragments.staged: the token of the write, until a commit
+# makes them the table's. staged.columns: a JSON list of the stored columns in its files.
+_FORMAT_3 = (
+    *(f"ALTER TABLE {table} ADD COLUMN seal INTEGER" for table in COLUMNS),
+    "ALTER TABLE tail DROP COLUMN crc32",
+    "ALTER TABLE fragments ADD COLUMN staged TEXT",
+    "DELETE FROM staged",
+    "ALTER TABLE staged DROP COLUMN files",
+    "ALTER TABLE staged ADD COLUMN columns TEXT NOT NULL DEFAULT ''",
+    *(f"UPDATE {table} SET seal = seal({names})" for table, names in COLUMNS.items()),
+)
+
 
 def create(db: sqlite3.Connection) -> None:
     """Make the tables of an empty catalog within a transaction."""
@@ -91,13 +105,15 @@ def create(db: sqlite3.Connection) -> None:
 
 def upgrade(db: sqlite3.Connection, found: int) -> None:
     """Bring a catalog to today's format within a transaction; another process may have before."""
-    if found >= FORMAT:
-        return
-    for statement in _FORMAT_2:
-        db.execute(statement)
-    for (table_id,) in db.execute("SELECT id FROM tables").fetchall():
-        _first_version(db, table_id)
-    db.execute(f"PRAGMA user_version = {FORMAT}")
+    if found < 2:
+        for statement in _FORMAT_2:
+            db.execute(statement)
+        for (table_id,) in db.execute("SELECT id FROM tables").fetchall():
+            _first_version(db, table_id)
+    if found < FORMAT:
+        for statement in _FORMAT_3:
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def _first_version(db: sqlite3.Connection, table_id: int) -> None:

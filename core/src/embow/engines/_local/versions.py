@@ -8,6 +8,8 @@ from dataclasses import replace
 from embow.engines._local.commits import NO_ROWS
 from embow.engines._local.leases import moment
 from embow.engines._local.records import (
+    Deletion,
+    deletion_rows,
     insert_deletion,
     insert_schema,
     insert_version,
@@ -15,6 +17,7 @@ from embow.engines._local.records import (
     tag_rows,
     version_rows,
 )
+from embow.engines._local.sealed import insert
 from embow.engines._local.store import Store
 from embow.engines.contract import Commit, Version
 from embow.errors import TagError, near_name
@@ -50,7 +53,7 @@ def set_tag(store: Store, name: str, version: int, *, move: bool) -> None:
                 "move it instead."
             )
         found = store.find_version(db, version)
-        db.execute("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", (row.id, name, found.version))
+        insert(db, "tags", row.id, name, found.version, verb="REPLACE")
 
 
 def delete_tag(store: Store, name: str) -> None:
@@ -86,19 +89,13 @@ def restore(store: Store, version: int | str) -> Commit:
             epoch=before.epoch + 1,
             rows=target.rows,
         )
-        db.execute(
-            "INSERT INTO deletions (table_id, version, rows, first, last) "
-            "SELECT table_id, ?, rows, first, last FROM deletions "
-            "WHERE table_id = ? AND version <= ? AND until > ?",
-            (after, row.id, target.version, target.version),
-        )
-        db.execute(
-            "UPDATE deletions SET until = ? "
-            "WHERE table_id = ? AND version > ? AND version < ? AND until IS NULL",
-            (after, row.id, target.version, after),
-        )
+        for each in deletion_rows(db, row.id):
+            if each.version <= target.version and each.until and each.until > target.version:
+                insert_deletion(db, row, replace(each, id=0, version=after, until=None))
+            elif target.version < each.version and each.until is None:
+                insert_deletion(db, row, replace(each, until=after))
         if target.next_row < row.next_row:
-            insert_deletion(db, row, NO_ROWS, (target.next_row, row.next_row))
+            insert_deletion(db, row, Deletion(after, NO_ROWS, (target.next_row, row.next_row)))
         insert_schema(db, row.id, after, layout_at(db, row.id, target.schema_version))
         insert_version(db, row, "restore")
     return Commit(after)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from embow.engines._local.records import (
     fragment_rows,
     layout_at,
 )
-from embow.engines._local.vectors import Vectors
+from embow.engines._local.sealed import damaged
 from embow.engines.predicate import Predicate, evaluate
 from embow.errors import StorageError
 
@@ -77,6 +78,8 @@ class Dead:
 
     def live(self, block: Block) -> NDArray[np.bool_] | None:
         """Return which rows of a block are alive; ``None`` where all are."""
+        if not len(self.row_ids) and not self.ranges:
+            return None
         low, high = np.searchsorted(self.row_ids, [block.first_row, block.last_row + 1])
         dead = block.positions(self.row_ids[low:high])
         ranges = [
@@ -136,14 +139,8 @@ class View:
 
     def columns(self, part: Part, names: list[str]) -> list[pa.Array]:
         """Return some columns of a part's block, deleted rows included."""
-        schema = self.layout.schema
-        return [
-            part.block.column(self.layout.stored(name), schema.field(name).type) for name in names
-        ]
-
-    def vectors(self, part: Part, name: str) -> Vectors | None:
-        """Return the vectors of a part's block; ``None`` where it was written without them."""
-        return part.block.vectors(self.layout.stored(name))
+        stored = map(self.layout.stored.__getitem__, names)
+        return part.block.select(stored, self.layout.types)
 
     def passing(
         self, part: Part, predicate: Predicate | None, row_ids: NDArray[np.int64] | None = None
@@ -173,6 +170,9 @@ class View:
                 yield number, positions
 
 
+_ROWS = attrgetter("rows")
+
+
 def load_view(
     db: sqlite3.Connection,
     row: TableRow,
@@ -188,31 +188,35 @@ def load_view(
     """
     if version is None and previous is not None and previous.row == row:
         return previous
+    # A thread may have held an older moment than the one that loaded what is held now.
     same = version is None and previous is not None and previous.row.epoch == row.epoch
-    grown = previous if same else None
+    grown = previous if same and previous and previous.version <= row.version else None
     at = row if version is None else version
     fragment, entry, deletion = grown.seen if grown else (0, 0, 0)
     deletions = deletion_rows(db, row.id, deletion)
     dead = grown.dead if grown else NOTHING
-    dead = dead.with_more(each for each in deletions if holds(each, at.version))
+    if deletions:
+        dead = dead.with_more(each for each in deletions if holds(each, at.version))
     if version is not None:
         dead = Dead(dead.row_ids, _union([*dead.ranges, (version.next_row, _END)]))
     found = fragment_rows(db, row.id, fragment)
-    fresh = open_fragments(row, visible(found, dead, row), data, previous)
+    fresh = open_fragments(row, visible(found, dead, row), data, previous) if found else ()
     entries, last_entry = tails.read_tail(db, row.id, entry)
     every = [*(grown.fragments if grown else ()), *fresh]
     fragments = tuple(sorted(every, key=lambda each: each.row.first_row))
     tail = tails.extend(grown.tail if grown else (), entries)
     seen = (
-        max([fragment, *(each.id for each in found)]),
+        found[-1].id if found else fragment,
         last_entry,
-        max([deletion, *(each.id for each in deletions)]),
+        deletions[-1].id if deletions else deletion,
     )
     if previous is not None and previous.row.schema_version == at.schema_version:
         layout = previous.layout
     else:
         layout = layout_at(db, row.id, at.schema_version)
     parts = _parts(fragments, tail, dead)
+    if sum(map(_ROWS, parts)) != at.rows:
+        raise damaged(db, f"table '{row.name}' has not the rows of its version {at.version}")
     return View(row, at.version, layout, fragments, tail, dead, seen, parts)
 
 
@@ -241,9 +245,15 @@ def open_fragments(
 
 
 def _parts(fragments: Iterable[Fragment], tail: Iterable[Block], dead: Dead) -> tuple[Part, ...]:
-    blocks = [block for each in fragments for block in each.blocks] + list(tail)
-    parts = (Part(block, dead.live(block)) for block in blocks)
-    return tuple(part for part in parts if part.live is None or part.live.any())
+    blocks: list[Block] = []
+    for each in fragments:
+        blocks += each.blocks
+    parts = []
+    for block in (*blocks, *tail):
+        live = dead.live(block)
+        if live is None or live.any():
+            parts.append(Part(block, live))
+    return tuple(parts)
 
 
 def _open(folder: Path, row: FragmentRow, table: str) -> Fragment:

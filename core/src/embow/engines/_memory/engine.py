@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
 
+from embow.engines._forks import Guard
 from embow.engines._memory.snapshot import CAPABILITIES
 from embow.engines._memory.table import MemoryTable
 from embow.engines.contract import Engine, EngineOptions, EngineTable
@@ -31,7 +31,7 @@ class MemoryEngine(Engine):
                 f"{uri!r} is no database: one in memory has no name. Use 'memory://'."
             )
         self._tables: dict[str, MemoryTable] = {}
-        self._lock = threading.RLock()
+        self._lock = Guard()
 
     def table_names(self) -> list[str]:
         """Return all table names, sorted."""

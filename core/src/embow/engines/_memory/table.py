@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from embow.engines._forks import Guard
 from embow.engines._memory.snapshot import CAPABILITIES, ROW_ID_FIELD, MemorySnapshot, State
 from embow.engines.contract import (
     LEASE,
@@ -58,7 +58,7 @@ class MemoryTable(EngineTable):
         self.name = name
         self.dropped = False
         self._identity = uuid.uuid4().hex
-        self._lock = threading.RLock()
+        self._lock = Guard()
         self._named: dict[str, int] = {}
         self._leases: dict[str, datetime] = {}
         self._committed: dict[str, Commit] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -121,7 +122,8 @@ def check_schema(
     """
     if not schema.names:
         raise SchemaError("A table needs at least one column.")
-    for index, column in enumerate(schema):
+    seen: set[str] = set()
+    for column in schema:
         name = column.name
         if name in RESERVED:
             raise SchemaError(f"Column name '{name}' is reserved; choose another.")
@@ -130,8 +132,9 @@ def check_schema(
                 f"Column name '{name}' is no physical one: letters, digits and '_', at most "
                 f"{NAME_BYTES} bytes."
             )
-        if name in schema.names[:index]:
+        if name in seen:
             raise SchemaError(f"Column '{name}' appears twice in the schema.")
+        seen.add(name)
         if why := supports(column):
             raise SchemaError(why)
 
@@ -154,6 +157,7 @@ def is_physical(name: str) -> bool:
     return len(name) <= NAME_BYTES and _PHYSICAL.match(name) is not None
 
 
+@lru_cache(1024)
 def is_vector(arrow_type: pa.DataType) -> bool:
     """Return whether a column of this type holds one vector a row and can be searched."""
     if not pa.types.is_fixed_size_list(arrow_type) or arrow_type.list_size == 0:

@@ -165,6 +165,29 @@ class OptimizeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What ``check`` found of what is stored.
+
+    Attributes:
+        damages: A sentence for each thing that is not as it was written; it names the file, if
+            there is one, and the table.
+        versions: Versions that were read whole.
+        files: Files that were read whole.
+        bytes: Their size.
+    """
+
+    damages: tuple[str, ...] = ()
+    versions: int = 0
+    files: int = 0
+    bytes: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as it was written."""
+        return not self.damages
+
+
+@dataclass(frozen=True, slots=True)
 class IndexInfo:
     """One index of a table.
 

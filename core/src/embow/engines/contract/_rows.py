@@ -24,7 +24,12 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         DataError: A null in a column that must not have one.
     """
     check_columns(schema, batch.schema.names)
-    arrays = [_conformed(batch, field) for field in schema]
+    arrays = []
+    for field in schema:
+        index = batch.schema.get_field_index(field.name)
+        array = pa.nulls(batch.num_rows, field.type) if index < 0 else batch.column(index)
+        fits = array.type == field.type and (field.nullable or not array.null_count)
+        arrays.append(array if fits else _conformed(array, field))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -47,16 +52,12 @@ def conform_values(field: pa.Field, batches: Iterable[pa.RecordBatch]) -> Genera
             yield conform(batch.select(schema.names), schema)
 
 
-def _conformed(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
-    index = batch.schema.get_field_index(field.name)
-    array = pa.nulls(batch.num_rows, field.type) if index < 0 else batch.column(index)
+def _conformed(array: pa.Array, field: pa.Field) -> pa.Array:
     if array.null_count and not field.nullable:
         raise DataError(
             f"Column '{field.name}' must not be null, but {array.null_count} of "
-            f"{batch.num_rows} rows have no value."
+            f"{len(array)} rows have no value."
         )
-    if array.type == field.type:
-        return array
     wrong = SchemaError(f"Column '{field.name}' is {field.type}; the rows have {array.type}.")
     if array.type.id != field.type.id:
         raise wrong

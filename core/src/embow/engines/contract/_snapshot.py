@@ -108,7 +108,7 @@ class Snapshot(ABC):
             UnknownColumnError: A column does not exist.
         """
         check_vector_query(self.schema, query)
-        return self._search(self._filtered(query))
+        return self._search(query if query.predicate is None else self._filtered(query))
 
     def search_text(self, query: TextQuery) -> pa.Table:
         """Return the rows that fit the words best, with ``_score``."""

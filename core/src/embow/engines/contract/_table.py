@@ -12,13 +12,14 @@ from typing import Any
 import pyarrow as pa
 
 from embow.engines.contract._history import History
-from embow.engines.contract._queries import check_schema
+from embow.engines.contract._queries import ScanQuery, check_schema
 from embow.engines.contract._records import (
     LEASE,
     RETENTION,
     Base,
     Capability,
     Change,
+    CheckReport,
     Commit,
     IndexInfo,
     OptimizeReport,
@@ -27,7 +28,7 @@ from embow.engines.contract._records import (
 )
 from embow.engines.contract._rows import conform_values
 from embow.engines.contract._snapshot import Snapshot
-from embow.errors import CommitConflictError, SchemaError
+from embow.errors import CommitConflictError, EmbowError, SchemaError
 
 _TRIES = 40
 _LONGEST_WAIT = 0.5
@@ -131,6 +132,20 @@ class EngineTable(History, ABC):
 
     # -- what an author may write -------------------------------------------------------
 
+    def check(self) -> CheckReport:
+        """Read all that is stored of every version, and report what is not as it was written."""
+        has_versions = Capability.VERSIONS in self.capabilities
+        found = [each.version for each in self.versions()] if has_versions else [None]
+        damages: dict[str, None] = {}
+        for version in found:
+            try:
+                with self.snapshot(version) as snapshot:
+                    for batch in snapshot.scan(ScanQuery()):
+                        batch.validate(full=True)
+            except (EmbowError, pa.ArrowException) as exc:
+                damages[f"Table '{self.name}': {exc}"] = None
+        return CheckReport(tuple(damages), versions=len(found))
+
     def _create_index(self, column: str, config: Any, *, name: str, replace: bool) -> None:
         raise NotImplementedError
 
@@ -199,12 +214,14 @@ class EngineTable(History, ABC):
             CommitConflictError: One of the three does not hold, or the table is another one.
             StagedGoneError: The lease ended, and the staged rows were removed.
         """
-        columns = any(staged.column for staged in change.add)
+        columns = added = False
+        for staged in change.add:
+            columns |= staged.column is not None
+            added |= staged.rows > 0 or staged.column is not None
         if change.remove is not None and (columns or change.metadata is not None):
             raise ValueError(
                 "A change of metadata or columns cannot also remove rows: make two changes."
             )
-        added = columns or any(staged.rows for staged in change.add)
         removed = change.remove is not None and len(change.remove)
         if not added and not removed and change.metadata is None:
             return Commit(change.base.version)
@@ -232,7 +249,6 @@ class EngineTable(History, ABC):
         self,
         plan: Callable[[Snapshot], Change | None],
         *,
-        at_least: int = 0,
         wait: Callable[[float], None] = time.sleep,
     ) -> Commit | None:
         """Commit what ``plan`` makes of a snapshot, planning again where another writer was faster.
@@ -248,7 +264,7 @@ class EngineTable(History, ABC):
             CommitConflictError: Others were faster many times in a row.
         """
         for attempt in range(_TRIES):
-            with self.snapshot(at_least=at_least) as snapshot:
+            with self.snapshot() as snapshot:
                 change = plan(snapshot)
             if change is None:
                 return None

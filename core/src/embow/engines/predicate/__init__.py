@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from embow.engines.predicate._evaluate import evaluate
-from embow.engines.predicate._expression import evaluate_expression
+from embow.engines.predicate._evaluate import evaluate, evaluate_expression
 from embow.engines.predicate._parse import parse_predicate
 from embow.engines.predicate._tree import Call, Column, Literal, Node, Op, Predicate
 

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
-from embow.engines.predicate import _constants as constants
-from embow.engines.predicate._tree import Literal
+from embow.engines.predicate._tree import Constant, Literal
+from embow.schema._arrays import array_of
 
 Operand: TypeAlias = pa.Array | pa.Scalar
 _WIDE = pa.decimal128(38, 0)
+_VIEWS = {"string_view": pa.large_string(), "binary_view": pa.large_binary()}
+_FINE = ("us", "ns")
+"""Units that hold every time that Python has."""
+
+
+def scalar(value: Constant, arrow_type: pa.DataType) -> pa.Scalar:
+    """Return one value of a type, without ``pa.scalar``, which imports pandas."""
+    return array_of([value], arrow_type)[0]
 
 
 def plain(array: pa.Array) -> pa.Array:
@@ -34,9 +45,6 @@ def plain(array: pa.Array) -> pa.Array:
     return array
 
 
-_VIEWS = {"string_view": pa.large_string(), "binary_view": pa.large_binary()}
-
-
 def align_arrays(left: pa.Array, right: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Return two arrays ready for a comparison."""
     if left.type == right.type:
@@ -45,8 +53,7 @@ def align_arrays(left: pa.Array, right: pa.Array) -> tuple[pa.Array, pa.Array]:
     if any(map(pa.types.is_null, types)):
         known = right.type if pa.types.is_null(left.type) else left.type
         return left.cast(known), right.cast(known)
-    numeric = [_is_number(each) for each in types]
-    if all(numeric):
+    if all(map(_is_number, types)):
         target = _common_number(*types)
         return left.cast(target, safe=False), right.cast(target, safe=False)
     if any(map(pa.types.is_timestamp, types)):
@@ -64,43 +71,106 @@ def align_literal(array: pa.Array, literal: Literal) -> tuple[pa.Array, pa.Scala
     ``x = 0.1`` finds the rows into which 0.1 was written.
     """
     value, arrow_type = literal.value, array.type
-    if value is None or pa.types.is_null(arrow_type):
-        return array, constants.scalar(None, arrow_type)
-    if isinstance(value, dt.datetime | dt.date):
-        return _align_moment(array, value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    (exact,) = exact_values([value], arrow_type)
+    if exact is not None or value is None or pa.types.is_null(arrow_type):
+        return array, scalar(exact, arrow_type)
+    if isinstance(value, int | float):
         return _align_number(array, value)
-    return array, constants.scalar(value, arrow_type)
+    if isinstance(value, dt.time):
+        return array.cast(pa.time64("us")), scalar(value, pa.time64("us"))
+    # A moment finer than the column's unit, or one beside a column of dates.
+    fine = value.microsecond if isinstance(value, dt.datetime) else 0
+    unit = pa.timestamp("us" if fine or not pa.types.is_date(arrow_type) else "s")
+    return array.cast(unit, safe=False), scalar(_moment(value), unit)
+
+
+def exact_values(values: Sequence[Constant], arrow_type: pa.DataType) -> list[Any]:
+    """Return constants as a type holds them; ``None`` where they can only be compared as another.
+
+    Args:
+        values: Constants that are comparable with the type.
+        arrow_type: Type of a column without dictionary, zone, view layout or half precision.
+    """
+    convert: Callable[[Any], Any] = _same
+    if pa.types.is_integer(arrow_type):
+        convert = partial(_whole, *_integer_range(arrow_type))
+    elif pa.types.is_floating(arrow_type):
+        convert = partial(_rounded, arrow_type.to_pandas_dtype())
+    elif pa.types.is_timestamp(arrow_type):
+        convert = partial(_instant, arrow_type.unit)
+    elif pa.types.is_date(arrow_type):
+        convert = _day
+    elif pa.types.is_time(arrow_type) and arrow_type.unit not in _FINE:
+        convert = _second if arrow_type.unit == "s" else _nothing
+    elif pa.types.is_decimal(arrow_type) or pa.types.is_null(arrow_type):
+        convert = _nothing
+    return [None if value is None else convert(value) for value in values]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _nothing(_value: Any) -> None:
+    return None
+
+
+def _whole(low: int, high: int, value: float) -> int | None:
+    if isinstance(value, float) and not value.is_integer():
+        return None
+    whole = int(value)
+    return whole if low <= whole <= high else None
+
+
+def _rounded(dtype: Any, value: float) -> float:
+    with np.errstate(over="ignore"):
+        return float(dtype(value)) + 0.0  # So that -0 is 0.
+
+
+def _day(value: dt.date) -> dt.date | None:
+    return None if isinstance(value, dt.datetime) else value
+
+
+def _second(value: dt.time) -> dt.time | None:
+    return None if value.microsecond else value
+
+
+def _instant(unit: str, value: dt.date) -> dt.datetime | None:
+    moment = _moment(value)
+    if unit == "ns":
+        return moment if _NANO[0] < moment < _NANO[1] else None
+    step = {"s": 1_000_000, "ms": 1_000}.get(unit, 1)
+    return None if moment.microsecond % step else moment
+
+
+_NANO = (dt.datetime(1677, 9, 22), dt.datetime(2262, 4, 11))
+
+
+def _moment(value: Any) -> dt.datetime:
+    if isinstance(value, dt.datetime):
+        return value
+    return dt.datetime(value.year, value.month, value.day)
 
 
 def _align_number(array: pa.Array, value: float) -> tuple[pa.Array, pa.Scalar]:
     arrow_type = array.type
-    if pa.types.is_floating(arrow_type):
-        return array, constants.scalar(float(value), arrow_type)
     if pa.types.is_decimal(arrow_type):
         exact = Decimal(repr(value))
-        wanted = constants.decimal_type(exact) if exact.is_finite() else None
+        wanted = _decimal_type(exact) if exact.is_finite() else None
         if wanted is None or wanted.precision - wanted.scale > 38 - arrow_type.scale:
-            return array.cast(pa.float64()), constants.scalar(float(value), pa.float64())
-        return array, constants.scalar(exact, wanted)
+            return array.cast(pa.float64()), scalar(float(value), pa.float64())
+        return array, scalar(exact, wanted)
     if isinstance(value, float) and not value.is_integer():
-        return array.cast(pa.float64(), safe=False), constants.scalar(value, pa.float64())
-    whole = int(value)
-    low, high = _integer_range(arrow_type)
-    if low <= whole <= high:
-        return array, constants.scalar(whole, arrow_type)
-    whole = max(-(10**37), min(10**37, whole))
-    return array.cast(_WIDE), constants.scalar(Decimal(whole), _WIDE)
+        return array.cast(pa.float64(), safe=False), scalar(value, pa.float64())
+    whole = max(-(10**37), min(10**37, int(value)))
+    return array.cast(_WIDE), scalar(Decimal(whole), _WIDE)
 
 
-def _align_moment(array: pa.Array, value: dt.date) -> tuple[pa.Array, pa.Scalar]:
-    if pa.types.is_date(array.type):
-        if not isinstance(value, dt.datetime):
-            return array, constants.scalar(value, array.type)
-        array = array.cast(pa.timestamp("s"))
-    unit = constants.timestamp_unit(value, array.type.unit)
-    wanted = pa.timestamp(unit)
-    return array.cast(wanted, safe=False), constants.scalar(value, wanted)
+def _decimal_type(value: Decimal) -> pa.DataType:
+    """Return the smallest decimal type that holds a value."""
+    _, digits, exponent = value.as_tuple()
+    scale = max(0, -int(exponent))
+    return pa.decimal128(max(1, len(digits) + max(0, int(exponent)), scale), scale)
 
 
 def _integer_range(arrow_type: pa.DataType) -> tuple[int, int]:

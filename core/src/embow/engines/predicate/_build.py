@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from embow.engines.predicate import _typing as rules
+from embow.engines.predicate._align import scalar
 from embow.engines.predicate._columns import resolve_column
-from embow.engines.predicate._constants import scalar
 from embow.engines.predicate._tree import Call, Literal, Node, Op
 from embow.engines.predicate._typing import Family
 from embow.errors import PredicateError
@@ -60,10 +60,12 @@ class Builder:
 
     Args:
         schema: What column names refer to.
+        lists: Constants of the long lists, by the placeholder that stands for each.
     """
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, schema: pa.Schema, lists: Mapping[str, Sequence[Literal]]) -> None:
         self._schema = schema
+        self._lists = lists
 
     def build(self, node: Sql) -> Node:
         """Return the checked tree of a parsed expression."""
@@ -73,8 +75,7 @@ class Builder:
         if kind in _ARITHMETIC:
             return self._arithmetic(_ARITHMETIC[kind], node)
         if kind in _LOGIC:
-            sides = (self._condition(node.this), self._condition(node.expression))
-            return Call(_LOGIC[kind], sides, _BOOL)
+            return _balanced(_LOGIC[kind], [self._condition(each) for each in _chain(node)])
         if kind in _LIKE:
             return self._like(_LIKE[kind], node, escape="\\")
         handler: Callable[[Any], Node] | None = getattr(self, f"_{kind.lower()}", None)
@@ -118,12 +119,7 @@ class Builder:
 
     def _literal(self, node: exp.Literal) -> Node:
         text = str(node.this)
-        if node.is_string:
-            return Literal(text, pa.string())
-        try:
-            return Literal(int(text), pa.int64())
-        except ValueError:
-            return Literal(float(text), pa.float64())
+        return Literal(text, pa.string()) if node.is_string else rules.number_literal(text)
 
     def _hexstring(self, node: exp.HexString) -> Node:
         try:
@@ -165,12 +161,17 @@ class Builder:
         if not node.expressions:
             raise _refused(node)
         tested = self.build(node.this)
-        members = []
-        for member in node.expressions:
-            _, value = rules.comparable(tested, self.build(member), "IN")
-            if not isinstance(value, Literal):
-                raise PredicateError(f"IN takes a list of literals, not {rules.describe(value)}.")
-            members.append(value)
+        first = node.expressions[0]
+        listed = self._lists.get(first.name) if isinstance(first, exp.Placeholder) else None
+        if listed and not rules.is_temporal(tested):
+            for sample in {type(each.value): each for each in listed}.values():
+                rules.comparable(tested, sample, "IN")
+            return Call(Op.IN, (tested, *listed), _BOOL)
+        given: Sequence[Node] = listed or [self.build(member) for member in node.expressions]
+        members = [rules.comparable(tested, member, "IN")[1] for member in given]
+        odd = next((member for member in members if not isinstance(member, Literal)), None)
+        if odd is not None:
+            raise PredicateError(f"IN takes a list of literals, not {rules.describe(odd)}.")
         return Call(Op.IN, (tested, *members), _BOOL)
 
     def _escape(self, node: exp.Escape) -> Node:
@@ -227,6 +228,24 @@ class Builder:
         if not (isinstance(value, Literal) and isinstance(value.value, str)):
             raise PredicateError(f"{what} needs a literal text, not {rules.describe(value)}.")
         return value.value
+
+
+def _chain(node: Sql) -> list[Sql]:
+    """Return the conditions that one chain of AND or of OR joins, in their order."""
+    found = []
+    left = node
+    while type(left) is type(node):
+        found.append(left.expression)
+        left = left.this
+    return [left, *reversed(found)]
+
+
+def _balanced(op: Op, nodes: Sequence[Node]) -> Node:
+    """Join conditions in a tree as flat as can be, so that a chain may be long."""
+    if len(nodes) == 1:
+        return nodes[0]
+    half = (len(nodes) + 1) // 2
+    return Call(op, (_balanced(op, nodes[:half]), _balanced(op, nodes[half:])), _BOOL)
 
 
 def _negated(node: Node) -> Call:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
 from embow.engines.predicate._tree import Column
-from embow.errors import PredicateError
-
-
-def unknown_name(name: str, known: Iterable[str]) -> str:
-    """Return ``Did you mean ...? Columns: ...`` for a name that is not among the known ones."""
-    names = list(known)
-    by_folded = {each.casefold(): each for each in names}
-    close = difflib.get_close_matches(name.casefold(), by_folded, n=1)
-    suggestion = f"Did you mean '{by_folded[close[0]]}'? " if close else ""
-    return f"{suggestion}Columns: {', '.join(names)}."
+from embow.errors import PredicateError, near_name
 
 
 def resolve_column(path: Sequence[str], schema: pa.Schema, *, quoted: bool) -> Column:
@@ -52,9 +42,10 @@ def _field(name: str, fields: list[pa.Field], spelled: str, *, quoted: bool) -> 
         names = ", ".join(f"'{field.name}'" for field in matches)
         raise PredicateError(f"Column '{spelled}' could be any of {names}; write it exactly.")
     hint = " Text is written in single quotes; double quotes name a column." if quoted else ""
+    known = [field.name for field in fields]
     raise PredicateError(
-        f"The filter names column '{spelled}', which is not there. "
-        f"{unknown_name(name, [field.name for field in fields])}{hint}"
+        f"The filter names column '{spelled}', which is not there.{near_name(name, known)} "
+        f"Columns: {', '.join(known)}.{hint}"
     )
 
 

@@ -10,10 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from embow.engines.predicate import _constants as constants
-from embow.engines.predicate._align import Operand, align_arrays, align_literal, plain
+from embow.engines.predicate._align import (
+    Operand,
+    align_arrays,
+    align_literal,
+    exact_values,
+    plain,
+    scalar,
+)
+from embow.engines.predicate._parse import parse_expression
 from embow.engines.predicate._tree import Call, Column, Literal, Node, Op, Predicate
 from embow.errors import PredicateError
+from embow.schema._arrays import array_of
 
 
 def evaluate(predicate: Predicate, batch: pa.RecordBatch) -> NDArray[np.bool_]:
@@ -31,6 +39,24 @@ def evaluate(predicate: Predicate, batch: pa.RecordBatch) -> NDArray[np.bool_]:
     except pa.ArrowException as exc:
         raise PredicateError(f"The filter {predicate.sql!r} fails on a row: {exc}") from exc
     return _as_mask(verdict)
+
+
+def evaluate_expression(sql: str, schema: pa.Schema, batch: pa.RecordBatch) -> pa.Array:
+    """Return the value of an expression for each row of a batch.
+
+    Args:
+        sql: An expression in the dialect of `parse_predicate`, such as ``"upper(name)"``.
+        schema: Columns it may name.
+        batch: Rows with at least these columns.
+
+    Raises:
+        PredicateError: The text does not parse, names an unknown column, or fails on a row.
+    """
+    node = parse_expression(sql, schema)
+    try:
+        return value_of(node, batch)
+    except pa.ArrowException as exc:
+        raise PredicateError(f"The expression {sql!r:.200} fails on a row: {exc}") from exc
 
 
 def _as_mask(verdict: pa.Array) -> NDArray[np.bool_]:
@@ -54,7 +80,7 @@ def value_of(node: Node, batch: pa.RecordBatch) -> pa.Array:
             top = batch.column(path[0])
             return plain(pc.struct_field(top, list(path[1:])) if path[1:] else top)
         case Literal(value=value, type=arrow_type):
-            return pa.repeat(constants.scalar(value, arrow_type), batch.num_rows)
+            return pa.repeat(scalar(value, arrow_type), batch.num_rows)
         case Call():
             return _COMPUTE[node.op](node, batch)
 
@@ -137,41 +163,36 @@ def _modulo(call: Call, batch: pa.RecordBatch) -> pa.Array:
     remainder = np.fmod(*(np.frombuffer(each.buffers()[1], np.float64) for each in floats))
     made = pa.Array.from_buffers(pa.float64(), len(dividend), [None, pa.py_buffer(remainder)])
     known = pc.and_(pc.is_valid(dividend), pc.is_valid(divisor))
-    return pc.if_else(known, made, constants.scalar(None, pa.float64()))
+    return pc.if_else(known, made, scalar(None, pa.float64()))
 
 
 def _divisor(call: Call, batch: pa.RecordBatch) -> Operand:
     """Return the divisor with zeros made null; a literal stays one value."""
     node = call.args[1]
     if isinstance(node, Literal) and node.value and pa.types.is_integer(call.type):
-        return constants.scalar(node.value, call.type)
+        return scalar(node.value, call.type)
     divisor = _number(node, call.type, batch)
-    zero = pc.equal(divisor.cast(pa.float64(), safe=False), constants.scalar(0.0, pa.float64()))
-    return pc.if_else(zero, constants.scalar(None, divisor.type), divisor)
+    zero = pc.equal(divisor.cast(pa.float64(), safe=False), scalar(0.0, pa.float64()))
+    return pc.if_else(zero, scalar(None, divisor.type), divisor)
 
 
 def _member(call: Call, batch: pa.RecordBatch) -> pa.Array:
     tested, *members = call.args
     value = value_of(tested, batch)
+    literals = [member for member in members if isinstance(member, Literal)]
+    exact = exact_values([each.value for each in literals], value.type)
     found: pa.Array | None = None
-    same_type: list[pa.Scalar] = []
-    for member in members:
-        assert isinstance(member, Literal)
-        array, scalar = align_literal(value, member)
-        if array.type == value.type and scalar.is_valid and not pa.types.is_floating(value.type):
-            same_type.append(scalar)
-        else:
-            hit = pc.equal(array, scalar)
+    for literal, held in zip(literals, exact, strict=True):
+        if held is None:
+            hit = pc.equal(*align_literal(value, literal))
             found = hit if found is None else pc.or_kleene(found, hit)
-    if same_type:
-        inside = pc.is_in(value, value_set=_gather(same_type, value.type))
-        hit = pc.if_else(pc.is_valid(value), inside, constants.scalar(None, pa.bool_()))
-        found = hit if found is None else pc.or_kleene(found, hit)
+    if any(held is not None for held in exact):
+        held = array_of([each for each in exact if each is not None], value.type)
+        if pa.types.is_floating(value.type):
+            value = pc.add(value, scalar(0.0, value.type))  # So that -0 is 0, as in the list.
+        inside = pc.if_else(pc.is_valid(value), pc.is_in(value, held), scalar(None, pa.bool_()))
+        found = inside if found is None else pc.or_kleene(found, inside)
     return found
-
-
-def _gather(scalars: list[pa.Scalar], arrow_type: pa.DataType) -> pa.Array:
-    return pa.concat_arrays([pa.repeat(each.cast(arrow_type), 1) for each in scalars])
 
 
 def _cast(call: Call, batch: pa.RecordBatch) -> pa.Array:
@@ -185,7 +206,7 @@ def _cast(call: Call, batch: pa.RecordBatch) -> pa.Array:
 
 def _concatenate(call: Call, batch: pa.RecordBatch) -> pa.Array:
     wide = [value_of(each, batch).cast(pa.large_string()) for each in call.args]
-    return pc.binary_join_element_wise(*wide, constants.scalar("", pa.large_string()))
+    return pc.binary_join_element_wise(*wide, scalar("", pa.large_string()))
 
 
 _COMPUTE: dict[Op, Callable[[Call, pa.RecordBatch], pa.Array]] = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pyarrow as pa
 
-from embow.engines.predicate._tree import Node, Predicate
-from embow.engines.predicate._typing import Family, require
+from embow.engines.predicate._tree import Literal, Node, Predicate
+from embow.engines.predicate._typing import Family, number_literal, require
 from embow.errors import PredicateError
 
 
@@ -39,13 +40,49 @@ def parse_expression(sql: str, schema: pa.Schema) -> Node:
         )
     from embow.engines.predicate._build import Builder  # sqlglot: only when there is a filter
 
+    short, lists = _without_long_lists(sql)
     try:
-        return Builder(schema).build(parse_sql(sql))
+        return Builder(schema, lists).build(parse_sql(short))
     except RecursionError:
         raise PredicateError(
-            f"The filter {sql!r:.60} is nested too deeply. Use fewer parentheses, and IN (...) "
-            "in the place of a long chain of OR."
+            f"The filter {sql!r:.60} is nested too deeply. Use fewer parentheses."
         ) from None
+
+
+_TEXT = r"'(?:[^']|'')*'"
+_CONSTANT = rf"(?:{_TEXT}|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+_LONG_LIST = re.compile(
+    rf"""{_TEXT} | "[^"]*" | `[^`]*` | --[^\n]* | /\*.*?\*/  # where a list is none
+    | (?P<opening>\bIN\s*\()\s*(?P<constants>{_CONSTANT}(?:\s*,\s*{_CONSTANT}){{200,}})\s*\)""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+
+
+def _without_long_lists(sql: str) -> tuple[str, dict[str, list[Literal]]]:
+    """Take long lists of constants out of a filter: a parser needs a second for 50,000.
+
+    Returns:
+        The filter with a placeholder in the place of each list, and their constants.
+    """
+    lists: dict[str, list[Literal]] = {}
+    prefix = "list_"
+    while prefix in sql:
+        prefix += "_"
+
+    def taken(match: re.Match[str]) -> str:
+        if match["constants"] is None:
+            return match[0]
+        name = f"{prefix}{len(lists)}"
+        lists[name] = [_constant(each) for each in re.findall(_CONSTANT, match["constants"])]
+        return f"{match['opening']}:{name})"
+
+    return _LONG_LIST.sub(taken, sql), lists
+
+
+def _constant(text: str) -> Literal:
+    if text[0] == "'":
+        return Literal(text[1:-1].replace("''", "'"), pa.string())
+    return number_literal(text)
 
 
 def parse_sql(sql: str) -> Any:

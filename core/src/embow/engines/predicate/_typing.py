@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from functools import cache
 
 import pyarrow as pa
 
@@ -25,6 +26,7 @@ class Family(enum.Enum):
     OTHER = "a nested or other value"
 
 
+_INTEGER, _FLOAT = pa.int64(), pa.float64()
 _TEMPORAL = {Family.DATE, Family.TIMESTAMP, Family.TIME}
 _TESTS: tuple[tuple[Family, tuple[str, ...]], ...] = (
     (Family.NUMBER, ("is_integer", "is_floating", "is_decimal")),
@@ -38,6 +40,7 @@ _TESTS: tuple[tuple[Family, tuple[str, ...]], ...] = (
 )
 
 
+@cache
 def family(arrow_type: pa.DataType) -> Family:
     """Return the family of an Arrow type."""
     for name, tests in _TESTS:
@@ -85,6 +88,19 @@ def _as_temporal(node: Node, other: Node) -> Node:
     if isinstance(node, Literal) and isinstance(node.value, str) and wanted in _TEMPORAL:
         return temporal_literal(node.value, wanted)
     return node
+
+
+def number_literal(text: str) -> Literal:
+    """Return digits as a whole number where they are one."""
+    try:
+        return Literal(int(text), _INTEGER)
+    except ValueError:
+        return Literal(float(text), _FLOAT)
+
+
+def is_temporal(node: Node) -> bool:
+    """Return whether text that meets a node is read as a date or time."""
+    return family(node.type) in _TEMPORAL
 
 
 def temporal_literal(text: str, wanted: Family) -> Literal:

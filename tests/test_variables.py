@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embow.embeddings import variables
-from embow.embeddings.variables import Reference, Variables, parse_reference, resolve
+from embow import variables
 from embow.errors import ConfigurationError, VariableNotFoundError
+from embow.variables import Reference, Variables, parse_reference, resolve
 
 NAMES = st.text(st.characters(exclude_characters=":"), min_size=1)
 

@@ -1,0 +1,71 @@
+"""What a fork must find at rest: no lock held by a thread the child lacks, no file open in both."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import Protocol
+
+
+class Resting(Protocol):
+    """Something that other threads use and that can pause."""
+
+    def pause(self) -> None:
+        """Wait until no thread is at work, and let none begin."""
+
+    def resume(self, *, child: bool) -> None:
+        """Go on, in the process that forked or in the new one."""
+
+
+_known: weakref.WeakSet[Resting] = weakref.WeakSet()
+_resting: list[Resting] = []
+_forking = threading.Lock()
+
+
+def rest_at_fork(each: Resting) -> None:
+    """Pause something around every fork of this process."""
+    _known.add(each)
+
+
+class Guard:
+    """A lock that a thread may take again, and that nobody holds in a forked child."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        rest_at_fork(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *raised: object) -> None:
+        self._lock.release()
+
+    def pause(self) -> None:
+        """Take the lock."""
+        self._lock.acquire()
+
+    def resume(self, *, child: bool) -> None:
+        """Give it back; the thread that forked is the one that lives on in the child."""
+        self._lock.release()
+
+
+def _before() -> None:
+    _forking.acquire()
+    _resting.extend(_known)
+    for each in _resting:
+        each.pause()
+
+
+def _after(*, child: bool) -> None:
+    while _resting:
+        _resting.pop().resume(child=child)
+    _forking.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before,
+        after_in_parent=lambda: _after(child=False),
+        after_in_child=lambda: _after(child=True),
+    )
