@@ -9,7 +9,8 @@ import pytest
 from distributions import install, run
 from embow._cli import main
 from embow.plugins import State
-from embow.plugins._listing import missing_commands
+from embow.plugins._known import COMMANDS
+from embow.plugins._listing import missing
 
 PLUGIN = """
     from embow.plugins import CommandSpec, hookimpl
@@ -72,7 +73,7 @@ def test_a_command_whose_plugin_is_switched_off_says_so(tmp_path: Path) -> None:
 
 def test_a_command_whose_plugin_is_missing_says_what_to_install() -> None:
     """The demo is listed as not installed, with the command that brings it."""
-    demo, _ = missing_commands([], [])
+    demo, _ = missing(COMMANDS, [], [])
     assert (demo.id, demo.state) == ("demo", State.NOT_INSTALLED)
     assert demo.reason == "It comes with embow-onnx."
     assert "pip install ./core ./plugins/embow-onnx" in demo.hint

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from embow.engines._memory import MemoryEngine
-from embow.engines.contract import Capability, Engine, EngineOptions
+from embow.engines._memory.snapshot import MemorySnapshot
+from embow.engines.contract import Capability, Engine, EngineOptions, ScanQuery
 from embow.errors import ConfigurationError, UnsupportedOperationError
 from embow.plugins._engines import engine_for
 from embow_testing.engine_suite import EngineSuite
@@ -52,3 +55,19 @@ def test_a_uri_leads_to_it() -> None:
     assert engine("memory://", EngineOptions()).table_names() == []
     with pytest.raises(ConfigurationError, match="no name"):
         engine("memory://mine", EngineOptions())
+
+
+def test_check_names_every_version_that_is_not_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Arrow finds wrong with a batch is a damage of the table, and does not end the check."""
+    table = MemoryEngine("memory://", EngineOptions()).create_table("t", pa.schema({"a": "utf8"}))
+    ends = pa.py_buffer(np.array([0, 9], np.int32))
+    wrong = pa.StringArray.from_buffers(1, ends, pa.py_buffer(b"\xff" * 9))
+    damaged = pa.record_batch({"a": wrong})
+
+    def scan(snapshot: MemorySnapshot, query: ScanQuery) -> pa.RecordBatchReader:
+        return pa.RecordBatchReader.from_batches(damaged.schema, [damaged])
+
+    monkeypatch.setattr(MemorySnapshot, "_scan", scan)
+    report = table.check()
+    assert not report.ok
+    assert "Table 't'" in report.damages[0]

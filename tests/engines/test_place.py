@@ -107,6 +107,19 @@ def test_a_write_to_a_folder_that_went_is_refused(
     assert sorted(folder.rglob("*")) == there
 
 
+def test_nothing_is_asked_for_that_cannot_be_stored(folder: Path, engine: LocalEngine) -> None:
+    """Rows may be embedded as they are asked for."""
+    table = engine.open_table("t")
+    before = base(table)
+    rows = iter([batch(2)])
+    shutil.rmtree(folder)
+    with pytest.raises(StorageError, match="moved, deleted or replaced"):
+        table.write(rows, base=before)
+    with pytest.raises(StorageError, match="moved, deleted or replaced"):
+        engine.create_table("u", batch(0).schema, rows)
+    assert next(rows).num_rows == 2
+
+
 def test_a_folder_that_goes_during_a_commit_is_noticed(folder: Path, engine: LocalEngine) -> None:
     """The last look is just before the commit; the moved database is as it was."""
     table = engine.open_table("t")

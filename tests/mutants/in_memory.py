@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fault import Fault
 
+STAGING = "engines/_memory/staging.py"
 TABLE = "engines/_memory/table.py"
 SNAPSHOT = "engines/_memory/snapshot.py"
 DISTANCES = "engines/contract/_distances.py"
@@ -89,7 +90,7 @@ FAULTS = (
     ),
     Fault(
         "memory: a table made again takes what the old one staged",
-        TABLE,
+        STAGING,
         (("if base.table != self._identity:", "if False:"),),
         TESTS,
         "went or own_token",

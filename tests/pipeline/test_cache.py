@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import Field
 
 from embow.embeddings import EmbeddingFunction
 from embow.embeddings.types import operational
@@ -148,6 +151,15 @@ def test_what_a_fast_local_model_made_is_not_kept(path):
     assert function.sent == 600
 
 
+def test_what_is_soon_done_again_is_not_kept(path):
+    """A row at a time of a model that takes ten milliseconds leaves the cache alone."""
+    clock = FakeClock()
+    function = local(slow(clock, 0.01))
+    run(path, function, ["a"], clock)
+    run(path, function, ["a"], clock)
+    assert function.asked == [["a"], ["a"]]
+
+
 @pytest.mark.parametrize(("cache", "sent"), [(False, 600), (True, 302)])
 def test_a_call_may_say_whether_a_local_model_is_cached(path, cache, sent):
     """``False`` never, ``True`` always, whatever it costs to make a vector."""
@@ -230,7 +242,7 @@ class Sizes(EmbeddingFunction):
 
     provider_id: ClassVar[str | None] = "sizes"
     factor: Annotated[float, operational] = 1.0
-    asked: Annotated[list[bytes], operational] = []  # noqa: RUF012
+    asked: Annotated[list[bytes], operational] = Field(default_factory=list)
 
     def ndims(self) -> int:
         return 2
@@ -390,7 +402,7 @@ def test_the_cache_stays_within_its_size_and_drops_what_was_not_used(path):
         cache.get(SPACE, [digest(0)], 500)
     kept, _ = cache.get(SPACE, [digest(at) for at in range(4000)], 500)
     file.close()
-    assert path.stat().st_size < size * 1.2
+    assert path.stat().st_size < size * 1.4
     assert 0 in kept
     assert 3999 in kept
     assert 150 not in kept
@@ -494,6 +506,43 @@ def test_the_cache_of_a_forked_process_is_its_own(path):
     found, _ = cache.get(SPACE, [digest(1)], 3)
     file.close()
     assert found == [0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_forked_while_a_thread_writes_goes_on(path):
+    """The lock that thread holds is nobody's in the child."""
+    file = CacheFile(path)
+    cache = EmbeddingCache(file)
+    cache.put(SPACE, [digest(1)], rows([1]))
+    inside, done = threading.Event(), threading.Event()
+
+    def write(_):
+        inside.set()
+        done.wait()
+
+    thread = threading.Thread(target=file.run, args=(write, None))
+    thread.start()
+    inside.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        found, _ = cache.get(SPACE, [digest(1)], 3)
+        os._exit(found != [0])
+    _, status = os.waitpid(child, 0)
+    done.set()
+    thread.join()
+    file.close()
+    assert status == 0
+
+
+def test_vectors_of_several_threads_that_cannot_be_kept_are_let_go(path):
+    """Memory does not grow where the cache is off."""
+    file = CacheFile(path / "missing")
+    path.write_text("")
+    cache = EmbeddingCache(file)
+    for number in range(3):
+        cache.put(SPACE, [digest(number)], rows([number]))
+    assert len(cache._waiting) == 0
 
 
 def test_the_shape_of_the_answer_does_not_depend_on_hits(path):

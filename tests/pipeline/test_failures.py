@@ -437,7 +437,7 @@ def test_a_cancelled_wait_sends_nothing_more(caplog):
 class ServerError(Exception):
     """What an SDK raises for a status."""
 
-    def __init__(self, status=500, text="input is too large to process"):
+    def __init__(self, status=500, text="something went wrong"):
         super().__init__(text)
         self.status_code = status
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from embow.embeddings import get_registry
 from embow.errors import ProviderNotFoundError
+from embow.plugins import State
 from embow.plugins import _hints as hints
 from embow.plugins._known import ELSEWHERE, KNOWN, Elsewhere, Known, provider_of_class
+from embow.plugins._listing import Listed, missing
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.id)
@@ -77,3 +81,14 @@ def test_nothing_is_known_twice() -> None:
     classes = [name for entry in (*KNOWN, *ELSEWHERE) for name in entry.classes]
     assert len(ids) == len(set(ids))
     assert len(classes) == len(set(classes))
+
+
+def test_a_known_provider_whose_plugin_failed_is_listed_by_its_own_name() -> None:
+    """Asking for it says what is wrong, also where its entry point is called otherwise."""
+    failed = Listed("bedrock", State.BROKEN, "", "embow-bedrock", "0.1", reason="It fails.")
+    listed: dict[str, Listed[Any]] = {item.id: item for item in missing(KNOWN, [], [failed])}
+    assert (listed["bedrock-text"].state, listed["bedrock-text"].reason) == (
+        State.BROKEN,
+        "It fails.",
+    )
+    assert listed["cohere"].state is State.NOT_INSTALLED

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pytest
 
 import embow
-from embow._table.columns import OWNER, QUARANTINE, Columns
+from embow._table.columns import QUARANTINE, Columns
 from embow._table.names import physical_name
 from embow.embeddings import EmbeddingFunctionConfig
+from embow.embeddings._trust import OWNER_KEY
 from embow.engines.contract import NAME_BYTES, is_physical
 from embow.errors import SchemaError
 
@@ -29,7 +30,7 @@ def test_a_name_that_can_be_stored_stays_as_it_is() -> None:
     """Nothing is said in the metadata where nothing is renamed."""
     columns = Columns.create(pa.schema({"text": pa.string(), "n": pa.int64()}))
     assert dict(columns.names) == {"text": "text", "n": "n"}
-    assert set(columns.metadata) == {QUARANTINE, OWNER}
+    assert set(columns.metadata) == {OWNER_KEY, QUARANTINE}
 
 
 def test_two_names_never_share_a_stored_column() -> None:
@@ -116,7 +117,7 @@ def test_names_of_results_are_refused(db: embow.Database, name: str) -> None:
 def test_a_name_given_twice_is_refused(db: embow.Database) -> None:
     """The column is named."""
     schema = pa.schema([("a", pa.int64()), ("a", pa.string())])
-    with pytest.raises(SchemaError, match="'a' appears twice"):
+    with pytest.raises(SchemaError, match="2 columns are named 'a'"):
         db.create_table("t", schema=schema)
 
 

@@ -76,9 +76,10 @@ def test_a_table_made_from_polars_takes_rows_of_any_form(db: embow.Database, let
 @pytest.mark.parametrize(
     ("data", "match"),
     [
-        ([{"_embow_note": "mine"}], "kept for the columns"),
+        ([{"_embow_note": "mine"}], "cannot be a column name"),
         ([{"note": None}], "'note'.*all of them are missing"),
         ([{"number": 2**70}], "'number'.*too large"),
+        ([{"text": "a\ud83d"}], "'text'.*surrogates not allowed"),
         ([{1: "x"}], "key 1"),
         (pd.DataFrame([["a", "b"]], columns=["x", "x"]), "Duplicate column"),
         (pd.DataFrame({"mixed": ["a", 2]}), "mixed"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import embow
+from embow._table.writing.quarantine import Quarantine
 from embow._table.writing.staging import Writer
 from embow.errors import (
     CommitConflictError,
@@ -101,6 +102,42 @@ def test_unknown_settings_are_refused(words: embow.Table, setting: dict[str, Any
     """A misspelt policy must not silently be the default."""
     with pytest.raises(ConfigurationError):
         words.add([{"text": "a"}], **setting)
+
+
+@pytest.mark.parametrize("later", ["optimize", "overwrite", "quarantine"])
+def test_an_overwrite_that_died_leaves_no_hidden_table(
+    words: embow.Table, letters: Any, monkeypatch: pytest.MonkeyPatch, later: str
+) -> None:
+    """The rows that failed before it go with the next call that comes upon them."""
+    letters.refuse.add("pear")
+    words.add([{"text": "pear"}], on_error="quarantine")
+    (hidden,) = _quarantines(words)
+    with monkeypatch.context() as patched:
+        patched.setattr(Quarantine, "drop", _die)
+        with pytest.raises(_DiedError):
+            words.add([{"text": "plum"}], mode="overwrite")
+    assert (words.count_rows(), _quarantines(words)) == (1, [hidden])
+    if later == "optimize":
+        words.optimize()
+    elif later == "overwrite":
+        words.add([{"text": "fig"}], mode="overwrite")
+    else:
+        words.add([{"text": "pear"}], on_error="quarantine")
+    assert hidden not in _quarantines(words)
+    assert words.failed_rows().num_rows == (later == "quarantine")
+
+
+class _DiedError(Exception):
+    """The process ended here."""
+
+
+def _die(_: Any) -> None:
+    raise _DiedError
+
+
+def _quarantines(table: embow.Table) -> list[str]:
+    names = table._handle.engine.table_names()
+    return [name for name in names if "quarantine" in name]
 
 
 # -- verify and repair ------------------------------------------------------------------------

@@ -25,7 +25,7 @@ VARIABLES = (
 
 
 class BedrockProtocol(Protocol):
-    """``POST /model/{id}/invoke`` for Titan and Cohere models."""
+    """``POST /model/{id}/invoke`` for Titan, Nova and Cohere models."""
 
     statuses: Mapping[RefusalKind, int] = {
         **Protocol.statuses,

@@ -135,10 +135,13 @@ def test_other_servers_say_it_in_other_words(make, server, status, body, kind, i
     assert (failure.kind, failure.index) == (kind, index)
 
 
-@pytest.mark.parametrize(("path", "hinted"), [("", True), ("/v1", False)])
-def test_an_address_without_its_path_is_explained(make, server, path, hinted):
+@pytest.mark.parametrize(
+    ("path", "words", "hinted"),
+    [("", "Not Found", True), ("/v1", "Not Found", False), ("", "no model 'tiny'", False)],
+)
+def test_an_address_without_its_path_is_explained(make, server, path, words, hinted):
     """A server that knows no /embeddings is a reason to look at the end of base_url."""
-    server.always(faults.reply({"detail": "Not Found"}, 404))
+    server.always(faults.reply({"detail": words}, 404))
     with pytest.raises(PermanentError) as caught:
         make(base_url=server.url + path).compute_source_embeddings_with_retry(["a"])
     assert ("put that at the end of base_url" in str(caught.value)) == hinted

@@ -15,6 +15,7 @@ from embow.errors import TransientError
 from embow.pipeline import Pipeline, PipelineOptions
 from embow_openai import OpenAIEmbeddings
 
+ENDED = "No answer came|No time was left|was still sending"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -69,6 +70,9 @@ def test_a_dripping_server_hangs_nobody(drip: Drip, settings, caplog) -> None:
     function = OpenAIEmbeddings(
         name="drip", dim=4, base_url=drip.address, max_retries=0, **settings
     )
-    with caplog.at_level(logging.ERROR), pytest.raises(TransientError, match="No answer came"):
-        Pipeline(None).embed_queries(function, "q", options)
-    assert drip.let_go.wait(30)
+    for _ in range(20):  # on a busy machine the first ones may end before anything is sent
+        with caplog.at_level(logging.ERROR), pytest.raises(TransientError, match=ENDED):
+            Pipeline(None).embed_queries(function, "q", options)
+        if drip.let_go.wait(1):
+            break
+    assert drip.let_go.is_set()

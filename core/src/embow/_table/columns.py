@@ -30,8 +30,8 @@ from embow._table.names import (
 )
 from embow._table.settings import TableSettings, pipeline_options
 from embow.embeddings import Binding, read_bindings
-from embow.embeddings._bindings import bindings_metadata
-from embow.embeddings._trust import OWNER_KEY, SIGNATURE_KEY, owner_mark, sign
+from embow.embeddings._bindings import bindings_metadata, sign
+from embow.embeddings._trust import OWNER_KEY, SIGNATURE_KEY, owner_mark
 from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate._tree import Call, Column, Node
@@ -40,12 +40,12 @@ from embow.pipeline import PipelineOptions
 from embow.schema._protocol import METADATA_KEY
 
 FUNCTIONS = METADATA_KEY.decode()
-SIGNATURE = SIGNATURE_KEY
-OWNER = OWNER_KEY
 COLUMNS = "embow.columns"
 PREVIOUS = "embow.previous"
 QUARANTINE = "embow.quarantine"
 """What the hidden table of failed rows is called; no name of a table, which may change."""
+REPLACED = "embow.replaced_quarantine"
+"""What it was called before all rows were replaced: a process may have died before it was gone."""
 _OWN = "embow."
 _BINARY = "embow.binary:"
 _FORMER_PREVIOUS = "_embow_previous"
@@ -115,7 +115,7 @@ class Columns:
         metadata = {**_entries_of_user(visible.metadata), **(extra or {})}
         metadata[QUARANTINE] = uuid4().hex
         if (mark := owner_mark()) is not None:
-            metadata[OWNER] = mark
+            metadata[OWNER_KEY] = mark
         metadata |= {k: v for k, v in function_entries(bindings).items() if v is not None}
         if listed != _as_named(stored):
             metadata[COLUMNS] = json.dumps(listed, ensure_ascii=False)
@@ -234,7 +234,7 @@ class Columns:
         bound = {**self._bound, binding.vector_column: binding}
         # Also what it replaces stays signed, so that one can go back to it.
         former = [*self.bindings, *(each.binding for each in self.previous.values())]
-        return function_entries(bound.values(), former, self.metadata.get(SIGNATURE))
+        return function_entries(bound.values(), former, self.metadata.get(SIGNATURE_KEY))
 
     def column_entries(self, name: str, physical: str, nullable: bool) -> dict[str, str | None]:
         """Return the metadata to set so that a name stands for a physical column."""
@@ -249,9 +249,9 @@ def function_entries(
     """Return the metadata to set for bindings; former ones that can be gone back to are signed."""
     bindings = list(bindings)
     if not bindings:
-        return {FUNCTIONS: None, SIGNATURE: None}
+        return {FUNCTIONS: None, SIGNATURE_KEY: None}
     signature = sign([*bindings, *former], before)
-    return {FUNCTIONS: bindings_metadata(bindings).decode(), SIGNATURE: signature}
+    return {FUNCTIONS: bindings_metadata(bindings).decode(), SIGNATURE_KEY: signature}
 
 
 def _as_named(stored: pa.Schema) -> list[list[Any]]:

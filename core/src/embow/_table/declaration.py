@@ -5,7 +5,6 @@ Called by ``Database``.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,7 +15,6 @@ from embow._table.identity import describe, require_same_identity
 from embow._table.incoming.inference import inferred_schema
 from embow._table.incoming.inputs import Reading, iter_batches
 from embow._table.incoming.mending import default_entries
-from embow._table.names import HIDDEN_PREFIX, is_hidden
 from embow._table.settings import TableSettings
 from embow.embeddings import (
     Binding,
@@ -25,8 +23,9 @@ from embow.embeddings import (
     get_registry,
     read_bindings,
 )
-from embow.engines.contract import RESERVED, is_vector
+from embow.engines.contract import is_vector
 from embow.errors import ConfigurationError, PluginError, SchemaError
+from embow.schema._columns import check_column_names
 from embow.schema._rows import defaults_of
 
 
@@ -52,7 +51,7 @@ def declared(
         visible = _as_arrow_schema(schema)
     if functions:
         visible = _bind_schema(visible, functions)
-    _refuse_names(visible)
+    check_column_names(visible.names, f"Table {name!r}")
     for binding in read_bindings(visible).values():
         _require_columns(visible, binding)
         _require_vector(visible.field(binding.vector_column), binding)
@@ -144,21 +143,6 @@ def _checked_functions(functions: Any) -> Sequence[EmbeddingFunctionConfig]:
         if names.count(name) > 1:
             raise SchemaError(f"Two embedding functions are given for column {name!r}.")
     return given
-
-
-def _refuse_names(schema: pa.Schema) -> None:
-    """Refuse names that are given twice, or kept for what embow or a result adds."""
-    for name, count in Counter(schema.names).items():
-        if name in RESERVED:
-            raise SchemaError(f"Column name {name!r} is reserved: results bring it. Rename it.")
-        if count > 1:
-            raise SchemaError(f"Column {name!r} appears twice in the schema.")
-    hidden = next((name for name in schema.names if is_hidden(name)), None)
-    if hidden is not None:
-        raise SchemaError(
-            f"Column {hidden!r}: names that begin with {HIDDEN_PREFIX!r} are kept for the columns "
-            "that embow adds itself. Rename the column."
-        )
 
 
 def _require_vector(field: pa.Field, binding: Binding) -> None:

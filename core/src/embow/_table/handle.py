@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from embow._table.columns import OWNER, SIGNATURE, Columns
+from embow._table.columns import Columns
 from embow._table.identity import require_writer
 from embow._table.settings import pipeline_options
 from embow.embeddings import Binding, EmbeddingFunction
-from embow.embeddings._trust import Trust, files_refused, is_own
+from embow.embeddings._trust import OWNER_KEY, SIGNATURE_KEY, Trust, files_refused, is_own
 from embow.engines.contract import Change, Commit, Engine, EngineTable, Snapshot
 from embow.errors import CheckedOutError
 from embow.pipeline import EmbedJob, Pipeline, PipelineOptions
@@ -47,7 +47,7 @@ class Context:
                 vectors.
             PluginError: The provider is not installed; the message says what to install.
         """
-        function = binding.function(self.trust, columns.metadata.get(SIGNATURE))
+        function = binding.function(self.trust, columns.metadata.get(SIGNATURE_KEY))
         require_writer(binding, function)
         return function
 
@@ -108,7 +108,7 @@ class Handle(Context):
 
     def confined(self, columns: Columns) -> AbstractContextManager[None]:
         """Return a context to embed stored rows in: a stranger's may not name files to be read."""
-        if self.trust.everything or is_own(columns.metadata.get(OWNER)):
+        if self.trust.everything or is_own(columns.metadata.get(OWNER_KEY)):
             return nullcontext()
         return files_refused(
             f"it is named by a row of table {self.name!r}, which another user made, and this "

@@ -257,7 +257,9 @@ class Table(ReadableTable):
             )
         self._handle.require_latest()
         handle = self._handle
-        failed = Quarantine.of(handle.engine, handle.look(), handle.stored).open()
+        quarantine = Quarantine.of(handle.engine, handle.look(), handle.stored)
+        quarantine.sweep()
+        failed = quarantine.open()
         if failed is not None:
             failed.optimize(keep=keep, delete_unverified=delete_unverified)
         return handle.stored.optimize(keep=keep, delete_unverified=delete_unverified)

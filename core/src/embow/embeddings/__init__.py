@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from embow.embeddings._base import sanitize as sanitize
     from embow.embeddings._bindings import Binding as Binding
     from embow.embeddings._bindings import EmbeddingFunctionConfig as EmbeddingFunctionConfig
+    from embow.embeddings._bindings import is_signed as is_signed
     from embow.embeddings._bindings import read_bindings as read_bindings
+    from embow.embeddings._bindings import sign as sign
     from embow.embeddings._describe import describe_settings as describe_settings
     from embow.embeddings._loading import load_once as load_once
     from embow.embeddings._loading import load_sdk as load_sdk
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from embow.embeddings._secrets import secrets_of as secrets_of
     from embow.embeddings._tokens import TokenCounter as TokenCounter
     from embow.embeddings._trust import Trust as Trust
-    from embow.embeddings._trust import is_signed as is_signed
-    from embow.embeddings._trust import sign as sign
     from embow.embeddings.types import External as External
     from embow.embeddings.types import Failure as Failure
     from embow.embeddings.types import FailureKind as FailureKind
@@ -75,7 +75,7 @@ _HOME = {
     "full_value": "_secrets",
     "external": "types",
     "get_registry": "_registry",
-    "is_signed": "_trust",
+    "is_signed": "_bindings",
     "load_once": "_loading",
     "load_sdk": "_loading",
     "local_path": "types",
@@ -93,7 +93,7 @@ _HOME = {
     "secret_mapping": "_secrets",
     "secret_value": "_secrets",
     "secrets_of": "_secrets",
-    "sign": "_trust",
+    "sign": "_bindings",
     "unload": "_loading",
 }
 

@@ -20,7 +20,6 @@ from embow.embeddings._calling import completed
 from embow.embeddings._provider import Provider
 from embow.embeddings._retry import call_with_retry
 from embow.embeddings.remote import split_to_limits
-from embow.embeddings.types import Role
 from embow.errors import BadInputError, BadOutputError
 from embow.schema._fields import source_field, vector_field
 
@@ -167,16 +166,16 @@ def require_texts(values: list[Any]) -> list[str]:
         TypeError: A value is not a string; the message names its position.
         BadInputError: A text is not valid Unicode; see :func:`surrogate_in`.
     """
-    broken: dict[int, BadInputError] = {}
     for position, value in enumerate(values):
         if not isinstance(value, str):
             raise TypeError(
                 f"Input {position} is {type(value).__name__}, not text. "
                 "A text embedding function takes strings; leave out missing values."
             )
-        place = None if value.isascii() else surrogate_in(value)
-        if place is not None:
-            broken[position] = _broken(position, place)
+    broken: dict[int, BadInputError] = {}
+    for row, value in enumerate(values):
+        if not value.isascii() and (place := surrogate_in(value)) is not None:
+            broken[row] = _broken(row, place)
     if broken:
         first = broken.pop(min(broken))
         first.others = dict(broken)
@@ -236,15 +235,3 @@ def _estimate_tokens(value: Any) -> int:
     if isinstance(value, (bytes, bytearray)):
         return max(1, len(value) // 4)
     return 1
-
-
-__all__ = [
-    "EmbeddingFunction",
-    "Role",
-    "TextEmbeddingFunction",
-    "Vectors",
-    "as_vectors",
-    "require_texts",
-    "sanitize",
-    "surrogate_in",
-]

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from embow.embeddings import _lookup as lookup
+from embow.embeddings import _signing as signing
 from embow.embeddings._base import EmbeddingFunction
 from embow.embeddings._functions import FUNCTIONS
 from embow.embeddings._records import Record
-from embow.embeddings._trust import Request, Trust, is_signed, requests_of
+from embow.embeddings._trust import Request, Trust, requests_of
 from embow.errors import (
     PluginError,
     ProviderNotFoundError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _NOTHING = Trust()
+_VERSION = "v1:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +127,48 @@ def read_bindings(
 def bindings_metadata(bindings: Iterable[Binding]) -> bytes:
     """Return the value to keep under :data:`METADATA_KEY`."""
     return json.dumps([binding.to_record() for binding in bindings]).encode()
+
+
+def sign(bindings: Iterable[Binding], before: str | None = None) -> str | None:
+    """Return the signature to keep in a table, for bindings this user stands behind.
+
+    Those are the bindings whose function this process made, and those that ``before``, the
+    table's signature until now, is good for. Others get none, however they were allowed, so that
+    changing a stranger's table never turns it into one's own.
+
+    Returns:
+        ``"v1:"`` and a code for each; ``None`` where no binding asks for anything, none may be
+        signed, or this user's key cannot be kept.
+    """
+    codes = []
+    for binding in bindings:
+        content = _signed_content(binding)
+        if content is not None and (binding.made_here() or is_signed([binding], before)):
+            code = signing.code(content, create=True)
+            codes += [code] if code is not None else []
+    return _VERSION + ",".join(codes) if codes else None
+
+
+def is_signed(bindings: Iterable[Binding], signature: str | None) -> bool:
+    """Tell whether a signature is good for every one of the bindings that asks for anything."""
+    contents = [_signed_content(binding) for binding in bindings]
+    asked = [content for content in contents if content is not None]
+    if not asked:
+        return True
+    if not isinstance(signature, str) or not signature.startswith(_VERSION):
+        return False
+    codes = signature.removeprefix(_VERSION).split(",")
+    return all(signing.is_one_of(content, codes) for content in asked)
+
+
+def _signed_content(binding: Binding) -> bytes | None:
+    """Return what a signature covers of a binding, ``None`` where there is nothing to sign."""
+    try:
+        requests = binding.requests()
+    except PluginError:  # without its class nothing can be sent, read or run either
+        return None
+    if not requests:
+        return None
+    columns = (binding.source_column, binding.vector_column)
+    asked = sorted((request.setting, request.value) for request in requests)
+    return json.dumps([binding.name, binding.target, *columns, asked]).encode()

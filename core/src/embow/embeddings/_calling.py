@@ -148,6 +148,8 @@ def completed(answer: Any) -> Any:
     future, record = asyncio.run_coroutine_threadsafe(answer, _loop()), current_call()
     if record is not None:
         record.coroutine = future
+        if record.given_up:  # between the two lines above
+            future.cancel()
     return future.result()
 
 

@@ -90,7 +90,9 @@ def call_with_retry(function: Provider, call: Callable[..., T], *args: Any, **kw
     one = partial(call, *args, **kwargs)
     try:
         return attempt_call(
-            function, lambda _: cast("T", call_once(function, one, CallRecord())), policy
+            function,
+            lambda _: cast("T", call_once(function, one, CallRecord(), policy.deadline)),
+            policy,
         )
     except CallFailedError as failed:
         error, cause = final_error(function, failed), failed.error

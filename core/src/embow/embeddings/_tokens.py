@@ -48,6 +48,3 @@ class TokenCounter:
         ends = [end for (_, end), special in marked if not special]
         kept = ends[: max(1, len(ends) - surplus)]
         return text[: kept[-1]] if kept else text
-
-
-__all__ = ["TokenCounter"]

@@ -9,19 +9,19 @@ signature that an earlier process of the same user left in the table.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from embow.embeddings import _signing as signing
 from embow.embeddings._config import accepted_names
 from embow.embeddings._secrets import MASK, scrub, secret_fields
 from embow.embeddings.types import External
-from embow.errors import ConfigurationError, PluginError, SchemaError, UntrustedError
+from embow.errors import ConfigurationError, SchemaError, UntrustedError
 from embow.plugins import _discovery as discovery
 from embow.variables import PREFIX
 
@@ -35,7 +35,6 @@ SIGNATURE_KEY = "embow.signature"
 OWNER_KEY = "embow.owner"
 """Where a table's metadata say that this user made it."""
 
-_VERSION = "v1:"
 _DEEPEST = 32
 """Levels of nesting in a setting; more is nothing a person wrote."""
 _LONGEST_SHOWN = 200
@@ -149,83 +148,6 @@ def is_own(mark: str | None) -> bool:
     """Tell whether this user made the table that has a mark."""
     table, _, code = (mark or "").partition(":")
     return signing.is_one_of(b"table:" + table.encode(errors="replace"), [code])
-
-
-class Asking(Protocol):
-    """What is signed: a binding, as :class:`embow.embeddings._bindings.Binding` is one."""
-
-    @property
-    def name(self) -> str:
-        """Return the provider id."""
-        ...
-
-    @property
-    def target(self) -> str | None:
-        """Return ``"module:Class"`` of the provider."""
-        ...
-
-    @property
-    def source_column(self) -> str:
-        """Return the column that is embedded."""
-        ...
-
-    @property
-    def vector_column(self) -> str:
-        """Return the column that is filled."""
-        ...
-
-    def requests(self) -> tuple[Request, ...]:
-        """Return what the settings ask for."""
-        ...
-
-    def made_here(self) -> bool:
-        """Tell whether this process made the function."""
-        ...
-
-
-def sign(bindings: Iterable[Asking], before: str | None = None) -> str | None:
-    """Return the signature to keep in a table, for bindings this user stands behind.
-
-    Those are the bindings whose function this process made, and those that ``before``, the
-    table's signature until now, is good for. Others get none, however they were allowed, so that
-    changing a stranger's table never turns it into one's own.
-
-    Returns:
-        ``"v1:"`` and a code for each; ``None`` where no binding asks for anything, none may be
-        signed, or this user's key cannot be kept.
-    """
-    codes = []
-    for binding in bindings:
-        content = _signed_content(binding)
-        if content is not None and (binding.made_here() or is_signed([binding], before)):
-            code = signing.code(content, create=True)
-            codes += [code] if code is not None else []
-    return _VERSION + ",".join(codes) if codes else None
-
-
-def is_signed(bindings: Iterable[Asking], signature: str | None) -> bool:
-    """Tell whether a signature is good for every one of the bindings that asks for anything."""
-    contents = [_signed_content(binding) for binding in bindings]
-    asked = [content for content in contents if content is not None]
-    if not asked:
-        return True
-    if not isinstance(signature, str) or not signature.startswith(_VERSION):
-        return False
-    codes = signature.removeprefix(_VERSION).split(",")
-    return all(signing.is_one_of(content, codes) for content in asked)
-
-
-def _signed_content(binding: Asking) -> bytes | None:
-    """Return what a signature covers of a binding, ``None`` where there is nothing to sign."""
-    try:
-        requests = binding.requests()
-    except PluginError:  # without its class nothing can be sent, read or run either
-        return None
-    if not requests:
-        return None
-    columns = (binding.source_column, binding.vector_column)
-    asked = sorted((request.setting, request.value) for request in requests)
-    return json.dumps([binding.name, binding.target, *columns, asked]).encode()
 
 
 def requests_of(cls: type[BaseModel], settings: Mapping[str, Any]) -> tuple[Request, ...]:

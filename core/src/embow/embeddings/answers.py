@@ -49,6 +49,7 @@ _INDEX = re.compile(
     r"(?:inputs?|texts|images|requests|contents|instances)(?:\.[a-z][^\s.]*)*"
     r"(?:\[|\.|/| at index )(\d+)|\bindex (\d+)"
 )
+_MOST_WORDS = 4000
 _PASSING = frozenset({408, 409, 424, 425, 499})  # 424: what the server itself calls has failed
 
 
@@ -65,8 +66,8 @@ def said(body: Any) -> str:
             parts.insert(0, ".".join(str(part) for part in place))
         return " ".join(filter(None, map(said, [*parts, body.get("message")])))
     if isinstance(body, (list, tuple)):
-        return " ".join(map(said, body))
-    return "" if body is None else str(body)
+        return " ".join(map(said, body))[:_MOST_WORDS]
+    return "" if body is None else str(body)[:_MOST_WORDS]
 
 
 def failure_of(status: int, words: str, wait: float | None = None) -> Failure | None:

@@ -89,7 +89,7 @@ def split_to_limits(
     if limits.max_tokens_per_request is not None:
         measures.append((np.array(count_tokens(inputs)), limits.max_tokens_per_request))
     if limits.max_bytes_per_request is not None:
-        measures.append((np.array([_size(v) for v in inputs]), limits.max_bytes_per_request))
+        measures.append((np.array([size_of(v) for v in inputs]), limits.max_bytes_per_request))
     start = 0
     while start < len(inputs):
         most = min(limits.max_items or len(inputs), len(inputs) - start)
@@ -109,7 +109,8 @@ def fitting(most: int, measures: Iterable[tuple[NDArray[np.int64], int | None]])
     return most
 
 
-def _size(value: Any) -> int:
+def size_of(value: Any) -> int:
+    """Return the bytes of a text, as UTF-8, or of binary data; 0 for any other input."""
     if isinstance(value, str):
         return len(value.encode(errors="replace"))
     return len(value) if isinstance(value, (bytes, bytearray, memoryview)) else 0
@@ -123,5 +124,6 @@ __all__ = [
     "client_once",
     "fitting",
     "given_up",
+    "size_of",
     "split_to_limits",
 ]

@@ -39,7 +39,9 @@ def bounded(chunks: Iterable[bytes], until: float = math.inf) -> bytes:
                 "to their end. Send fewer inputs a request, or check what answers at this address."
             )
         if time.monotonic() > until or given_up():
-            raise TransientError("The server was still sending its answer when the time was over.")
+            raise TransientError(
+                "The server was still sending its answer when timeout or deadline ended."
+            )
     return bytes(kept)
 
 

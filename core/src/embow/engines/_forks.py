@@ -25,7 +25,8 @@ _forking = threading.Lock()
 
 def rest_at_fork(each: Resting) -> None:
     """Pause something around every fork of this process."""
-    _known.add(each)
+    with _forking:  # A set that grows cannot be walked.
+        _known.add(each)
 
 
 class Guard:

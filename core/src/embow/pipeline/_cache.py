@@ -11,6 +11,8 @@ import os
 import re
 import sqlite3
 import threading
+from collections import deque
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from embow.errors import ConfigurationError
-from embow.pipeline._cachefile import CacheFile
+from embow.pipeline._cachefile import CacheFile, released_by_fork
 
 if TYPE_CHECKING:
     from embow.embeddings._base import EmbeddingFunction
@@ -91,7 +93,9 @@ class EmbeddingCache:
     def __init__(self, file: CacheFile, size: int = DEFAULT_SIZE) -> None:
         self._file = file
         self._size = size
+        self._waiting: deque[tuple[bytes, list[bytes], Vectors]] = deque()
         self.lock = threading.RLock()
+        released_by_fork(self)
         self.sound: set[tuple[bytes, type]] = set()
 
     def get(self, space: bytes, digests: list[bytes], ndims: int) -> tuple[list[int], Vectors]:
@@ -106,18 +110,26 @@ class EmbeddingCache:
         return found
 
     def put(self, space: bytes, digests: list[bytes], vectors: Vectors) -> None:
-        """Keep vectors, shape ``(len(digests), ndims)``, in one transaction."""
+        """Keep vectors, shape ``(len(digests), ndims)``; they are stored on return."""
         if digests and vectors.nbytes < self._size:
-            self._file.run(lambda db: _put(db, space, digests, vectors, self._size), None)
+            self._waiting.append((space, digests, vectors))
+            if not self._file.run(self._flush, False):
+                self._waiting.clear()
+
+    def _flush(self, db: sqlite3.Connection) -> bool:
+        """Write what waits: while one thread wrote, others may have come with more."""
+        while self._waiting:
+            _put(db, *self._waiting.popleft())
+        _evict(db, self._size)
+        return True
 
     def holds(self, space: bytes) -> bool:
         """Tell whether there is any vector of a space."""
-        query = "SELECT EXISTS(SELECT 1 FROM vectors WHERE space = ?)"
-        return self._file.run(lambda db: bool(db.execute(query, (space,)).fetchone()[0]), False)
+        return self._file.run(lambda db: _number(db, space) is not None, False)
 
     def drop(self, space: bytes) -> None:
-        """Forget all vectors of a space."""
-        self._file.run(lambda db: db.execute("DELETE FROM vectors WHERE space = ?", (space,)), None)
+        """Forget all vectors of a space. Nothing finds them any more, and they leave in time."""
+        self._file.run(lambda db: db.execute("DELETE FROM spaces WHERE space = ?", (space,)), None)
 
     def note(self, key: bytes) -> bytes | None:
         """Return what is kept under a key, where it is there and whole."""
@@ -135,50 +147,61 @@ def _get(
     db: sqlite3.Connection, space: bytes, digests: list[bytes], ndims: int, old: list[int]
 ) -> tuple[list[int], Vectors]:
     """Read what is known. ``old`` receives the rows that would be among the next to leave."""
-    seed, width = crc32(space), ndims * 4
-    at = {digest: position for position, digest in enumerate(digests)}
-    first, last = _ends(db)
-    found: list[int] = []
-    values: list[bytes] = []
-    for start in range(0, len(digests), _AT_ONCE):
+    number, (first, last) = _number(db, space), _ends(db)
+    rows: list[tuple[int, bytes, int, bytes]] = []
+    for start in range(0, len(digests) if number is not None else 0, _AT_ONCE):
         part = digests[start : start + _AT_ONCE]
         marks = ",".join("?" * len(part))
-        query = (
-            f"SELECT id, digest, sum, value FROM vectors WHERE space = ? AND digest IN ({marks})"
-        )
-        for number, digest, total, value in db.execute(query, (space, *part)):
-            if len(value) == width and crc32(value, crc32(digest, seed)) == total:
-                found.append(at[digest])
-                values.append(value)
-                if number < (first + last) // 2:
-                    old.append(number)
-    return found, np.frombuffer(b"".join(values), dtype="<f4").reshape(len(values), ndims)
+        query = f"SELECT id, digest, sum, value FROM vectors WHERE space = ? AND key IN ({marks})"
+        rows += db.execute(query, (number, *map(_key, part)))
+    at = {digest: position for position, digest in enumerate(digests)}
+    rows = [row for row in rows if row[1] in at and len(row[3]) == ndims * 4]
+    ids, keys, sums, values = zip(*rows, strict=True) if rows else ((), (), (), ())
+    vectors = np.frombuffer(b"".join(values), dtype="<f4").reshape(len(values), ndims)
+    whole = _sums(space, keys, vectors) == np.array(sums, dtype=np.int64)
+    old.extend(row for row in ids if row < (first + last) // 2)
+    good = {key: place for place, key in enumerate(keys) if whole[place]}
+    return [at[key] for key in good], vectors[list(good.values())]
 
 
-def _put(
-    db: sqlite3.Connection, space: bytes, digests: list[bytes], vectors: Vectors, size: int
-) -> None:
-    seed, width = crc32(space), vectors.shape[1] * 4
-    data = memoryview(np.ascontiguousarray(vectors, dtype="<f4")).cast("B")
+def _put(db: sqlite3.Connection, space: bytes, digests: list[bytes], vectors: Vectors) -> None:
+    db.execute("INSERT OR IGNORE INTO spaces(space) VALUES (?)", (space,))
+    number, width = _number(db, space), vectors.shape[1] * 4
+    sums = _sums(space, digests, vectors).tolist()
+    data = memoryview(np.ascontiguousarray(vectors, dtype="<f4").data).cast("B")
     values = [data[start : start + width] for start in range(0, len(data), width)]
     db.executemany(
-        "REPLACE INTO vectors(space, digest, sum, value) VALUES (?, ?, ?, ?)",
-        [
-            (space, digest, crc32(value, crc32(digest, seed)), value)
-            for digest, value in sorted(zip(digests, values, strict=True), key=lambda r: r[0])
-        ],
+        f"INSERT INTO vectors(key, space, digest, sum, value) VALUES (?, {number}, ?, ?, ?)",
+        sorted(zip(map(_key, digests), digests, sums, values, strict=True)),
     )
-    _evict(db, size)
+
+
+def _key(digest: bytes) -> int:
+    """Return what a row is looked up by: small, since each write dirties pages all over the index.
+
+    Two digests may share it; the whole one decides.
+    """
+    return int.from_bytes(digest[:4], "little")
+
+
+def _sums(space: bytes, digests: Sequence[bytes], vectors: Vectors) -> NDArray[np.int64]:
+    """Return a number for each row that changes with any damaged byte of what is in it."""
+    keys = np.frombuffer(b"".join([space, *digests]), dtype="<u4").reshape(-1, 4)
+    words = np.ascontiguousarray(vectors, dtype="<f4").view("<u4")
+    odd = np.arange(1, 2 * max(4, words.shape[1]), 2, dtype=np.uint32) * np.uint32(0x9E3779B1)
+    mixed = keys @ odd[:4]
+    totals = np.einsum("ij,j->i", words, odd[: words.shape[1]]) ^ (mixed[1:] + mixed[0])
+    sums: NDArray[np.int64] = totals.astype(np.int64)
+    return sums
 
 
 def _renew(db: sqlite3.Connection, rows: list[int], size: int) -> None:
     """Put rows behind all others: the first are the next to leave. An emptier file has time."""
     if _filled(db) > size / 2:
-        query = (
-            "REPLACE INTO vectors(space, digest, sum, value) "
-            "SELECT space, digest, sum, value FROM vectors WHERE id = ?"
-        )
-        db.executemany(query, [(row,) for row in rows])
+        names, each = "key, space, digest, sum, value", [(row,) for row in rows]
+        copy = f"INSERT INTO vectors({names}) SELECT {names} FROM vectors WHERE id = ?"
+        db.executemany(copy, each)
+        db.executemany("DELETE FROM vectors WHERE id = ?", each)
 
 
 def _evict(db: sqlite3.Connection, size: int) -> None:
@@ -190,6 +213,11 @@ def _evict(db: sqlite3.Connection, size: int) -> None:
         if not last:
             return
         db.execute("DELETE FROM vectors WHERE id <= ?", (first + (last - first) // 20,))
+
+
+def _number(db: sqlite3.Connection, space: bytes) -> int | None:
+    row = db.execute("SELECT id FROM spaces WHERE space = ?", (space,)).fetchone()
+    return int(row[0]) if row else None
 
 
 def _ends(db: sqlite3.Connection) -> tuple[int, int]:

@@ -25,6 +25,8 @@ logger = logging.getLogger("embow")
 
 WORTH = 10
 """How many times longer than keeping a vector it must take a local function to make it."""
+LEAST_SECONDS = 0.05
+"""Seconds in all from which what a local function does is kept. Less is soon done again."""
 SAMPLE = "embow embeds this sentence again to see whether a model is still the same."
 
 _SAMPLE_DIGEST = b"embow: a sample."
@@ -63,6 +65,7 @@ class CachedVectors:
         self._embed = embed
         self._part = (self._space, type(function))
         self._made = float("inf")  # seconds an input
+        self._taken = 0.0
         self._spent = 0.0
         self._kept = 0
 
@@ -100,9 +103,11 @@ class CachedVectors:
         if self._always:
             return True
         count = len(vectors)
+        self._taken += seconds
         self._made = min(self._made, seconds / count)  # the first call may have loaded a model
         guess = (_SECONDS_A_WRITE + vectors.nbytes * _SECONDS_A_BYTE) / count
-        return self._made >= WORTH * (self._spent / self._kept if self._kept else guess)
+        keeping = self._spent / self._kept if self._kept else guess
+        return self._taken >= LEAST_SECONDS and self._made >= WORTH * keeping
 
     # -- whether the model is still the same ----------------------------------------------
 
@@ -169,13 +174,14 @@ class CachedVectors:
 
     def _noted(self, cache: EmbeddingCache, values: list[Any], vectors: Vectors) -> Vectors | None:
         """Make the first source that can be kept the sample, and return its vector."""
-        for value, vector in zip(values, vectors, strict=True):
+        for at, value in enumerate(values):
             text = isinstance(value, str)
             if text or isinstance(value, bytes):
                 raw = value.encode("utf-8", "surrogatepass") if text else value
                 if len(raw) <= _LARGEST_SAMPLE:
                     cache.keep_note(self._space, (b"t" if text else b"b") + raw)
-                    return vector
+                    made: Vectors = vectors[at]
+                    return made
         return None
 
 

@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 logger = logging.getLogger("embow")
@@ -20,14 +20,17 @@ logger = logging.getLogger("embow")
 APPLICATION_ID = 0x656D6277
 VERSION = 2
 _SCHEMA = """
+CREATE TABLE spaces(id INTEGER PRIMARY KEY AUTOINCREMENT, space BLOB NOT NULL UNIQUE);
 CREATE TABLE vectors(
-    id INTEGER PRIMARY KEY, space BLOB NOT NULL, digest BLOB NOT NULL, sum INTEGER NOT NULL,
-    value BLOB NOT NULL, UNIQUE(space, digest));
+    id INTEGER PRIMARY KEY, key INTEGER NOT NULL, space INTEGER NOT NULL, digest BLOB NOT NULL,
+    sum INTEGER NOT NULL, value BLOB NOT NULL);
+CREATE INDEX vectors_by_key ON vectors(key);
 CREATE TABLE notes(key BLOB PRIMARY KEY, sum INTEGER NOT NULL, value BLOB NOT NULL);
 CREATE TABLE limits(
     key TEXT PRIMARY KEY, blocked REAL NOT NULL DEFAULT 0,
     requests REAL, tokens REAL, at REAL NOT NULL DEFAULT 0);
 """
+_locked: weakref.WeakSet[Any] = weakref.WeakSet()
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR})
 
@@ -42,14 +45,15 @@ class CacheFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        released_by_fork(self)
         self._held = _Held()
         self._off = False
         weakref.finalize(self, _release, self._held, self.path)
 
     def run(self, work: Callable[[sqlite3.Connection], T], default: T) -> T:
         """Return ``work(connection)`` run in one transaction, or ``default`` if it cannot be."""
-        with self._lock:
+        with self.lock:
             if self._off:
                 return default
             try:
@@ -66,7 +70,7 @@ class CacheFile:
 
     def close(self) -> None:
         """Close the file. Using it again opens it again."""
-        with self._lock:
+        with self.lock:
             _release(self._held, self.path)
 
     def _connect(self) -> sqlite3.Connection:
@@ -114,6 +118,20 @@ class CacheFile:
             self.path,
             error,
         )
+
+
+def released_by_fork(holder: Any) -> None:
+    """Give an object another ``lock`` in a forked child, where nobody would release this one."""
+    _locked.add(holder)
+
+
+def _release_locks() -> None:
+    for holder in list(_locked):
+        holder.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_release_locks)
 
 
 class _WrongVersionError(sqlite3.DatabaseError):

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from embow.pipeline._embedder import Embedder
 from embow.pipeline._requests import Queue, Request
-from embow.pipeline._settle import Settler
 from embow.pipeline._sources import Source
 from embow.pipeline._types import EmbedJob, Estimate, SourceRows
 
-Plan = tuple[list[EmbedJob], Settler]
+Plan = tuple[list[EmbedJob], Embedder]
 
 
 def estimate_rows(rows: Iterable[SourceRows], plans: Sequence[Plan]) -> Estimate:
     """Return the totals over all rows and functions."""
-    counts = [_Count(settler) for _, settler in plans]
+    counts = [_Count(embedder) for _, embedder in plans]
     for given in rows:
         for count, (jobs, _) in zip(counts, plans, strict=True):
             for job in jobs:
@@ -34,8 +34,8 @@ def estimate_rows(rows: Iterable[SourceRows], plans: Sequence[Plan]) -> Estimate
 class _Count:
     """Counts the inputs of one function, and packs them as they would be sent."""
 
-    def __init__(self, settler: Settler) -> None:
-        self._settler = settler
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
         self._queue = Queue()
         self._requests = 0
         self.seen: set[bytes] = set()
@@ -46,12 +46,12 @@ class _Count:
         self.inputs += len(rows)
         new = {source.digests[row]: row for row in rows if source.digests[row] not in self.seen}
         self.seen.update(new)
-        known = set(self._settler.cached.get(list(new))[0])
+        known = set(self._embedder.cached.get(list(new))[0])
         self.cached += len(known)
         wanted = [row for at, row in enumerate(new.values()) if at not in known]
         values, sizes = [source.values[row] for row in wanted], source.sizes[wanted]
-        tokens = self._settler.caller.estimate(values, sizes, source.is_text)
-        longer = self._settler.longer
+        tokens = self._embedder.caller.estimate(values, sizes, source.is_text)
+        longer = self._embedder.longer
         if longer.most is not None and longer.policy == "truncate":
             tokens = np.minimum(tokens, longer.most)
         self.tokens += int(tokens.sum())
@@ -61,7 +61,7 @@ class _Count:
 
     def requests(self, to_the_end: bool = False) -> int:
         """Return how many requests there are so far, the last one included where it is the end."""
-        caps = self._settler.caps()
+        caps = self._embedder.caps()
         while self._queue.full_requests(caps) or (to_the_end and self._queue.items):
             self._queue.take(caps)
             self._requests += 1

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from embow.embeddings._base import EmbeddingFunction
 from embow.embeddings._retry import CallFailedError, label
+from embow.embeddings.remote import size_of
 from embow.embeddings.types import Failure, FailureKind
 from embow.errors import InputTooLongError
 from embow.pipeline._requests import Ints, Request, Segment, Target, Vectors, join
@@ -74,7 +75,7 @@ class LongInputs:
         # A text of so many bytes has at most so many tokens, so short texts are never counted.
         suspects = np.flatnonzero((request.tokens if exact else request.sizes) > self.most)
         for at in suspects.tolist():
-            outcome = self._settle(request, at)
+            outcome = self._fit(request, at)
             if isinstance(outcome, CallFailedError):
                 refuse(request.cut(at, at + 1), outcome)
                 replaced[at] = None
@@ -86,7 +87,7 @@ class LongInputs:
         others = [new for new in replaced.values() if new is not None]
         return [*([request.pick(kept)] if kept else []), *([join(others)] if others else [])]
 
-    def _settle(self, request: Request, at: int) -> Request | CallFailedError | None:
+    def _fit(self, request: Request, at: int) -> Request | CallFailedError | None:
         """Return what to send for a long input: itself, a shorter one, its pieces, or a refusal.
 
         ``None`` stands for the input as it is.
@@ -160,7 +161,7 @@ def _derived(function: EmbeddingFunction, values: list[Any], segment: Segment) -
         values,
         [hash_value(value) for value in values],
         np.array(function.count_tokens(values), dtype=np.int64),
-        np.array([len(value.encode()) for value in values], dtype=np.int64),
+        np.array([size_of(value) for value in values], dtype=np.int64),
         [segment],
     )
 

@@ -15,6 +15,7 @@ from embow.pipeline._cachefile import CacheFile
 from embow.pipeline._calls import CallContext, Caller, Observer
 from embow.pipeline._cancel import Cancellation, stop_if_cancelled
 from embow.pipeline._clock import Clock, StopWork
+from embow.pipeline._embedder import Embedder
 from embow.pipeline._estimate import estimate_rows
 from embow.pipeline._limiter import reset_limiters
 from embow.pipeline._longer import LongInputs
@@ -22,7 +23,6 @@ from embow.pipeline._progress import Listener, Progress
 from embow.pipeline._queries import embed_inputs
 from embow.pipeline._requests import Vectors
 from embow.pipeline._run import Run, pass_on
-from embow.pipeline._settle import Settler
 from embow.pipeline._sharedlimits import SharedLimits
 from embow.pipeline._types import (
     AddReport,
@@ -33,7 +33,6 @@ from embow.pipeline._types import (
     SourceRows,
 )
 from embow.pipeline._usage import UsageCounter
-from embow.pipeline._workers import WorkerPool
 
 if TYPE_CHECKING:
     from embow.embeddings.types import Role
@@ -114,9 +113,9 @@ class Pipeline:
         context = self._context(options, report, cancelled)
         policies = []
         for group in _by_function(jobs):
-            settler = self._settler(group[0], "document", options, context)
-            run.assign(WorkerPool(settler, context, run), group)
-            policies.append(settler.longer)
+            embedder = self._embedder(group[0], "document", options, context)
+            run.assign(embedder, group)
+            policies.append(embedder.longer)
         yield from run.stream(rows)
         for policy in policies:
             policy.warn()
@@ -175,13 +174,13 @@ class Pipeline:
             options = replace(options, on_error="raise")
         context = self._context(options, AddReport(), Cancellation())
         job = EmbedJob(function, "", "", function.ndims())
-        settler = self._settler(job, role, options, context)
+        embedder = self._embedder(job, role, options, context)
         try:
-            vectors = embed_inputs(settler, values)
+            vectors = embed_inputs(embedder, values)
         except StopWork:
             stop_if_cancelled()
             raise
-        settler.longer.warn()
+        embedder.longer.warn()
         return vectors
 
     def estimate(
@@ -197,7 +196,7 @@ class Pipeline:
         options = options or PipelineOptions()
         context = self._context(options, AddReport(), Cancellation())
         plans = [
-            (group, self._settler(group[0], "document", options, context, looks=True))
+            (group, self._embedder(group[0], "document", options, context, looks=True))
             for group in _by_function(jobs)
         ]
         return estimate_rows(rows, plans)
@@ -225,17 +224,17 @@ class Pipeline:
             deadline=options.deadline,
         )
 
-    def _settler(
+    def _embedder(
         self,
         job: EmbedJob,
         role: Role,
         options: PipelineOptions,
         context: CallContext,
         looks: bool = False,
-    ) -> Settler:
+    ) -> Embedder:
         function = job.function
         caller = Caller(function, role, job.ndims, context, options.concurrency)
-        return Settler(
+        return Embedder(
             caller,
             LongInputs(function, options.on_long, caller.limits.max_tokens_per_item),
             self._cached(caller, options.cache, looks),

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from embow.embeddings._retry import CallFailedError
+from embow.embeddings.remote import size_of
+from embow.pipeline._embedder import Embedder, RowFailedError
 from embow.pipeline._requests import Ints, Queue, Request, Segment, Vectors
-from embow.pipeline._settle import RowFailedError, Settler
 from embow.pipeline._sources import hash_value
 
 
@@ -28,48 +29,38 @@ class _Answers:
         return row
 
 
-def embed_inputs(settler: Settler, values: list[Any]) -> Vectors:
+def embed_inputs(embedder: Embedder, values: list[Any]) -> Vectors:
     """Return one vector for each value, from the cache where it has one.
 
     Raises:
         EmbowError: One of them could not be embedded.
     """
-    answers = _Answers(len(values), settler.caller.ndims)
-    request = _request(settler, values, answers)
-    found, vectors = settler.cached.get(request.digests)
-    if found:
-        answers.vectors[found] = vectors
-        if len(found) == len(values):
-            return answers.vectors
-        request = request.pick(sorted(set(range(len(values))).difference(found)))
+    answers = _Answers(len(values), embedder.caller.ndims)
+    # Inputs that are neither text nor bytes are not cached.
+    kinds = (str, bytes, bytearray)
+    digests = [hash_value(value) if isinstance(value, kinds) else None for value in values]
+    found, vectors = embedder.cached.get(digests)
+    answers.vectors[found] = vectors
+    known = set(found)
+    missing = [at for at in range(len(values)) if at not in known]
+    if not missing:
+        return answers.vectors
+    wanted = [values[at] for at in missing]
+    sizes = np.array([size_of(value) for value in wanted], dtype=np.int64)
+    is_text = all(isinstance(value, str) for value in wanted)
+    tokens = embedder.caller.estimate(wanted, sizes, is_text)
+    keys, segments = [digests[at] for at in missing], [Segment(answers, np.array(missing))]
+    queue = Queue()
     try:
-        parts = settler.longer.fitted(request, settler.refuse, settler.caller.exact)
-        if len(values) == 1 and parts:
-            settler.settle(parts[0])
+        request = Request(wanted, keys, tokens, sizes, segments)
+        parts = embedder.longer.fitted(request, embedder.refuse, embedder.caller.exact)
+        if len(wanted) == 1 and parts:  # a search waits for every step
+            embedder.embed(parts[0])
             return answers.vectors
-        queue = Queue()
         for part in parts:
             queue.put(part)
         while queue.items:
-            settler.settle(queue.take(settler.caps()))
+            embedder.embed(queue.take(embedder.caps()))
     except RowFailedError as failed:
         raise failed.error from failed.cause
     return answers.vectors
-
-
-def _request(settler: Settler, values: list[Any], answers: _Answers) -> Request:
-    digests: list[bytes | None] = []
-    sizes = np.zeros(len(values), dtype=np.int64)
-    text = True
-    for at, value in enumerate(values):
-        if isinstance(value, str):
-            sizes[at] = len(value.encode("utf-8", "surrogatepass"))
-        else:
-            text = False
-        if isinstance(value, (bytes, bytearray)):
-            sizes[at] = len(value)
-        # Inputs that are neither text nor bytes are not cached.
-        cacheable = isinstance(value, (str, bytes, bytearray))
-        digests.append(hash_value(value) if cacheable else None)
-    tokens = settler.caller.estimate(values, sizes, text)
-    return Request(values, digests, tokens, sizes, [Segment(answers, np.arange(len(values)))])

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from embow.pipeline._cancel import Cancellation, stop_if_cancelled
 from embow.pipeline._clock import StopWork
+from embow.pipeline._embedder import Embedder, RowFailedError
 from embow.pipeline._parts import Part
 from embow.pipeline._progress import Progress
 from embow.pipeline._requests import Queue
-from embow.pipeline._settle import RowFailedError
 from embow.pipeline._sources import Source
 from embow.pipeline._types import AddReport, EmbeddedBatch, EmbedJob, ProgressUpdate, SourceRows
 from embow.pipeline._workers import WorkerPool
@@ -61,8 +61,8 @@ class Run:
         self._jobs = jobs
         self._report = report
         self._cancelled = cancelled
-        self.stopping = threading.Event()
-        self.condition = threading.Condition()
+        self._stopping = threading.Event()
+        self._condition = threading.Condition()
         self._progress = progress
         self._window: deque[_Pending] = deque()
         self._pools: list[WorkerPool] = []
@@ -73,8 +73,11 @@ class Run:
         self._waiting = False
         self._ended = False
 
-    def assign(self, pool: WorkerPool, jobs: list[EmbedJob]) -> None:
-        """Have a pool embed some of the jobs."""
+    def assign(self, embedder: Embedder, jobs: list[EmbedJob]) -> None:
+        """Have a pool of threads embed some of the jobs."""
+        pool = WorkerPool(
+            embedder, self._condition, self._stopping, self._may_send_partial, self._fail
+        )
         self._pools.append(pool)
         for job in jobs:
             self._by_column[job.vector_column] = pool
@@ -95,7 +98,7 @@ class Run:
             while self._window:
                 yield self._pop()
         except (StopWork, RowFailedError) as error:
-            self.fail(error)
+            self._fail(error)
             self._join()
             stop_if_cancelled()
             self._raise_first()
@@ -108,7 +111,7 @@ class Run:
     # -- the window ---------------------------------------------------------------------
 
     def _admit(self, first_row: int, rows: SourceRows) -> None:
-        if self.stopping.is_set() or self._cancelled.is_set():
+        if self._stopping.is_set() or self._cancelled.is_set():
             raise StopWork
         batch = rows.batch
         pending = _Pending(rows, first_row, size=batch.nbytes)
@@ -117,7 +120,7 @@ class Run:
             if job.source_column not in sources:
                 sources[job.source_column] = Source(batch.column(job.source_column))
             source, needed = sources[job.source_column], rows.needed(job.vector_column)
-            part = Part(job, source, needed, first_row, self.condition)
+            part = Part(job, source, needed, first_row, self._condition)
             pending.parts[job.vector_column] = part
             pending.size += part.vectors.nbytes
         self._window.append(pending)
@@ -153,12 +156,12 @@ class Run:
                 pool.start(partial=True)
             if self._pools[0].work_once():
                 continue
-            with self.condition:
+            with self._condition:
                 if head.waiting and not self._errors:
-                    self.condition.wait(self._cancelled.look_every or self._progress.interval)
+                    self._condition.wait(self._cancelled.look_every or self._progress.interval)
             if self._progress.shown:
                 self._progress.show(self._update())
-        with self.condition:  # threads look at the window's first batch for as long as this is set
+        with self._condition:  # threads look at the window's first batch for as long as this is set
             self._waiting = False
         if self._errors or self._cancelled.from_outside:
             raise StopWork
@@ -178,32 +181,32 @@ class Run:
 
     # -- called by pools ----------------------------------------------------------------
 
-    def may_send_partial(self, queue: Queue) -> bool:
+    def _may_send_partial(self, queue: Queue) -> bool:
         """Whether waiting for a fuller request would hold up the batch that is next."""
         if self._ended:
             return True
         return self._waiting and queue.front_position() < self._window[0].end
 
-    def fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException) -> None:
         """End the call because of an error.
 
         After a failed row, requests on their way are still brought to their end: what they
         cost is paid, and one of them may hold an earlier row that fails as well.
         """
-        with self.condition:
+        with self._condition:
             if not isinstance(error, StopWork):
                 self._errors.append(error)
-            self.stopping.set()
+            self._stopping.set()
             if not isinstance(error, (StopWork, RowFailedError)):
                 self._cancelled.set()
-            self.condition.notify_all()
+            self._condition.notify_all()
         for pool in self._pools:
             pool.wake()
 
     # -- the end ------------------------------------------------------------------------
 
     def _join(self) -> None:
-        self.stopping.set()
+        self._stopping.set()
         for pool in self._pools:
             pool.join()
 

@@ -5,34 +5,14 @@ from __future__ import annotations
 import contextvars
 import sys
 import threading
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
 
 import numpy as np
 
 from embow.pipeline._clock import StopWork
+from embow.pipeline._embedder import Embedder
 from embow.pipeline._parts import Part
 from embow.pipeline._requests import Queue, Request, Segment
-from embow.pipeline._settle import Settler
-
-if TYPE_CHECKING:
-    from embow.pipeline._calls import CallContext
-
-
-class Owner(Protocol):
-    """The call a pool belongs to."""
-
-    condition: threading.Condition
-    """Guards the queues and says when a part is done."""
-    stopping: threading.Event
-    """Set when no further request may be packed."""
-
-    def may_send_partial(self, queue: Queue) -> bool:
-        """Whether a request that is not full may be sent now."""
-        ...
-
-    def fail(self, error: BaseException) -> None:
-        """End the call because of an error."""
-        ...
 
 
 class WorkerPool:
@@ -42,13 +22,30 @@ class WorkerPool:
     goes out when the call waits for it, by :meth:`work_once` in its own thread.
     """
 
-    def __init__(self, settler: Settler, context: CallContext, owner: Owner) -> None:
-        self.settler = settler
-        self._usage = context.usage
-        self._cancelled = context.cancelled
-        self._owner = owner
-        self._condition = owner.condition
-        self._stopping = owner.stopping
+    def __init__(
+        self,
+        embedder: Embedder,
+        condition: threading.Condition,
+        stopping: threading.Event,
+        may_send_partial: Callable[[Queue], bool],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        """Take what a call shares among its pools.
+
+        Args:
+            embedder: Embeds the requests.
+            condition: Guards the queues and says when a part is done.
+            stopping: Set when no further request may be packed.
+            may_send_partial: Whether a request that is not full may be sent now.
+            fail: Ends the call because of an error.
+        """
+        self.embedder = embedder
+        self._usage = embedder.caller.context.usage
+        self._cancelled = embedder.caller.context.cancelled
+        self._condition = condition
+        self._stopping = stopping
+        self._may_send_partial = may_send_partial
+        self._fail = fail
         self._queue = Queue()
         self._pending: dict[bytes, tuple[Part, int]] = {}
         self._threads: set[threading.Thread] = set()
@@ -57,7 +54,7 @@ class WorkerPool:
     @property
     def appetite(self) -> int:
         """Rows that keep all threads busy while the next ones are prepared."""
-        return 2 * self.settler.caller.at_once * self.settler.caps().items
+        return 2 * self.embedder.caller.at_once * self.embedder.caps().items
 
     # -- rows in ------------------------------------------------------------------------
 
@@ -71,8 +68,8 @@ class WorkerPool:
         part.claimed = list(missing)
         part.expect(len(missing))
         request = self._request(part, missing)
-        fitted, exact = self.settler.longer.fitted, self.settler.caller.exact
-        for ready in fitted(request, self.settler.refuse, exact, self._derived_from_cache):
+        fitted, exact = self.embedder.longer.fitted, self.embedder.caller.exact
+        for ready in fitted(request, self.embedder.refuse, exact, self._derived_from_cache):
             with self._condition:
                 self._queue.put(ready)
             self.start()
@@ -100,7 +97,7 @@ class WorkerPool:
     def _from_cache(self, part: Part, wanted: dict[bytes, int]) -> dict[bytes, int]:
         """Fill what the cache knows; return the rest."""
         digests = list(wanted)
-        found, vectors = self.settler.cached.get(digests)
+        found, vectors = self.embedder.cached.get(digests)
         if not found:
             return wanted
         known = [wanted.pop(digests[at]) for at in found]
@@ -113,11 +110,11 @@ class WorkerPool:
     def _request(self, part: Part, wanted: dict[bytes, int]) -> Request:
         source, rows = part.source, np.array(list(wanted.values()))
         values, sizes = [source.values[row] for row in wanted.values()], source.sizes[rows]
-        tokens = self.settler.caller.estimate(values, sizes, source.is_text)
+        tokens = self.embedder.caller.estimate(values, sizes, source.is_text)
         return Request(values, list(wanted), tokens, sizes, [Segment(part, rows)])
 
     def _derived_from_cache(self, request: Request) -> Request | None:
-        found, vectors = self.settler.cached.get(request.digests)
+        found, vectors = self.embedder.cached.get(request.digests)
         if not found:
             return request
         for position, vector in zip(found, vectors, strict=True):
@@ -130,10 +127,10 @@ class WorkerPool:
     def start(self, partial: bool = False) -> None:
         """Start as many threads as there are full requests for, or one for what may be sent."""
         with self._condition:
-            wanted = self._queue.full_requests(self.settler.caps())
+            wanted = self._queue.full_requests(self.embedder.caps())
             if not wanted and partial and self._queue.items:
-                wanted = int(self._owner.may_send_partial(self._queue))
-            for _ in range(min(wanted, self.settler.caller.at_once - self._working)):
+                wanted = int(self._may_send_partial(self._queue))
+            for _ in range(min(wanted, self.embedder.caller.at_once - self._working)):
                 run = contextvars.copy_context().run
                 thread = threading.Thread(
                     target=run, args=(self._work,), name="embow-embed", daemon=True
@@ -145,47 +142,47 @@ class WorkerPool:
     def work_once(self) -> bool:
         """Embed one request in the calling thread, if one may be sent and a place is free."""
         with self._condition:
-            if self._working >= self.settler.caller.at_once:
+            if self._working >= self.embedder.caller.at_once:
                 return False
             self._working += 1
         request = self._take()
         if request is None:
             return False
-        self._settle(request)
+        self._embed(request)
         with self._condition:
             self._working -= 1
         return True
 
     def _work(self) -> None:
         while (request := self._take()) is not None:
-            self._settle(request)
+            self._embed(request)
         self._threads.discard(threading.current_thread())
 
-    def _settle(self, request: Request) -> None:
+    def _embed(self, request: Request) -> None:
         try:
-            self.settler.settle(request)
+            self.embedder.embed(request)
         except StopWork:
             pass
         except BaseException as error:
-            self._owner.fail(error)
+            self._fail(error)
 
     def _take(self) -> Request | None:
         """Return the next request, or ``None`` and give the place back where there is none."""
         with self._condition:
-            caps, queue = self.settler.caps(), self._queue
+            caps, queue = self.embedder.caps(), self._queue
             stopped = not queue.items or self._stopping.is_set() or self._cancelled.is_set()
-            if not stopped and (queue.full_requests(caps) or self._owner.may_send_partial(queue)):
+            if not stopped and (queue.full_requests(caps) or self._may_send_partial(queue)):
                 return queue.take(caps)
             self._working -= 1
             return None
 
     def wake(self) -> None:
         """Have threads that wait for their turn see that the call was cancelled."""
-        self.settler.caller.limiter.wake()
+        self.embedder.caller.limiter.wake()
 
     def join(self) -> None:
         """Wait for the threads. They end once ``stopping`` or ``cancelled`` is set."""
-        self.settler.caller.limiter.wake()
+        self.embedder.caller.limiter.wake()
         if sys.is_finalizing():
             return  # The interpreter has ended them already, and some releases wait for ever.
         for thread in tuple(self._threads):

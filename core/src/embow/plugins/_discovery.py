@@ -24,15 +24,14 @@ from embow.errors import (
 from embow.plugins import _builtin as builtin
 from embow.plugins import _hints as hints
 from embow.plugins._hookspecs import KINDS
-from embow.plugins._known import ELSEWHERE_BY_ID
+from embow.plugins._known import COMMANDS, ELSEWHERE_BY_ID, KNOWN
 from embow.plugins._listing import (
     Listed,
     SpecT,
     describe,
     describe_failed,
     mark_conflicts,
-    missing_commands,
-    missing_providers,
+    missing,
     names_of,
 )
 from embow.plugins._loader import Disabled, Plugin, State, installed_plugins, read_plugin
@@ -154,9 +153,10 @@ def _look() -> Catalog:
         for kind in KINDS
     }
     failed = [describe_failed(p) for p in plugins if p.state is not State.READY]
-    listed[ProviderSpec] += failed
-    listed[ProviderSpec] += missing_providers(listed[ProviderSpec])
-    listed[CommandSpec] += missing_commands(listed[CommandSpec], failed)
+    listed[ProviderSpec] += missing(KNOWN, listed[ProviderSpec], failed)
+    listed[CommandSpec] += missing(COMMANDS, listed[CommandSpec], failed)
+    told = {item.distribution for item in listed[ProviderSpec]}
+    listed[ProviderSpec] += [item for item in failed if item.distribution not in told]
     by_id = {kind: tuple(sorted(items, key=lambda i: i.id)) for kind, items in listed.items()}
     # Of several that claim a name the last to be set counts: the first of the most usable.
     named = {

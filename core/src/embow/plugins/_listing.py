@@ -12,9 +12,9 @@ from importlib_metadata import version as distribution_version
 from packaging.requirements import InvalidRequirement, Requirement
 
 from embow.plugins import _hints as hints
-from embow.plugins._known import COMMANDS, KNOWN, KNOWN_BY_ID
+from embow.plugins._known import Known
 from embow.plugins._loader import Disabled, Plugin, State, is_importable
-from embow.plugins._specs import API_VERSION, CommandSpec, ProviderSpec, Sdk, Spec
+from embow.plugins._specs import API_VERSION, ProviderSpec, Sdk, Spec
 
 SpecT = TypeVar("SpecT", bound=Spec)
 
@@ -79,17 +79,8 @@ def describe_failed(plugin: Plugin) -> ListedProvider:
         hint = _hint_versions(plugin)
     else:
         hint = f"Reinstall or remove {plugin.distribution}, or report it to its authors."
-    known = KNOWN_BY_ID.get(plugin.name)
-    return Listed(
-        plugin.name,
-        plugin.state,
-        known.summary if known else "",
-        plugin.distribution,
-        plugin.version,
-        None,
-        plugin.reason,
-        hint,
-    )
+    told = (plugin.state, "", plugin.distribution, plugin.version)
+    return Listed(plugin.name, *told, reason=plugin.reason, hint=hint)
 
 
 def _sdk_problem(sdk: Sdk) -> str:
@@ -130,41 +121,21 @@ def _in_conflict(item: Listed[SpecT], rivals: Iterable[Listed[SpecT]]) -> Listed
     )
 
 
-def missing_providers(listed: Iterable[ListedProvider]) -> Iterator[ListedProvider]:
-    """Yield the known providers that are not installed."""
-    have = {name for item in listed for name in names_of(item)}
-    distributions = {item.distribution for item in listed}
-    for known in KNOWN:
-        if known.id not in have and known.distribution not in distributions:
-            yield Listed(
-                known.id,
-                State.NOT_INSTALLED,
-                known.summary,
-                known.distribution,
-                hint=hints.install_hint(known),
-            )
-
-
-def missing_commands(
-    listed: Iterable[Listed[CommandSpec]], failed: Iterable[ListedProvider]
+def missing(
+    known: Iterable[Known], listed: Iterable[Listed[Any]], failed: Iterable[ListedProvider]
 ) -> Iterator[Listed[Any]]:
-    """Yield the known commands whose plugin is not installed or could not be asked."""
+    """Yield what is known and not there: not installed, or its plugin could not be asked."""
     have = {name for item in listed for name in names_of(item)}
     plugins = {item.distribution: item for item in failed}
-    for known in COMMANDS:
-        if known.id in have:
+    for each in known:
+        if each.id in have:
             continue
-        if (plugin := plugins.get(known.distribution)) is not None:
-            yield replace(plugin, id=known.id, summary=known.summary)
+        if (plugin := plugins.get(each.distribution)) is not None:
+            yield replace(plugin, id=each.id, summary=each.summary)
             continue
-        yield Listed(
-            known.id,
-            State.NOT_INSTALLED,
-            known.summary,
-            known.distribution,
-            reason=f"It comes with {known.distribution}.",
-            hint=hints.install_hint(known),
-        )
+        hint, reason = hints.install_hint(each), f"It comes with {each.distribution}."
+        absent = (State.NOT_INSTALLED, each.summary, each.distribution)
+        yield Listed(each.id, *absent, reason=reason, hint=hint)
 
 
 def names_of(listed: Listed[Any]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, RootModel
 
 from embow.schema._cells import CellError, converted, plain
+from embow.schema._masks import bitmap_of
 
 _BYTES = frozenset((pa.utf8(), pa.large_utf8(), pa.binary(), pa.large_binary()))
 
@@ -66,8 +67,7 @@ def _bitmap(values: Sequence[Any]) -> pa.Buffer | None:
     """Return which values are not null as Arrow keeps it: nothing where all are there."""
     if type(None) not in set(map(type, values)):
         return None
-    mask = np.fromiter((value is not None for value in values), np.bool_, len(values))
-    return pa.py_buffer(np.packbits(mask, bitorder="little"))
+    return bitmap_of(np.fromiter((value is not None for value in values), np.bool_, len(values)))
 
 
 # -- structs, lists and maps ----------------------------------------------------------------
@@ -219,7 +219,7 @@ def _data(cells: Sequence[Any], arrow: pa.DataType) -> Any:
         return b"".join(blank if cell is None else cell for cell in cells)
     filled = [0 if cell is None else cell for cell in cells]
     if pa.types.is_boolean(arrow):
-        return np.packbits(np.array(filled, np.bool_), bitorder="little")
+        return bitmap_of(np.array(filled, np.bool_))
     if pa.types.is_floating(arrow):
         return _floats(filled, arrow)
     dtype = _numpy_type(arrow) or np.dtype(f"i{arrow.bit_width // 8}")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from pydantic import BaseModel
 
-from embow.errors import AmbiguousBindingError, SchemaError
+from embow.errors import AmbiguousBindingError, SchemaError, near_name
 from embow.schema._columns import Column, columns_of
 from embow.schema._protocol import METADATA_KEY, ColumnFunction, SourceMarker, VectorMarker
 
@@ -85,8 +84,7 @@ def _named_source(vector: Column, columns: Sequence[Column], model: type[BaseMod
     found = next((c for c in columns if wanted in (c.attribute, c.name)), None)
     where = f"{model.__name__}.{vector.attribute}: VectorField(source={wanted!r})"
     if found is None:
-        close = get_close_matches(wanted, [c.attribute for c in columns], n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = near_name(wanted, [c.attribute for c in columns])
         listed = ", ".join(c.attribute for c in columns if c.vector is None)
         raise SchemaError(f"{where} names no field.{hint} Fields: {listed}.")
     if found.vector is not None:

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from embow.errors import SchemaError, UnsupportedTypeError
 from embow.schema._annotations import peel, type_name
-from embow.schema._fields import Marker, marker_of, markers_of
+from embow.schema._fields import Marker, marker_of
 from embow.schema._protocol import ColumnFunction, VectorMarker
 from embow.schema._resolve import Decoder, Resolved, Site, resolve
 from embow.schema._vector import VectorSpec, VectorType
@@ -119,12 +119,10 @@ def decode_row(columns: Iterable[Column], row: typing.Mapping[str, Any]) -> dict
     """Return stored values by field name, in the form pydantic takes."""
     values: dict[str, Any] = {}
     for column in columns:
-        for name in (column.name, *column.aliases):
-            if name in row:
-                value = row[name]
-                decoded = value is not None and column.decode is not None
-                values[column.attribute] = column.decode(value) if decoded else value  # type: ignore[misc]
-                break
+        found = next((name for name in (column.name, *column.aliases) if name in row), None)
+        if found is not None:
+            value, decode = row[found], column.decode
+            values[column.attribute] = value if value is None or decode is None else decode(value)
     return values
 
 
@@ -136,7 +134,6 @@ def _columns(model: type[BaseModel], site: Site) -> tuple[Column, ...]:
             f"{model.__name__}: {exc.name!r} in its annotations is not defined yet. Define it "
             f"first, or call {model.__name__}.model_rebuild() once it is."
         ) from exc
-    markers_of(model.model_fields)
     return tuple(_column(name, field, site) for name, field in model.model_fields.items())
 
 
@@ -145,7 +142,7 @@ def _column(name: str, field: FieldInfo, site: Site) -> Column:
     tz = extra.get("tz") if isinstance(extra, dict) else None
     path = f"{site.field}.{name}" if site.field else name
     here = replace(site, field=path, tz=str(tz) if tz is not None else site.tz)
-    marker = marker_of(field)
+    marker = marker_of(name, field)
     aliases = _aliases(field)
     if isinstance(marker, VectorMarker):
         spec = _vector_spec(field, here)

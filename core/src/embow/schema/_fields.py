@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, GetCoreSchemaHandler
@@ -52,7 +51,7 @@ def vector_field(function: ColumnFunction, *, source: str | None = None, **kwarg
     return _marked(VectorMarker(function, source), kwargs)
 
 
-def marker_of(field: FieldInfo) -> Marker | None:
+def marker_of(name: str, field: FieldInfo) -> Marker | None:
     """Return the marker a field carries, or ``None``.
 
     Raises:
@@ -61,27 +60,11 @@ def marker_of(field: FieldInfo) -> Marker | None:
     found = [item for item in field.metadata if isinstance(item, (SourceMarker, VectorMarker))]
     if len(found) > 1:
         raise AmbiguousBindingError(
-            "A field carries several markers. Give it one SourceField or one VectorField; to embed "
-            'one text with two functions, name it in the second: VectorField(source="text").'
+            f"Field {name!r} carries several markers. Give it one SourceField or one VectorField. "
+            "To embed one text with two functions, name it in the second: "
+            'VectorField(source="text").'
         )
     return found[0] if found else None
-
-
-def markers_of(fields: Mapping[str, FieldInfo]) -> dict[str, Marker]:
-    """Return the markers of a model's fields by field name, in order of declaration.
-
-    Raises:
-        AmbiguousBindingError: A field carries several markers.
-    """
-    markers = {}
-    for name, field in fields.items():
-        try:
-            marker = marker_of(field)
-        except AmbiguousBindingError as exc:
-            raise AmbiguousBindingError(f"Field {name!r}: {exc}") from None
-        if marker is not None:
-            markers[name] = marker
-    return markers
 
 
 def _marked(marker: Marker, kwargs: dict[str, Any]) -> FieldInfo:

@@ -12,10 +12,8 @@ import pyarrow as pa
 from pydantic import BaseModel, Field, create_model
 
 from embow.errors import UnsupportedTypeError
-from embow.schema._columns import nested_struct
 from embow.schema._model import Model
-from embow.schema._resolve import Site, resolve
-from embow.schema._vector import VALUE_TYPES, MultiVector, Vector, VectorType
+from embow.schema._vector import VALUE_TYPES, MultiVector, Vector
 
 _VECTOR_VALUES = {getattr(pa, name)(): name for name in VALUE_TYPES}
 
@@ -38,11 +36,8 @@ def _model(fields: list[pa.Field], name: str, base: type[Any]) -> Any:
     reserved = set(dir(Model))
     for field in fields:
         attribute = _attribute(field.name, reserved | definitions.keys())
-        annotation = _annotation(field, f"{name}_{attribute}", name)
-        if attribute != field.name or field.metadata:
-            annotation = Annotated[annotation, field]
         default = Field(default=None) if field.nullable else Field()
-        definitions[attribute] = (annotation, default)
+        definitions[attribute] = (_annotation(field, f"{name}_{attribute}", name), default)
     return create_model(name, __base__=base, **definitions)
 
 
@@ -57,25 +52,9 @@ def _attribute(column: str, taken: set[str]) -> str:
 
 
 def _annotation(field: pa.Field, name: str, owner: str) -> Any:
-    """Return an annotation that resolves to exactly the field's type and nullability."""
+    """Return an annotation of exactly the field: its type, name, nullability and metadata."""
     python = _python_type(field.type, name, f"{owner}.{field.name}")
-    if isinstance(python, VectorType):
-        vector = python if field.nullable else _not_null(python)
-        return vector if _is_type(vector, field, owner) else Annotated[vector, field.type]
-    if python is None or not _is_type(python, field, owner):
-        python = Annotated[python, field.type]
-    return python | None if field.nullable else python
-
-
-def _is_type(python: Any, field: pa.Field, owner: str) -> bool:
-    return bool(resolve(python, Site(owner, field.name, nested_struct)).type == field.type)
-
-
-def _not_null(vector: VectorType) -> VectorType:
-    spec = vector.spec
-    kind: Any = MultiVector if spec.multi else Vector
-    sized: VectorType = kind(spec.dim, spec.value_type, nullable=False)
-    return sized
+    return Annotated[python | None if field.nullable and python is not None else python, field]
 
 
 def _python_type(arrow: pa.DataType, name: str, where: str) -> Any:
@@ -87,7 +66,7 @@ def _python_type(arrow: pa.DataType, name: str, where: str) -> Any:
         return _python_type(arrow.value_type, name, where)
     if pa.types.is_fixed_size_list(arrow) and arrow.value_type in _VECTOR_VALUES:
         return Vector(arrow.list_size, _VECTOR_VALUES[arrow.value_type])
-    if _is_list(arrow):
+    if hasattr(arrow, "value_field"):
         inner = arrow.value_type
         if pa.types.is_fixed_size_list(inner) and inner.value_type in _VECTOR_VALUES:
             return MultiVector(inner.list_size, _VECTOR_VALUES[inner.value_type])
@@ -99,14 +78,6 @@ def _python_type(arrow: pa.DataType, name: str, where: str) -> Any:
     if pa.types.is_struct(arrow):
         return _model(list(arrow), name, BaseModel)
     return _scalar(arrow, where)
-
-
-def _is_list(arrow: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_list(arrow)
-        or pa.types.is_large_list(arrow)
-        or pa.types.is_fixed_size_list(arrow)
-    )
 
 
 def _scalar(arrow: pa.DataType, where: str) -> Any:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from embow.errors import (
     MissingColumnError,
     SchemaError,
     UnknownColumnError,
+    near_name,
 )
 from embow.schema._arrays import build_array
 from embow.schema._cells import CellError
@@ -47,7 +47,8 @@ def rows_to_batch(
     for position, row in enumerate(rows):
         if not row.keys() <= known:
             raise _unknown(sorted(row.keys() - known, key=str), schema, first_row + position)
-    return _batch(schema, lambda name: [row.get(name) for row in rows], first_row)
+    arrays = [_array([row.get(f.name) for row in rows], f, first_row) for f in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema.remove_metadata())
 
 
 def models_to_batch(
@@ -60,19 +61,11 @@ def models_to_batch(
 
     Like :func:`rows_to_batch`; the objects may be of several classes.
     """
-    tables = {cls: {c.name: c.attribute for c in columns_of(cls)} for cls in set(map(type, models))}
-    known = frozenset(schema.names)
-    for position, model in enumerate(models):
-        if not tables[type(model)].keys() <= known:
-            extra = sorted(tables[type(model)].keys() - known)
-            raise _unknown(extra, schema, first_row + position)
-    attributes = [tables[type(model)] for model in models]
-
-    def values_of(name: str) -> list[Any]:
-        pairs = zip(models, attributes, strict=True)
-        return [getattr(model, names[name]) if name in names else None for model, names in pairs]
-
-    return _batch(schema, values_of, first_row)
+    names = {
+        cls: [(c.name, c.attribute) for c in columns_of(cls)] for cls in set(map(type, models))
+    }
+    rows = [{name: getattr(m, attr) for name, attr in names[type(m)]} for m in models]
+    return rows_to_batch(rows, schema, first_row=first_row)
 
 
 def defaults_of(model: type[BaseModel]) -> pa.RecordBatch:
@@ -123,16 +116,6 @@ def row_to_model(model: type[AnyModel], row: Mapping[str, Any]) -> AnyModel:
         raise DataError(f"A row does not fit {model.__name__}.{hint} {exc}") from exc
 
 
-def _batch(
-    schema: pa.Schema, values_of: Callable[[str], list[Any]], first_row: int
-) -> pa.RecordBatch:
-    plain = pa.schema(list(schema))
-    arrays = []
-    for field in plain:
-        arrays.append(_array(values_of(field.name), field, first_row))
-    return pa.RecordBatch.from_arrays(arrays, schema=plain)
-
-
 def _array(values: list[Any], field: pa.Field, first_row: int) -> pa.Array:
     try:
         return build_array(values, field)
@@ -146,9 +129,7 @@ def _array(values: list[Any], field: pa.Field, first_row: int) -> pa.Array:
 
 
 def _unknown(names: Sequence[Any], schema: pa.Schema, row: int) -> UnknownColumnError:
-    close = get_close_matches(str(names[0]), schema.names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
     return UnknownColumnError(
-        f"Row {row}: the table has no column {', '.join(map(repr, names))}.{hint} "
-        f"Columns: {', '.join(schema.names)}."
+        f"Row {row}: the table has no column {', '.join(map(repr, names))}."
+        f"{near_name(str(names[0]), schema.names)} Columns: {', '.join(schema.names)}."
     )

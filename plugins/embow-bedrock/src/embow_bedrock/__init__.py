@@ -1,4 +1,4 @@
-"""Titan and Cohere text models on AWS Bedrock as embow embedding functions."""
+"""Titan, Nova and Cohere text models on AWS Bedrock as embow embedding functions."""
 
 from __future__ import annotations
 

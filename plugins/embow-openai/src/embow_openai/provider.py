@@ -134,11 +134,11 @@ class OpenAIEmbeddings(OpenAISettings):
         try:
             return client.embeddings.with_raw_response.create(**arguments)
         except load_sdk(self, "openai").NotFoundError as exc:
-            parts = urlsplit(connection.address or "")
-            if self.use_azure or parts.path.strip("/") or not parts.netloc:
+            parts, words = urlsplit(connection.address or ""), said(exc.body)
+            if self.use_azure or parts.path.strip("/") or "model" in words or not parts.netloc:
                 raise
             raise PermanentError(
-                f"{parts.hostname} knows no /embeddings: {said(exc.body)[:200]} "
+                f"{parts.hostname} knows no /embeddings: {words[:200]} "
                 "Most servers have it below /v1: put that at the end of base_url."
             ) from exc
 
@@ -170,9 +170,8 @@ class OpenAIEmbeddings(OpenAISettings):
 def _normalized(vectors: Vectors) -> Vectors:
     """Return shortened vectors at length one, as OpenAI sends them: other servers only cut."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if np.allclose(norms, 1, atol=1e-3):
-        return vectors
-    return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
+    off = (norms > 0) & (np.abs(norms - 1) > 1e-3)
+    return np.asarray(vectors / np.where(off, norms, 1), dtype=np.float32)
 
 
 def _warn_of_another(asked: str, model: str) -> None:

@@ -75,9 +75,19 @@ def facts_of(name: str) -> ModelFacts:
 
 
 def own_limit(name: str) -> int | None:
-    """Return the tokens a model reads of a text and its prompt, where that can be known."""
+    """Return the tokens a model reads of a text and its prompt, where that can be known.
+
+    A folder that does not say so reads what its tokenizer and its positions allow.
+    """
     folder = local_folder(name)
-    return facts_of(name).max_tokens if folder is None else _max_seq_length(folder)
+    if folder is None:
+        return facts_of(name).max_tokens
+    limits = (
+        _read_object(folder / "tokenizer_config.json").get("model_max_length"),
+        _read_object(folder / "config.json").get("max_position_embeddings"),
+    )
+    known = [int(n) for n in limits if isinstance(n, int | float) and n > 0]
+    return _max_seq_length(folder) or min(known, default=None)
 
 
 def _read_folder(folder: Path) -> ModelFacts:
@@ -94,9 +104,7 @@ def _read_folder(folder: Path) -> ModelFacts:
 
 def _dimension(kind: str, path: Path) -> int | None:
     """Return the output length of the last module that decides it."""
-    config = _read_json(path / "config.json")
-    if not isinstance(config, dict):
-        return None
+    config = _read_object(path / "config.json")
     if kind == "Dense":
         return _whole(config.get("out_features"))
     if kind == "LayerNorm":
@@ -117,18 +125,21 @@ def _pooling_modes(config: dict[str, Any]) -> int:
 
 
 def _max_tokens(folder: Path) -> int | None:
-    settings = _read_json(folder / "config_sentence_transformers.json")
-    prompts = settings.get("prompts") if isinstance(settings, dict) else None
+    prompts = _read_object(folder / "config_sentence_transformers.json").get("prompts")
     return None if any((prompts or {}).values()) else _max_seq_length(folder)
 
 
 def _max_seq_length(folder: Path) -> int | None:
-    config = _read_json(folder / "sentence_bert_config.json")
-    return _whole(config.get("max_seq_length")) if isinstance(config, dict) else None
+    return _whole(_read_object(folder / "sentence_bert_config.json").get("max_seq_length"))
 
 
 def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    content = _read_json(path)
+    return content if isinstance(content, dict) else {}
 
 
 def _read_json(path: Path) -> Any:

@@ -137,6 +137,20 @@ class ReadSuite(EngineTests):
 KEYS = pa.schema({"a": pa.int64(), "b": pa.string()})
 
 
+class CheckSuite(EngineTests):
+    """Everything that is stored can be read at once, to see whether it is whole."""
+
+    def test_a_whole_table_has_no_damage(self, table: EngineTable) -> None:
+        """After additions and removals; where there are versions, each is read."""
+        add(table, 7, 8)
+        remove(table, "id = 7")
+        report = table.check()
+        assert report.ok
+        assert report.damages == ()
+        versions = Capability.VERSIONS in table.capabilities
+        assert report.versions == (len(table.versions()) if versions else 1)
+
+
 class LocateSuite(EngineTests):
     """Rows are found by their key."""
 

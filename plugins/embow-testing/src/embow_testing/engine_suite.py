@@ -29,7 +29,7 @@ from embow_testing._engine_evolution import ColumnSuite
 from embow_testing._engine_held import HeldSuite
 from embow_testing._engine_overwrite import OverwriteSuite
 from embow_testing._engine_races import RaceSuite
-from embow_testing._engine_reads import LocateSuite, ReadSuite
+from embow_testing._engine_reads import CheckSuite, LocateSuite, ReadSuite
 from embow_testing._engine_search import FilterSuite, SearchSuite
 from embow_testing._engine_tokens import IdentitySuite, LeaseSuite, TokenSuite
 from embow_testing._engine_versions import RestoreSuite, TagSuite, VersionSuite
@@ -42,6 +42,7 @@ class EngineSuite(
     WriteSuite,
     ReadSuite,
     LocateSuite,
+    CheckSuite,
     SearchSuite,
     FilterSuite,
     RuleSuite,

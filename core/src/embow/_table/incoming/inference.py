@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from embow.engines.contract import is_vector
 from embow.errors import ConfigurationError, SchemaError
@@ -87,13 +88,7 @@ def _vector_size(column: pa.Array) -> int:
     numbers = data_type.value_type
     if not (pa.types.is_floating(numbers) or pa.types.is_integer(numbers)):
         return 0
-    offsets = column.offsets.to_pylist()
-    valid = column.is_valid().to_pylist()
-    lengths = Counter(
-        end - start
-        for start, end, ok in zip(offsets[:-1], offsets[1:], valid, strict=True)
-        if ok and end > start
-    )
+    lengths = Counter(size for size in pc.list_value_length(column).to_pylist() if size)
     return lengths.most_common(1)[0][0] if lengths else 0
 
 
@@ -103,16 +98,9 @@ def _plain_type(data_type: pa.DataType) -> pa.DataType:
         return _PLAIN[data_type]
     if pa.types.is_dictionary(data_type) and data_type.value_type in _PLAIN:
         return _PLAIN[data_type.value_type]
-    if pa.types.is_list(data_type):
-        return pa.list_(_plain_field(data_type.value_field))
-    if pa.types.is_large_list(data_type):
-        return pa.large_list(_plain_field(data_type.value_field))
-    if pa.types.is_list_view(data_type) or pa.types.is_large_list_view(data_type):
-        return pa.list_(_plain_field(data_type.value_field))
     if pa.types.is_struct(data_type):
-        return pa.struct([_plain_field(field) for field in data_type])
+        return pa.struct([field.with_type(_plain_type(field.type)) for field in data_type])
+    if hasattr(data_type, "value_field") and not pa.types.is_fixed_size_list(data_type):
+        items = data_type.value_field.with_type(_plain_type(data_type.value_type))
+        return pa.large_list(items) if pa.types.is_large_list(data_type) else pa.list_(items)
     return data_type
-
-
-def _plain_field(field: pa.Field) -> pa.Field:
-    return field.with_type(_plain_type(field.type))

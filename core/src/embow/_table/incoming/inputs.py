@@ -180,18 +180,12 @@ def _explode(items: Sequence[Any], schema: pa.Schema | None) -> list[dict[str, A
     columns = items[0]
     if not all(isinstance(value, (list, tuple)) for value in columns.values()):
         return None
-    scalar = [n for n in columns if n in schema.names and not _holds_lists(schema.field(n).type)]
+    scalar = [
+        n for n in columns if n in schema.names and not hasattr(schema.field(n).type, "value_field")
+    ]
     if not scalar:
         return None
     return _columns_to_rows(columns)
-
-
-def _holds_lists(data_type: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_list(data_type)
-        or pa.types.is_large_list(data_type)
-        or pa.types.is_fixed_size_list(data_type)
-    )
 
 
 def _columns_to_rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -204,22 +198,17 @@ def _columns_to_rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _rows_of_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return a dict of columns as rows."""
-    scalars = [n for n, v in columns.items() if isinstance(v, (str, bytes)) or not _has_length(v)]
+    scalars = [
+        n for n, v in columns.items() if isinstance(v, (str, bytes)) or not hasattr(v, "__len__")
+    ]
     if scalars or not columns:
         raise DataError(
             "A dict given to add is read as columns, and "
             + (f"{scalars[0]!r} is a single value. " if scalars else "this one is empty. ")
             + "For one row pass a list: add([{...}])."
         )
-    return _columns_to_rows({name: _as_list(values) for name, values in columns.items()})
-
-
-def _has_length(value: Any) -> bool:
-    return hasattr(value, "__len__")
-
-
-def _as_list(values: Any) -> Any:
-    return values.to_pylist() if hasattr(values, "to_pylist") else values
+    lists = {n: v.to_pylist() if hasattr(v, "to_pylist") else v for n, v in columns.items()}
+    return _columns_to_rows(lists)
 
 
 def _unreadable(data: Any) -> str:

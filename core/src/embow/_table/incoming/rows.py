@@ -88,7 +88,7 @@ def _inferred_column(name: str, values: list[Any], first_row: int) -> pa.Array:
     """Return a column typed by its values."""
     try:
         return pa.array([_plain(value) for value in values])
-    except (pa.ArrowException, OverflowError) as exc:
+    except (pa.ArrowException, OverflowError, UnicodeError) as exc:
         raise DataError(
             f"Rows {first_row} to {first_row + len(values) - 1}, column {name!r}: the type cannot "
             f"be read off the values: {str(exc).rstrip('.')}. Pass schema=..."

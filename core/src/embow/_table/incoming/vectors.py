@@ -15,6 +15,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from embow.errors import BadVectorError, ConfigurationError
+from embow.schema._masks import as_mask as as_mask
+from embow.schema._masks import bitmap_of
+from embow.schema._masks import flags as flags
+from embow.schema._masks import validity as validity
 
 OnBadVectors = Literal["error", "drop", "fill", "null"]
 
@@ -56,30 +60,10 @@ def vector_array(
         data_type.value_type, count * ndims, [None, pa.py_buffer(flat)], null_count=0
     )
     nulls = int(count - np.count_nonzero(valid))
-    bitmap = pa.py_buffer(np.packbits(valid, bitorder="little").tobytes()) if nulls else None
+    bitmap = bitmap_of(valid) if nulls else None
     return pa.FixedSizeListArray.from_buffers(
         data_type, count, [bitmap], null_count=nulls, children=[child]
     )
-
-
-def validity(column: pa.Array) -> NDArray[np.bool_]:
-    """Return which rows of a column are not null."""
-    if column.null_count == 0:
-        return np.ones(len(column), dtype=np.bool_)
-    return flags(column.is_valid())
-
-
-def as_mask(chosen: NDArray[np.bool_]) -> pa.BooleanArray:
-    """Return truth values as a column, without importing pandas."""
-    packed = pa.py_buffer(np.packbits(chosen, bitorder="little"))
-    return pa.Array.from_buffers(pa.bool_(), len(chosen), [None, packed])
-
-
-def flags(column: pa.Array) -> NDArray[np.bool_]:
-    """Return a column of truth values without nulls as an array, without importing pandas."""
-    stop = column.offset + len(column)
-    packed = np.frombuffer(column.buffers()[1] or b"", dtype=np.uint8)
-    return np.unpackbits(packed, count=stop, bitorder="little")[column.offset :].view(np.bool_)
 
 
 def vector_values(column: pa.FixedSizeListArray) -> NDArray[Any]:
@@ -95,15 +79,12 @@ def vector_values(column: pa.FixedSizeListArray) -> NDArray[Any]:
 
 
 def fit_vectors(
-    values: pa.Array | Sequence[Any],
-    field: pa.Field,
-    first_row: int,
-    policy: BadVectorPolicy | None,
+    column: pa.Array, field: pa.Field, first_row: int, policy: BadVectorPolicy | None
 ) -> tuple[pa.FixedSizeListArray, NDArray[np.bool_]]:
     """Fit vectors to a column.
 
     Args:
-        values: One vector or ``None`` a row: Arrow lists, Python lists or arrays.
+        column: A list of numbers or null a row.
         field: The column's Arrow field, a fixed-size list.
         first_row: Position of the first row in the user's data, for messages.
         policy: What to do with bad vectors; ``None`` where the column holds other lists of numbers.
@@ -114,33 +95,23 @@ def fit_vectors(
     Raises:
         BadVectorError: A vector is bad, and no policy says what to do with it.
     """
-    array, present = _as_matrix(values, field)
-    keep = np.ones(len(present), dtype=np.bool_)
+    array, present = _as_matrix(column, field.type.list_size), validity(column)
+    keep = np.ones(len(column), dtype=np.bool_)
     if array is None or (present & ~np.isfinite(array).all(axis=1)).any():
-        listed = values.to_pylist() if isinstance(values, pa.Array) else values
-        array, present, keep = _fit_one_by_one(listed, field, first_row, policy)
+        array, present, keep = _fit_one_by_one(column.to_pylist(), field, first_row, policy)
     return vector_array(array, present, field.type), keep
 
 
-def _as_matrix(
-    values: pa.Array | Sequence[Any], field: pa.Field
-) -> tuple[NDArray[Any] | None, NDArray[np.bool_]]:
-    """Return the values as one matrix where all have the right length, else ``None``."""
-    ndims = field.type.list_size
-    if isinstance(values, pa.Array):
-        present = validity(values)
-        fixed = pa.types.is_fixed_size_list(values.type) and values.type.list_size == ndims
-        if fixed and values.values.null_count == 0 and _is_number(values.type.value_type):
-            return vector_values(values), present
-        return None, present
-    present = np.fromiter((value is not None for value in values), np.bool_, len(values))
-    if not present.all():
-        return None, present
+def _as_matrix(column: pa.Array, ndims: int) -> NDArray[Any] | None:
+    """Return vectors as one matrix where all are numbers of the right length."""
+    kind = column.type
+    if not hasattr(kind, "value_type") or not _is_number(kind.value_type):
+        return None
     try:
-        array = np.asarray(values, dtype=field.type.value_type.to_pandas_dtype())
-    except (ValueError, TypeError, OverflowError):
-        return None, present
-    return (array if array.shape == (len(values), ndims) else None), present
+        fixed = column.cast(pa.list_(kind.value_type, ndims))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+    return None if fixed.values.null_count else vector_values(fixed)
 
 
 def _is_number(data_type: pa.DataType) -> bool:

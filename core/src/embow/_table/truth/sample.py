@@ -20,7 +20,7 @@ from embow.errors import EmbowError, IdentityMismatchError
 from embow.pipeline import PipelineOptions, content_hashes
 from embow.pipeline._rider import Rider, cosine
 
-_LOOKED_AT = 1000
+_LOOKED_AT = 64
 """Rows among which one to send along is looked for."""
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 
-from embow._table.columns import QUARANTINE, Columns
+from embow._table.columns import QUARANTINE, REPLACED, Columns
 from embow._table.handle import Handle
 from embow._table.incoming.conform import Conformer, check_columns
 from embow._table.incoming.rows import rows_to_batch
@@ -107,9 +107,10 @@ def overwrite_rows(writer: Writer, writing: Ingest, data: Any) -> None:
     with handle.snapshot() as snapshot:
         base = snapshot.base
         former = Quarantine.of(handle.engine, handle.columns(snapshot), handle.stored)
+    columns = replace(columns, metadata={**columns.metadata, REPLACED: former.name})
     batches = writing.batches(data, writer.report)
     writer.staged = handle.stored.write(batches, base=base, schema=columns.stored)
-    quarantine = Quarantine.of(handle.engine, columns)
+    quarantine = Quarantine.of(handle.engine, writing.columns)
     try:
         quarantine.store(writing.rejected)
         stop_if_cancelled()
@@ -120,6 +121,7 @@ def overwrite_rows(writer: Writer, writing: Ingest, data: Any) -> None:
         writer.discard()
         quarantine.drop()
         raise
+    former.sweep()
     former.drop()
     writer.finish(commit)
 

@@ -30,7 +30,6 @@ from embow._table.incoming.vectors import (
 )
 from embow._table.names import HASH_TYPE, HIDDEN_PREFIX
 from embow._table.truth.sample import part_of, rider
-from embow._table.writing.hashes import chosen_hashes
 from embow.embeddings import Binding
 from embow.engines.contract import Snapshot
 from embow.errors import DataError, EmbowError, PluginError, UntrustedError
@@ -240,6 +239,28 @@ def rewritten(
     if hidden:
         values[CARRIED] = pa.StructArray.from_arrays(list(hidden.values()), names=list(hidden))
     return SourceRows(pa.RecordBatch.from_arrays(list(values.values()), list(values)), needs)
+
+
+def chosen_hashes(
+    made: pa.Array,
+    valid: NDArray[np.bool_],
+    carried: pa.Array | None = None,
+    kept: NDArray[np.bool_] | None = None,
+) -> pa.Array:
+    """Return what vectors were made from: anew where valid, as carried where kept, else null.
+
+    Args:
+        made: Hashes of the sources as they are now.
+        valid: Rows that have a vector made from them.
+        carried: Hashes that stored rows have.
+        kept: Rows that keep the vector they have.
+    """
+    if carried is None and valid.all():
+        return made
+    others = pa.nulls(len(made), HASH_TYPE)  # Not pa.scalar, which imports pandas.
+    if carried is not None and kept is not None:
+        others = pc.if_else(as_mask(kept), carried, others)
+    return pc.if_else(as_mask(valid), made, others)
 
 
 def carried_columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:

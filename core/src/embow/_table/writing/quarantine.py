@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
@@ -21,7 +21,7 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 
-from embow._table.columns import QUARANTINE, Columns
+from embow._table.columns import QUARANTINE, REPLACED, Columns
 from embow._table.names import HIDDEN_PREFIX, physical_name
 from embow._table.writing.ingest import Rejected, take_rows
 from embow.engines.contract import (
@@ -58,12 +58,14 @@ class Quarantine:
         name: Of the hidden table.
         schema: The columns the user sees.
         done: Ids of rows that came into the table by the latest retry.
+        replaced: The hidden table of rows that were meant for contents since replaced.
     """
 
     engine: Engine
     name: str
     schema: pa.Schema
     done: frozenset[bytes] = frozenset()
+    replaced: str | None = None
 
     @classmethod
     def of(cls, engine: Engine, columns: Columns, table: EngineTable | None = None) -> Quarantine:
@@ -77,12 +79,14 @@ class Quarantine:
         called = columns.metadata.get(QUARANTINE) or (table.name if table is not None else "")
         done = json.loads(columns.metadata.get(_RETRIED, "[]"))
         name = f"{HIDDEN_PREFIX}_quarantine.{called}"
-        return cls(engine, name, columns.visible, frozenset(map(bytes.fromhex, done)))
+        replaced = columns.metadata.get(REPLACED)
+        return cls(engine, name, columns.visible, frozenset(map(bytes.fromhex, done)), replaced)
 
     def store(self, rejected: Sequence[Rejected]) -> None:
         """Store rows durably, those that are there already not again."""
         if not rejected:
             return
+        self.sweep()
         self.settle(dict.fromkeys(self.done))
         table = self._ready()
         with table.snapshot() as snapshot:
@@ -163,6 +167,11 @@ class Quarantine:
             return self.engine.open_table(self.name)
         except TableNotFoundError:
             return None
+
+    def sweep(self) -> None:
+        """Remove what an overwrite that died left of the rows before it."""
+        if self.replaced is not None:
+            replace(self, name=self.replaced, replaced=None).drop()
 
     def drop(self) -> None:
         """Remove the hidden table, if there is one."""

@@ -85,7 +85,6 @@ class Catalog:
 
     @property
     def read_only(self) -> bool:
-        """Whether this process may not write."""
         return self._mode.startswith("ro")
 
     @contextmanager
@@ -162,7 +161,6 @@ class Catalog:
         return self._connections[use]
 
     def close(self) -> None:
-        """Close both connections."""
         with self._locks["write"], self._locks["read"]:
             self._closed = True
             _close(self._connections)
@@ -176,7 +174,6 @@ class Catalog:
             _close(self._connections)
 
     def resume(self, *, child: bool) -> None:
-        """Let threads read and write again."""
         while self._paused:
             self._paused.pop().release()
         if child:

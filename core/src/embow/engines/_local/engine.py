@@ -63,7 +63,6 @@ class LocalEngine(Engine):
         self._tables: dict[int, LocalTable] = {}
 
     def table_names(self) -> list[str]:
-        """Return all table names, sorted."""
         with self._catalog.read() as db:
             return [row.name for row in table_rows(db)]
 
@@ -90,7 +89,6 @@ class LocalEngine(Engine):
         return self._table(row)
 
     def open_table(self, name: str) -> EngineTable:
-        """Open a table."""
         return self._table(self._need(name))
 
     def drop_table(self, name: str) -> None:
@@ -103,7 +101,6 @@ class LocalEngine(Engine):
             table.folder.rmdir()
 
     def rename_table(self, name: str, new_name: str) -> None:
-        """Give a table another name."""
         row = self._need(name)
         with self._catalog.write() as db:
             if table_named(db, new_name) is not None:
@@ -113,11 +110,9 @@ class LocalEngine(Engine):
 
     @property
     def folder(self) -> Path:
-        """Folder of the database."""
         return self._root
 
     def spec(self) -> tuple[str, Mapping[str, Any]]:
-        """Return address and storage options, to open the database in another process."""
         return self._uri, self._options
 
     def close(self) -> None:

@@ -71,11 +71,9 @@ class NewFile:
 
     @property
     def bytes(self) -> int:
-        """Bytes written so far."""
         return os.fstat(self._descriptor).st_size
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Add a batch."""
         with storing(self.path, "write"):
             self._writer.write_batch(batch)
             self._check_schema()
@@ -130,6 +128,7 @@ class NewFiles:
         self._keep = False
 
     def __enter__(self) -> NewFiles:
+        self._catalog.require_writable()  # Before rows are asked for, which may cost money.
         return self
 
     def __exit__(
@@ -145,7 +144,6 @@ class NewFiles:
                 file.discard()
 
     def create(self, schema: pa.Schema) -> NewFile:
-        """Begin a file."""
         self._catalog.require_writable()
         file = NewFile(self.folder, schema)
         self._files.append(file)

@@ -45,24 +45,20 @@ class Layout:
 
     @classmethod
     def load(cls, arrow: bytes, columns: str) -> Layout:
-        """Return a layout as kept in the catalog."""
         schema = pa.ipc.read_schema(pa.py_buffer(arrow))
         entries = dict(_as_text(*item) for item in (schema.metadata or {}).items())
         return cls(schema.remove_metadata(), tuple(json.loads(columns)), entries)
 
     def dump(self) -> tuple[bytes, str]:
-        """Return what the catalog keeps."""
         schema = self.schema.with_metadata(dict(self.metadata))
         return schema.serialize().to_pybytes(), json.dumps(self.columns)
 
     @cached_property
     def stored(self) -> dict[str, str]:
-        """Stored name of each column."""
         return dict(zip(self.schema.names, self.columns, strict=True))
 
     @cached_property
     def stored_schema(self) -> pa.Schema:
-        """The schema with stored names."""
         fields = [
             field.with_name(name) for field, name in zip(self.schema, self.columns, strict=True)
         ]
@@ -70,7 +66,6 @@ class Layout:
 
     @cached_property
     def types(self) -> dict[str, pa.DataType]:
-        """Type of each stored column."""
         return dict(zip(self.columns, self.schema.types, strict=True))
 
     def with_entries(self, entries: Mapping[str, str | None]) -> Layout:
@@ -80,7 +75,6 @@ class Layout:
         return replace(self, metadata=kept)
 
     def with_column(self, field: pa.Field, stored: str) -> Layout:
-        """Return a layout with one more column."""
         return replace(self, schema=self.schema.append(field), columns=(*self.columns, stored))
 
     def without(self, names: Collection[str]) -> Layout:

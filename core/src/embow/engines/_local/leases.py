@@ -40,12 +40,10 @@ class StagedFiles:
 
 
 def moment(microseconds: int) -> datetime:
-    """Return a time of the catalog as a datetime."""
     return _EPOCH + microseconds * _MICROSECOND
 
 
 def microseconds(time: datetime) -> int:
-    """Return a datetime as the catalog keeps it."""
     return (time - _EPOCH) // _MICROSECOND
 
 

@@ -88,7 +88,6 @@ class Deletion:
 
 
 def now() -> int:
-    """Return the time in microseconds."""
     return time.time_ns() // 1000
 
 
@@ -99,7 +98,6 @@ def table_rows(db: sqlite3.Connection) -> list[TableRow]:
 
 
 def table_named(db: sqlite3.Connection, name: str) -> TableRow | None:
-    """Return a table by name."""
     for row in select(db, "tables", "name = ?", name, id=True):
         return _table(db, row)
     return None
@@ -131,7 +129,6 @@ def insert_table(db: sqlite3.Connection, name: str, folder: str, layout: Layout)
 
 
 def update_table(db: sqlite3.Connection, row: TableRow) -> None:
-    """Write a table's new state."""
     rewrite(db, "tables", *astuple(row))
 
 
@@ -153,7 +150,6 @@ def version_rows(db: sqlite3.Connection, table_id: int, after: int = 0) -> list[
 
 
 def tag_rows(db: sqlite3.Connection, table_id: int) -> dict[str, int]:
-    """Return the version each tag names."""
     found = select(db, "tags", "table_id = ? ORDER BY name", table_id)
     return {name: version for _, name, version in found}
 

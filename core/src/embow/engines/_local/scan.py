@@ -25,12 +25,10 @@ def scan(view: View, query: ScanQuery) -> pa.RecordBatchReader:
 
 
 def fragment_names(view: View) -> list[str]:
-    """Return the names of the pieces that can be scanned one by one."""
     return [str(part.block.first_row) for part in view.parts]
 
 
 def column_names(view: View, columns: Sequence[str] | None) -> list[str]:
-    """Return the columns to read."""
     return list(view.layout.schema.names if columns is None else columns)
 
 
@@ -63,7 +61,6 @@ def gather(
 
 
 def int64_array(values: NDArray[np.integer]) -> pa.Array:
-    """Return integers as an Arrow array."""
     data = np.ascontiguousarray(values, np.int64)
     return pa.Array.from_buffers(pa.int64(), len(data), [None, pa.py_buffer(data)])
 

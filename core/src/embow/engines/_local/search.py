@@ -35,7 +35,6 @@ _GATHER_BELOW = 0.3
 
 
 def search(view: View, query: VectorQuery) -> list[pa.Table]:
-    """Return the nearest rows of each query vector."""
     names = column_names(view, query.columns)
     results: list[pa.Table] = []
     for start in range(0, len(query.vectors), _QUERIES_AT_ONCE):

@@ -87,7 +87,6 @@ def renew(store: Store, staged: Staged, lease: timedelta = LEASE) -> Staged:
 
 
 def discard(store: Store, staged: Staged) -> None:
-    """Remove what was staged and never committed."""
     with store.catalog.write() as db:
         row = store.current(db)
         kept = end_lease(db, row, staged)

@@ -54,7 +54,6 @@ class Store(EngineTable):
         self._earlier: View | None = None
 
     def latest(self) -> View:
-        """Return the latest version."""
         return self.reading(self.load)
 
     def version(self, wanted: int | str) -> View:

@@ -41,11 +41,9 @@ class LocalSnapshot(Snapshot):
         self._view = view
 
     def understands(self, predicate: Predicate) -> bool:
-        """Return ``True``: filters are evaluated block by block."""
         return True
 
     def fragments(self) -> list[str]:
-        """Return the names of the pieces that can be scanned one by one."""
         return scan.fragment_names(self._view)
 
     def _scan(self, query: ScanQuery) -> pa.RecordBatchReader:

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from embow.schema._masks import validity
+
 NORM_SUFFIX = ".norm"
 """Added to the stored name of a vector column: the stored Euclidean norms, float32."""
 
@@ -70,11 +72,7 @@ def norm_array(array: pa.Array) -> pa.Array:
 
 def mask_of(array: pa.Array) -> NDArray[np.bool_] | None:
     """Return which entries are not null; ``None`` when all are."""
-    if not array.null_count:
-        return None
-    bits = np.frombuffer(array.buffers()[0], np.uint8)
-    stop = array.offset + len(array)
-    return np.unpackbits(bits, count=stop, bitorder="little")[array.offset :].view(np.bool_)
+    return validity(array) if array.null_count else None
 
 
 def _matrix(array: pa.Array) -> NDArray[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from embow.engines._local.commits import NO_ROWS
@@ -19,10 +18,7 @@ from embow.engines._local.records import (
 )
 from embow.engines._local.sealed import insert
 from embow.engines._local.store import Store
-from embow.engines.contract import Commit, Version
-from embow.errors import TagError, near_name
-
-_TAG = re.compile(r"[A-Za-z0-9._-]+\Z")
+from embow.engines.contract import Commit, Version, check_tag
 
 
 def versions(store: Store) -> list[Version]:
@@ -33,44 +29,24 @@ def versions(store: Store) -> list[Version]:
 
 
 def tags(store: Store) -> dict[str, int]:
-    """Return the version each tag names."""
     with store.catalog.read() as db:
         return tag_rows(db, store.current(db).id)
 
 
 def set_tag(store: Store, name: str, version: int, *, move: bool) -> None:
     """Name a version, which is then kept; with ``move`` an existing tag is moved."""
-    if not _TAG.match(name):
-        raise TagError(f"Tag '{name}' may have only letters, digits, '.', '-' and '_'.")
     with store.catalog.write() as db:
         row = store.current(db)
-        known = tag_rows(db, row.id)
-        if move and name not in known:
-            raise TagError(_missing(store, name, known))
-        if not move and name in known:
-            raise TagError(
-                f"Table '{store.name}' has a tag '{name}' already, on version {known[name]}; "
-                "move it instead."
-            )
+        check_tag(store.name, name, tag_rows(db, row.id), new=not move)
         found = store.find_version(db, version)
         insert(db, "tags", row.id, name, found.version, verb="REPLACE")
 
 
 def delete_tag(store: Store, name: str) -> None:
-    """Remove a tag."""
     with store.catalog.write() as db:
         row = store.current(db)
-        known = tag_rows(db, row.id)
-        if name not in known:
-            raise TagError(_missing(store, name, known))
+        check_tag(store.name, name, tag_rows(db, row.id), new=False)
         db.execute("DELETE FROM tags WHERE table_id = ? AND name = ?", (row.id, name))
-
-
-def _missing(store: Store, name: str, known: dict[str, int]) -> str:
-    return (
-        f"Table '{store.name}' has no tag '{name}'.{near_name(name, known)} "
-        f"Tags: {', '.join(known) or 'none'}."
-    )
 
 
 def restore(store: Store, version: int | str) -> Commit:

@@ -34,7 +34,6 @@ class MemoryEngine(Engine):
         self._lock = Guard()
 
     def table_names(self) -> list[str]:
-        """Return all table names, sorted."""
         with self._lock:
             return sorted(self._tables)
 
@@ -53,11 +52,9 @@ class MemoryEngine(Engine):
         return table
 
     def open_table(self, name: str) -> EngineTable:
-        """Open a table."""
         return self._table(name)
 
     def drop_table(self, name: str) -> None:
-        """Remove a table."""
         with self._lock:
             self._table(name).dropped = True
             del self._tables[name]

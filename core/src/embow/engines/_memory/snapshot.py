@@ -60,12 +60,10 @@ class State:
 
     @property
     def schema(self) -> pa.Schema:
-        """Physical columns."""
         return self.rows.schema.remove(len(self.rows.schema) - 1)
 
     @property
     def row_ids(self) -> RowIds:
-        """Row ids, ascending."""
         return np.asarray(self.rows[ROW_ID])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,41 +11,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from embow.engines._forks import Guard
-from embow.engines._memory.snapshot import CAPABILITIES, ROW_ID_FIELD, MemorySnapshot, State
+from embow.engines._memory.snapshot import ROW_ID_FIELD, State
+from embow.engines._memory.staging import StagingTable
 from embow.engines.contract import (
-    LEASE,
     RETENTION,
     ROW_ID,
     Base,
     Change,
     Commit,
-    EngineTable,
     OptimizeReport,
     RowIds,
-    Snapshot,
     Staged,
     Version,
     check_columns,
     check_schema,
-    conform,
+    check_tag,
 )
 from embow.errors import (
     CommitConflictError,
     SchemaError,
-    StagedGoneError,
-    TableNotFoundError,
-    TagError,
-    VersionNotFoundError,
-    near_name,
 )
 
 
-class MemoryTable(EngineTable):
+class MemoryTable(StagingTable):
     """One table in memory, with its first rows as version 1."""
-
-    capabilities = CAPABILITIES
-    name = ""
 
     def __init__(
         self,
@@ -55,128 +43,12 @@ class MemoryTable(EngineTable):
         batches: Iterable[pa.RecordBatch],
         metadata: Mapping[str, str],
     ) -> None:
-        self.name = name
-        self.dropped = False
-        self._identity = uuid.uuid4().hex
-        self._lock = Guard()
-        self._named: dict[str, int] = {}
-        self._leases: dict[str, datetime] = {}
-        self._committed: dict[str, Commit] = {}
-        self._next_row = 0
+        super().__init__(name)
         empty = State(schema.remove_metadata().append(ROW_ID_FIELD).empty_table(), dict(metadata))
-        self._states = {0: empty}
+        self._states[0] = empty
         first = self.write(batches, base=Base(self._identity, 0))
         self._publish("create", [first], rows=self._appended(empty.rows, [first], {}))
         del self._states[0]
-
-    def _latest(self) -> State:
-        if self.dropped:
-            raise TableNotFoundError(f"Table '{self.name}' has been dropped.")
-        return self._states[max(self._states)]
-
-    def _at(self, version: int | str) -> State:
-        self._latest()
-        number = self._named.get(version) if isinstance(version, str) else version
-        if number is None or number not in self._states:
-            raise VersionNotFoundError(
-                f"Table '{self.name}' has no version {version!r}. Versions: "
-                f"{min(self._states)} to {max(self._states)}; "
-                f"tags: {', '.join(sorted(self._named)) or 'none'}."
-            )
-        return self._states[number]
-
-    def _snapshot(self, version: int | str | None, at_least: int) -> Snapshot:
-        with self._lock:
-            latest = self._latest()
-            if at_least > latest.version:
-                raise VersionNotFoundError(
-                    f"Table '{self.name}' has no version {at_least} yet; the current one is "
-                    f"{latest.version}."
-                )
-            return MemorySnapshot(self._identity, latest if version is None else self._at(version))
-
-    # -- staging ------------------------------------------------------------------------
-
-    def write(
-        self,
-        batches: Iterable[pa.RecordBatch],
-        *,
-        base: Base,
-        schema: pa.Schema | None = None,
-        lease: timedelta = LEASE,
-    ) -> Staged:
-        """Write rows, seen by nobody."""
-        with self._lock:
-            self._check(base)
-            wanted = self._at(base.version).schema if schema is None else schema
-        return self._stage(batches, wanted.remove_metadata(), base, lease)
-
-    def _write_column(
-        self, field: pa.Field, batches: Iterable[pa.RecordBatch], base: Base, lease: timedelta
-    ) -> Staged:
-        self._check(base)
-        return self._stage(batches, pa.schema([ROW_ID_FIELD, field]), base, lease, field.name)
-
-    def _stage(
-        self,
-        batches: Iterable[pa.RecordBatch],
-        schema: pa.Schema,
-        base: Base,
-        lease: timedelta,
-        column: str | None = None,
-    ) -> Staged:
-        sink, rows = pa.BufferOutputStream(), 0
-        with pa.ipc.new_stream(sink, schema) as writer:
-            for batch in batches:
-                writer.write_batch(conform(batch, schema))
-                rows += batch.num_rows
-        until = datetime.now(UTC) + lease
-        payload = sink.getvalue().to_pybytes()
-        staged = Staged(uuid.uuid4().hex, base, rows, until, payload, column)
-        with self._lock:
-            self._leases[staged.token] = until
-        return staged
-
-    def renew(self, staged: Staged, lease: timedelta = LEASE) -> Staged:
-        """Extend a lease."""
-        renewed = replace(staged, until=datetime.now(UTC) + lease)
-        with self._lock:
-            if self._earlier([staged]) is None:
-                self._leases[staged.token] = renewed.until
-        return renewed
-
-    def discard(self, staged: Staged) -> None:
-        """Remove what was staged and never committed."""
-        with self._lock:
-            self._leases.pop(staged.token, None)
-
-    def _earlier(self, staged: Sequence[Staged]) -> Commit | None:
-        """Return the commit these tokens made before; refuse them where they are gone."""
-        known = {self._committed.get(each.token) for each in staged}
-        if len(known) == 1 and (commit := known.pop()) is not None:
-            return commit
-        for each in staged:
-            self._check(each.base)
-            if each.token not in self._leases:
-                raise StagedGoneError(
-                    f"Staged data of table '{self.name}' are gone: committed with another change, "
-                    "discarded, or removed by optimize after their lease. Write them again."
-                )
-        return None
-
-    # -- commits ------------------------------------------------------------------------
-
-    def _check(self, base: Base, *, since: int = 0) -> None:
-        """Refuse what was planned on another table, or before version ``since``."""
-        if base.table != self._identity:
-            raise CommitConflictError(
-                f"Table '{self.name}' was dropped and created again meanwhile. Open it anew."
-            )
-        if base.version < since:
-            raise CommitConflictError(
-                f"Table '{self.name}' was changed in version {since}; this was planned on version "
-                f"{base.version}. Plan it again on the current version."
-            )
 
     def _publish(
         self,
@@ -276,7 +148,6 @@ class MemoryTable(EngineTable):
             )
 
     def drop_columns(self, names: Sequence[str], *, base: Base) -> Commit:
-        """Remove physical columns."""
         with self._lock:
             state = self._latest()
             self._check(base, since=state.shaped)
@@ -329,23 +200,13 @@ class MemoryTable(EngineTable):
     def _set_tag(self, name: str, version: int, *, move: bool) -> None:
         with self._lock:
             self._at(version)
-            if not move and name in self._named:
-                raise TagError(f"Tag '{name}' exists; move=True moves it.")
-            if move:
-                self._require_tag(name)
+            check_tag(self.name, name, self._named, new=not move)
             self._named[name] = version
 
     def _delete_tag(self, name: str) -> None:
         with self._lock:
-            self._require_tag(name)
+            check_tag(self.name, name, self._named, new=False)
             del self._named[name]
-
-    def _require_tag(self, name: str) -> None:
-        if name not in self._named:
-            raise TagError(
-                f"Table '{self.name}' has no tag '{name}'.{near_name(name, self._named)} "
-                f"Tags: {', '.join(sorted(self._named)) or 'none'}."
-            )
 
     def _restore(self, version: int | str) -> Commit:
         with self._lock:

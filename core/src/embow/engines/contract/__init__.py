@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from embow.engines.contract._distances import exact_distances, wanted_distances
 from embow.engines.contract._engine import Engine, EngineOptions
+from embow.engines.contract._history import check_tag
 from embow.engines.contract._queries import (
     Metric,
     ScanQuery,
@@ -84,6 +85,7 @@ __all__ = [
     "check_columns",
     "check_schema",
     "check_table_name",
+    "check_tag",
     "conform",
     "ending",
     "exact_distances",

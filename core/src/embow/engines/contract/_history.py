@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from embow.engines.contract._records import Capability, Commit, Version, require
+from embow.errors import TagError, near_name
+
+_TAG = re.compile(r"[A-Za-z0-9._-]+\Z")
+
+
+def check_tag(table: str, name: str, tags: Mapping[str, int], *, new: bool) -> None:
+    """Refuse a tag that is there and must be new, or is not there and must be.
+
+    Raises:
+        TagError: The sentence names the tags there are.
+    """
+    if new and name in tags:
+        raise TagError(
+            f"Table '{table}' has a tag '{name}' already, on version {tags[name]}; move it instead."
+        )
+    if not new and name not in tags:
+        raise TagError(
+            f"Table '{table}' has no tag '{name}'.{near_name(name, tags)} "
+            f"Tags: {', '.join(sorted(tags)) or 'none'}."
+        )
 
 
 class History:
@@ -47,6 +70,8 @@ class History:
             VersionNotFoundError: There is no such version.
         """
         require(self.capabilities, Capability.TAGS)
+        if not _TAG.match(name):
+            raise TagError(f"Tag '{name}' may have only letters, digits, '.', '-' and '_'.")
         self._set_tag(name, version, move=move)
 
     def delete_tag(self, name: str) -> None:

@@ -18,8 +18,8 @@ from embow.schema._arrays import array_of
 Operand: TypeAlias = pa.Array | pa.Scalar
 _WIDE = pa.decimal128(38, 0)
 _VIEWS = {"string_view": pa.large_string(), "binary_view": pa.large_binary()}
-_FINE = ("us", "ns")
-"""Units that hold every time that Python has."""
+_INEXACT = (pa.types.is_decimal, pa.types.is_time32, pa.types.is_null)
+"""Types that hold some of the constants they compare with, and not others."""
 
 
 def scalar(value: Constant, arrow_type: pa.DataType) -> pa.Scalar:
@@ -100,9 +100,7 @@ def exact_values(values: Sequence[Constant], arrow_type: pa.DataType) -> list[An
         convert = partial(_instant, arrow_type.unit)
     elif pa.types.is_date(arrow_type):
         convert = _day
-    elif pa.types.is_time(arrow_type) and arrow_type.unit not in _FINE:
-        convert = _second if arrow_type.unit == "s" else _nothing
-    elif pa.types.is_decimal(arrow_type) or pa.types.is_null(arrow_type):
+    elif any(test(arrow_type) for test in _INEXACT):
         convert = _nothing
     return [None if value is None else convert(value) for value in values]
 
@@ -129,10 +127,6 @@ def _rounded(dtype: Any, value: float) -> float:
 
 def _day(value: dt.date) -> dt.date | None:
     return None if isinstance(value, dt.datetime) else value
-
-
-def _second(value: dt.time) -> dt.time | None:
-    return None if value.microsecond else value
 
 
 def _instant(unit: str, value: dt.date) -> dt.datetime | None:

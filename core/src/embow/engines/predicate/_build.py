@@ -16,7 +16,6 @@ from embow.engines.predicate._tree import Call, Literal, Node, Op
 from embow.engines.predicate._typing import Family
 from embow.errors import PredicateError
 
-_Base: type = getattr(exp, "Expr", exp.Expression)
 Sql = Any
 """A sqlglot expression; the name of its base class differs between the versions we accept."""
 
@@ -63,7 +62,7 @@ class Builder:
         lists: Constants of the long lists, by the placeholder that stands for each.
     """
 
-    def __init__(self, schema: pa.Schema, lists: Mapping[str, Sequence[Literal]]) -> None:
+    def __init__(self, schema: pa.Schema, lists: Mapping[str, Sequence[Node]]) -> None:
         self._schema = schema
         self._lists = lists
 
@@ -160,19 +159,10 @@ class Builder:
     def _in(self, node: exp.In) -> Node:
         if not node.expressions:
             raise _refused(node)
-        tested = self.build(node.this)
         first = node.expressions[0]
         listed = self._lists.get(first.name) if isinstance(first, exp.Placeholder) else None
-        if listed and not rules.is_temporal(tested):
-            for sample in {type(each.value): each for each in listed}.values():
-                rules.comparable(tested, sample, "IN")
-            return Call(Op.IN, (tested, *listed), _BOOL)
-        given: Sequence[Node] = listed or [self.build(member) for member in node.expressions]
-        members = [rules.comparable(tested, member, "IN")[1] for member in given]
-        odd = next((member for member in members if not isinstance(member, Literal)), None)
-        if odd is not None:
-            raise PredicateError(f"IN takes a list of literals, not {rules.describe(odd)}.")
-        return Call(Op.IN, (tested, *members), _BOOL)
+        tested, given = self.build(node.this), listed or list(map(self.build, node.expressions))
+        return Call(Op.IN, (tested, *rules.listed(tested, given)), _BOOL)
 
     def _escape(self, node: exp.Escape) -> Node:
         op = _LIKE.get(type(node.this).__name__)

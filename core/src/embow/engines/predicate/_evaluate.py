@@ -22,6 +22,7 @@ from embow.engines.predicate._parse import parse_expression
 from embow.engines.predicate._tree import Call, Column, Literal, Node, Op, Predicate
 from embow.errors import PredicateError
 from embow.schema._arrays import array_of
+from embow.schema._masks import flags, validity
 
 
 def evaluate(predicate: Predicate, batch: pa.RecordBatch) -> NDArray[np.bool_]:
@@ -38,7 +39,9 @@ def evaluate(predicate: Predicate, batch: pa.RecordBatch) -> NDArray[np.bool_]:
         verdict = value_of(predicate.root, batch)
     except pa.ArrowException as exc:
         raise PredicateError(f"The filter {predicate.sql!r} fails on a row: {exc}") from exc
-    return _as_mask(verdict)
+    if pa.types.is_null(verdict.type):
+        return np.zeros(len(verdict), np.bool_)
+    return flags(verdict) & validity(verdict)
 
 
 def evaluate_expression(sql: str, schema: pa.Schema, batch: pa.RecordBatch) -> pa.Array:
@@ -57,20 +60,6 @@ def evaluate_expression(sql: str, schema: pa.Schema, batch: pa.RecordBatch) -> p
         return value_of(node, batch)
     except pa.ArrowException as exc:
         raise PredicateError(f"The expression {sql!r:.200} fails on a row: {exc}") from exc
-
-
-def _as_mask(verdict: pa.Array) -> NDArray[np.bool_]:
-    if pa.types.is_null(verdict.type):
-        return np.zeros(len(verdict), np.bool_)
-    passes = _bits(verdict)
-    # Not fill_null, which imports pandas.
-    return passes & _bits(verdict.is_valid()) if verdict.null_count else passes
-
-
-def _bits(truths: pa.Array) -> NDArray[np.bool_]:
-    bits = np.frombuffer(truths.buffers()[1] or b"", np.uint8)
-    start = truths.offset
-    return np.unpackbits(bits, count=start + len(truths), bitorder="little")[start:].view(np.bool_)
 
 
 def value_of(node: Node, batch: pa.RecordBatch) -> pa.Array:

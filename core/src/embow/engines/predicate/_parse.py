@@ -49,7 +49,7 @@ def parse_expression(sql: str, schema: pa.Schema) -> Node:
         ) from None
 
 
-_TEXT = r"'(?:[^']|'')*'"
+_TEXT = r"'[^']*(?:''[^']*)*'"
 _CONSTANT = rf"(?:{_TEXT}|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 _LONG_LIST = re.compile(
     rf"""{_TEXT} | "[^"]*" | `[^`]*` | --[^\n]* | /\*.*?\*/  # where a list is none
@@ -58,13 +58,13 @@ _LONG_LIST = re.compile(
 )
 
 
-def _without_long_lists(sql: str) -> tuple[str, dict[str, list[Literal]]]:
+def _without_long_lists(sql: str) -> tuple[str, dict[str, list[Node]]]:
     """Take long lists of constants out of a filter: a parser needs a second for 50,000.
 
     Returns:
         The filter with a placeholder in the place of each list, and their constants.
     """
-    lists: dict[str, list[Literal]] = {}
+    lists: dict[str, list[Node]] = {}
     prefix = "list_"
     while prefix in sql:
         prefix += "_"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from collections.abc import Sequence
 from functools import cache
 
 import pyarrow as pa
@@ -83,6 +84,22 @@ def comparable(left: Node, right: Node, what: str) -> tuple[Node, Node]:
     return left, right
 
 
+def listed(tested: Node, members: Sequence[Node]) -> Sequence[Node]:
+    """Return the constants of an IN list, ready to compare with what is tested.
+
+    Raises:
+        PredicateError: One is of an unlike type, or none at all.
+    """
+    odd = next((member for member in members if not isinstance(member, Literal)), None)
+    if odd is not None:
+        raise PredicateError(f"IN takes a list of literals, not {describe(odd)}.")
+    if family(tested.type) in _TEMPORAL:
+        return [comparable(tested, member, "IN")[1] for member in members]
+    for sample in {member.type: member for member in members}.values():
+        comparable(tested, sample, "IN")
+    return members
+
+
 def _as_temporal(node: Node, other: Node) -> Node:
     wanted = family(other.type)
     if isinstance(node, Literal) and isinstance(node.value, str) and wanted in _TEMPORAL:
@@ -96,11 +113,6 @@ def number_literal(text: str) -> Literal:
         return Literal(int(text), _INTEGER)
     except ValueError:
         return Literal(float(text), _FLOAT)
-
-
-def is_temporal(node: Node) -> bool:
-    """Return whether text that meets a node is read as a date or time."""
-    return family(node.type) in _TEMPORAL
 
 
 def temporal_literal(text: str, wanted: Family) -> Literal:

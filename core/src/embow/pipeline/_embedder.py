@@ -38,7 +38,7 @@ class RowFailedError(Exception):
         self.cause = cause
 
 
-class Settler:
+class Embedder:
     """Embeds requests of one function in one role, from any thread."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Settler:
         rider = self._rider
         return caps if rider is None or not rider.waiting else caps.less(rider.size)
 
-    def settle(self, request: Request, guilty: CallFailedError | None = None) -> bool:
+    def embed(self, request: Request, guilty: CallFailedError | None = None) -> bool:
         """Embed a request and deliver its vectors; return whether every input got one.
 
         ``guilty`` is the failure of a larger request whose fault must be in this part, since
@@ -149,7 +149,7 @@ class Settler:
         if kind in (FailureKind.TOO_LONG, FailureKind.TOO_LARGE):
             shorter = self.longer.shorten(request)
             if shorter is not None:
-                return self.settle(shorter)
+                return self.embed(shorter)
         self.refuse(request, failed)
         return False
 
@@ -161,7 +161,7 @@ class Settler:
         queue, fine = Queue(), True
         queue.put(request)
         while queue.items:
-            fine = self.settle(queue.take(self.caps())) and fine
+            fine = self.embed(queue.take(self.caps())) and fine
         return fine
 
     def _try_one(self, request: Request, failed: CallFailedError) -> bool:
@@ -173,7 +173,7 @@ class Settler:
         fine = self._retried(first, lambda again: again.failure.kind is FailureKind.BAD_OUTPUT)
         if isinstance(fine, CallFailedError):
             raise self._end(request, failed) from failed.error
-        return self.settle(rest) and fine
+        return self.embed(rest) and fine
 
     def _broke(self, request: Request, failed: CallFailedError) -> bool:
         """Find the inputs a server breaks at while it answers others.
@@ -231,9 +231,9 @@ class Settler:
             return self._accuse(request, named, failed)
         left, right = request.halves()
         unblamed = CallFailedError(Failure(failed.failure.kind), failed.error, failed.attempts)
-        if self.settle(left):
-            return self.settle(right, guilty=unblamed)
-        self.settle(right)
+        if self.embed(left):
+            return self.embed(right, guilty=unblamed)
+        self.embed(right)
         return False
 
     def _accuse(
@@ -245,7 +245,7 @@ class Settler:
             alone = CallFailedError(Failure(failed.failure.kind), error, failed.attempts)
             fine = self._failed(request.cut(index, index + 1), alone) and fine
         rest = [at for at in range(len(request)) if at not in named]
-        return (not rest or self.settle(request.pick(rest))) and fine
+        return (not rest or self.embed(request.pick(rest))) and fine
 
     def refuse(self, request: Request, failed: CallFailedError) -> None:
         """Give up on the single input of a request.
