@@ -1,6 +1,6 @@
 """Pytest plugin: let an example of a property test take its time, on a busy machine too.
 
-Loaded for all test folders by ``-p unhurried`` in the root ``pyproject.toml``. Without it
+Loaded for all test folders by ``-p unhurried`` in the root ``pyproject.toml``. Without it,
 Hypothesis fails an example that takes longer than 200 milliseconds.
 """
 
