@@ -150,7 +150,7 @@ class Slow(TextEmbeddingFunction):
         total += len(texts)
         if last and total > last:
             os.kill(os.getpid(), signal.SIGKILL)
-        made = [hashlib.pbkdf2_hmac("sha256", text.encode(), b"", 2000) for text in texts]
+        made = [hashlib.pbkdf2_hmac("sha256", text.encode(), b"", 6000) for text in texts]
         return [[1.0, *(byte / 255 for byte in one[:3])] for one in made]
 
 slow = Slow.create()
@@ -167,7 +167,7 @@ print(report.embedded, report.cached, table.count_rows(), table.verify(remote=Tr
 
 def test_a_killed_run_of_a_slow_local_model_is_taken_up(tmp_path):
     """Only the call that was on its way is made again; a user's own class counts like any other."""
-    rows = 3000
+    rows = 2000
 
     def run(last: int) -> tuple[subprocess.CompletedProcess[str], list[int]]:
         command = [sys.executable, "-c", _SLOW, str(tmp_path), str(rows), str(last)]
@@ -176,7 +176,7 @@ def test_a_killed_run_of_a_slow_local_model_is_taken_up(tmp_path):
         (tmp_path / "asked").unlink()
         return done, [int(each) for each in asked]
 
-    killed, first = run(2000)
+    killed, first = run(1200)
     kept = sum(each for each in first[:-1] if each > 1)
     done, second = run(0)
     assert (killed.returncode, done.returncode) == (-signal.SIGKILL, 0), done.stderr
