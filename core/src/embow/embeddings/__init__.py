@@ -5,8 +5,9 @@ Names are imported when first used, so that importing this package costs nothing
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from embow._lazy import lazy
 
 if TYPE_CHECKING:
     from embow.embeddings._base import EmbeddingFunction as EmbeddingFunction
@@ -52,60 +53,34 @@ if TYPE_CHECKING:
     from embow.embeddings.types import record_request as record_request
     from embow.embeddings.types import record_usage as record_usage
 
-_HOME = {
-    "Binding": "_bindings",
-    "EmbeddingFunction": "_base",
-    "EmbeddingFunctionConfig": "_bindings",
-    "EmbeddingFunctionRegistry": "_registry",
-    "External": "types",
-    "Failure": "types",
-    "FailureKind": "types",
-    "Limits": "types",
-    "Provider": "_provider",
-    "RateStatus": "types",
-    "Reranker": "_rerank",
-    "Role": "types",
-    "TextEmbeddingFunction": "_base",
-    "TokenCounter": "_tokens",
-    "Trust": "_trust",
-    "Usage": "types",
-    "Vectors": "_base",
-    "as_vectors": "_base",
-    "describe_settings": "_describe",
-    "full_value": "_secrets",
-    "external": "types",
-    "get_registry": "_registry",
-    "is_signed": "_bindings",
-    "load_once": "_loading",
-    "load_sdk": "_loading",
-    "local_path": "types",
-    "operational": "types",
-    "plain_secrets": "_secrets",
-    "read_bindings": "_bindings",
-    "record_rate": "types",
-    "record_request": "types",
-    "record_usage": "types",
-    "register": "_registry",
-    "require_texts": "_base",
-    "sanitize": "_base",
-    "scrub": "_secrets",
-    "secret_fields": "_secrets",
-    "secret_mapping": "_secrets",
-    "secret_value": "_secrets",
-    "secrets_of": "_secrets",
-    "sign": "_bindings",
-    "unload": "_loading",
-}
-
-__all__ = sorted(_HOME)
+_find, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "_base": (
+            "EmbeddingFunction TextEmbeddingFunction Vectors as_vectors require_texts sanitize"
+        ),
+        "_bindings": "Binding EmbeddingFunctionConfig is_signed read_bindings sign",
+        "_describe": "describe_settings",
+        "_loading": "load_once load_sdk unload",
+        "_provider": "Provider",
+        "_registry": "EmbeddingFunctionRegistry get_registry register",
+        "_rerank": "Reranker",
+        "_secrets": (
+            "full_value plain_secrets scrub secret_fields secret_mapping secret_value secrets_of"
+        ),
+        "_tokens": "TokenCounter",
+        "_trust": "Trust",
+        "types": (
+            "External Failure FailureKind Limits RateStatus Role Usage external "
+            "local_path operational record_rate record_request record_usage"
+        ),
+    },
+)
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is not None:
-        value = getattr(importlib.import_module(f"embow.embeddings.{home}"), name)
-        globals()[name] = value
-        return value
+    if name in __all__:
+        return _find(name)
     from embow.plugins import _known as known
 
     provider = known.provider_of_class(name)
@@ -127,7 +102,3 @@ def __getattr__(name: str) -> Any:
         importing = inspect.stack(0)[1].function == "_handle_fromlist"
         error = ProviderNotInstalledError if importing else ProviderClassError
         raise error(str(exc)) from None
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *_HOME]
