@@ -49,7 +49,7 @@ def test_the_example_of_the_documents(account, tmp_path, capsys):
 
 
 def test_another_process_embeds_by_itself(account, tmp_path):
-    """A table opened elsewhere knows its function, and asks no unknown model for its length."""
+    """A table opened elsewhere knows its function; a stored text rides in its first request only."""
     func = get_registry().get("openai").create(name="tiny", base_url=f"{account.url}/v1")
     embow.connect(tmp_path).create_table("words", schema=words_of(func)).add([{"text": "one two"}])
     account.forget()
@@ -60,7 +60,7 @@ def test_another_process_embeds_by_itself(account, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "one two\n"
-    assert [list(request.items) for request in account.requests] == [["three"], ["two"]]
+    assert [list(request.items) for request in account.requests] == [["three", "one two"], ["two"]]
 
 
 def test_a_refused_key_costs_one_request(account, tmp_path):
