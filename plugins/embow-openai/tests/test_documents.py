@@ -49,7 +49,7 @@ def test_the_example_of_the_documents(account, tmp_path, capsys):
 
 
 def test_another_process_embeds_by_itself(account, tmp_path):
-    """A table opened elsewhere knows its function; a stored text rides in its first request only."""
+    """A table opened elsewhere knows its function; a stored text rides in its first request."""
     func = get_registry().get("openai").create(name="tiny", base_url=f"{account.url}/v1")
     embow.connect(tmp_path).create_table("words", schema=words_of(func)).add([{"text": "one two"}])
     account.forget()
