@@ -6,7 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+
+_TORCHVISION = Path(__file__).parent / "cpu_torchvision"
+"""Beside a CPU build of torch, torchvision from PyPI is mended as an interpreter starts."""
 
 _SCRIPT = """
 import json, os, signal, sys, warnings
@@ -32,5 +36,5 @@ def embed_in_a_child(provider: str, settings: dict[str, Any], inputs: list[str])
         [sys.executable, "-c", _SCRIPT, arguments],
         check=True,
         timeout=150,
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        env={**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": os.fspath(_TORCHVISION)},
     )
