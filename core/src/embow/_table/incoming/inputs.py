@@ -160,7 +160,7 @@ def _iter_rows(rows: Iterator[Any], how: Reading) -> Iterator[pa.RecordBatch]:
         if schema is None:
             schema = batch.schema
         first_row += len(chunk)
-        yield with_defaults(batch, schema, how.defaults)
+        yield with_defaults(batch, schema, how.defaults) if how.defaults else batch
         if how.odd:
             how.odd.clear()
 
@@ -178,8 +178,9 @@ def _explode(items: Sequence[Any], schema: pa.Schema | None) -> list[dict[str, A
     if schema is None or len(items) != 1 or not isinstance(items[0], Mapping) or not items[0]:
         return None
     columns = items[0]
-    if not all(isinstance(value, (list, tuple)) for value in columns.values()):
-        return None
+    for value in columns.values():
+        if not isinstance(value, (list, tuple)):
+            return None
     scalar = [
         n for n in columns if n in schema.names and not hasattr(schema.field(n).type, "value_field")
     ]

@@ -39,7 +39,7 @@ def commit(store: Store, change: Change) -> Commit:
     """
     columns = [each for each in change.add if each.column is not None]
     for _ in range(_ATTEMPTS):
-        with store.new_files() as files:
+        with NewFiles(store.catalog, store.folder) as files:
             aligned: list[NewColumn] = []
             if columns:
                 with store.catalog.read() as db:
@@ -156,7 +156,7 @@ def overwrite(
 ) -> Commit:
     """Delete every row, set schema and metadata and add rows, in one commit."""
     layout = Layout.new(schema, metadata)
-    with store.new_files() as files, store.catalog.write() as db:
+    with NewFiles(store.catalog, store.folder) as files, store.catalog.write() as db:
         before = store.current(db, base)
         rows = [each for each in staged if each.rows]
         known = earlier(db, rows)
