@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from embow.embeddings._base import EmbeddingFunction, TextEmbeddingFunction
-from embow.embeddings.types import Role
-from embow.pipeline._cache import EmbeddingCache, Vectors, space_of
+from embow.pipeline._cache import EmbeddingCache, Vectors
 from embow.pipeline._requests import Request
 from embow.pipeline._rider import SAME_MODEL, cosine
 
@@ -41,7 +40,7 @@ class CachedVectors:
     Args:
         cache: Where vectors are kept, if they are.
         function: What makes them.
-        role: What it makes them of.
+        space: What its vectors of one role are kept under.
         ndims: Their length.
         always: Whether to keep vectors however little they cost to make.
         embed: Embeds the sample, counting nothing; ``None`` where the model needs no such look:
@@ -52,14 +51,14 @@ class CachedVectors:
         self,
         cache: EmbeddingCache | None,
         function: EmbeddingFunction,
-        role: Role,
+        space: bytes,
         ndims: int,
         always: bool = True,
         embed: Callable[[list[Any]], Vectors] | None = None,
     ) -> None:
         self._cache = cache
         self._function = function
-        self._space = space_of(function, role) if cache is not None else b""
+        self._space = space
         self._ndims = ndims
         self._always = always
         self._embed = embed

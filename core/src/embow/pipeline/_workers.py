@@ -91,7 +91,8 @@ class WorkerPool:
             known = self._pending.get(digest) or (part, new.setdefault(digest, row))
             if known != (part, row):
                 part.copy_from(*known, row)
-        self._usage.count(deduplicated=len(rows) - len(new))
+        if len(new) < len(rows):
+            self._usage.count(deduplicated=len(rows) - len(new))
         return new
 
     def _from_cache(self, part: Part, wanted: dict[bytes, int]) -> dict[bytes, int]:
@@ -109,7 +110,7 @@ class WorkerPool:
 
     def _request(self, part: Part, wanted: dict[bytes, int]) -> Request:
         source, rows = part.source, np.array(list(wanted.values()))
-        values, sizes = [source.values[row] for row in wanted.values()], source.sizes[rows]
+        values, sizes = list(map(source.values.__getitem__, wanted.values())), source.sizes[rows]
         tokens = self.embedder.caller.estimate(values, sizes, source.is_text)
         return Request(values, list(wanted), tokens, sizes, [Segment(part, rows)])
 
@@ -171,7 +172,7 @@ class WorkerPool:
         with self._condition:
             caps, queue = self.embedder.caps(), self._queue
             stopped = not queue.items or self._stopping.is_set() or self._cancelled.is_set()
-            if not stopped and (queue.full_requests(caps) or self._may_send_partial(queue)):
+            if not stopped and (self._may_send_partial(queue) or queue.full_requests(caps)):
                 return queue.take(caps)
             self._working -= 1
             return None
@@ -182,7 +183,8 @@ class WorkerPool:
 
     def join(self) -> None:
         """Wait for the threads. They end once ``stopping`` or ``cancelled`` is set."""
-        self.embedder.caller.limiter.wake()
+        if self._threads:
+            self.wake()
         if sys.is_finalizing():
             return  # The interpreter has ended them already, and some releases wait for ever.
         for thread in tuple(self._threads):

@@ -136,17 +136,14 @@ class Ingest:
         missing: list[tuple[Binding, EmbowError]] = []
         for binding in self.columns.bindings:
             try:
-                jobs.append(self._job(binding))
+                job = self.context.job(self.columns, binding)
+                if self.snapshot is not None and isinstance(self.context, Handle):
+                    known = rider(self.context, self.snapshot, self.columns, binding, job.function)
+                    job = replace(job, rider=known)
+                jobs.append(job)
             except (PluginError, UntrustedError) as exc:
                 missing.append((binding, exc))
         return jobs, missing
-
-    def _job(self, binding: Binding) -> EmbedJob:
-        job, context = self.context.job(self.columns, binding), self.context
-        if self.snapshot is None or not isinstance(context, Handle):
-            return job
-        known = rider(context, self.snapshot, self.columns, binding, job.function)
-        return replace(job, rider=known)
 
     def _keep(self, out: EmbeddedBatch, jobs: Sequence[EmbedJob]) -> pa.RecordBatch:
         """Return the rows of a batch to store, setting the rejected ones aside."""

@@ -109,14 +109,13 @@ class Catalog:
         """Hold the only write transaction; durable once this has been left without an error."""
         with self._locks["write"]:
             try:
-                self._require_permission()
                 db = self._connection("write")
                 db.execute("BEGIN IMMEDIATE")
                 try:
                     faults.reach("transaction.begun")
                     yield db
                     faults.reach("transaction.changed")
-                    self._require_place()
+                    self.require("write")
                     db.execute("COMMIT")
                 except BaseException:
                     if db.in_transaction:
@@ -128,20 +127,18 @@ class Catalog:
                 raise explained(exc, self.path, "write") from exc
         faults.reach("transaction.committed")
 
-    def require_writable(self) -> None:
-        """Raise `StorageError` where what is written would be lost or cannot be written."""
-        self._require_permission()
-        self._require_place()
-
-    def _require_permission(self) -> None:
-        if self._mode.startswith("ro"):
+    def require(self, use: _Use) -> None:
+        """Raise `StorageError` where the catalog is closed, not writable, or no longer there."""
+        if self._closed:
+            raise StorageError(
+                f"Cannot {use} {self.path}: the database has been closed; open it again with "
+                "embow.connect."
+            )
+        if use == "write" and self._mode.startswith("ro"):
             raise StorageError(
                 f"{self.path.parent} can be read but not written: the file system or its "
                 "permissions forbid it. Permit writing and open it again, or write to a copy."
             )
-
-    def _require_place(self) -> None:
-        """Raise `StorageError` where the path leads elsewhere than when it was opened."""
         if self._place is None:
             return
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -155,12 +152,7 @@ class Catalog:
         )
 
     def _connection(self, use: _Use) -> sqlite3.Connection:
-        if self._closed:
-            raise StorageError(
-                f"Cannot {use} {self.path}: the database has been closed; open it again with "
-                "embow.connect."
-            )
-        self._require_place()
+        self.require(use)
         if self._mode == _FROZEN and _state(self.path) != self._frozen:
             _close(self._connections)  # Somebody who may write has.
             self._mode, self._frozen = _mode(self.path), _state(self.path)

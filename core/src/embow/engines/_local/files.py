@@ -144,7 +144,7 @@ class NewFiles:
                 file.discard()
 
     def create(self, schema: pa.Schema) -> NewFile:
-        self.catalog.require_writable()
+        self.catalog.require("write")
         file = NewFile(self.folder, schema)
         self._files.append(file)
         return file

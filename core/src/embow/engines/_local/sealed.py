@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -35,38 +34,32 @@ COLUMNS: Final = {
 
 def seal(*values: bytes | str | int | None) -> int:
     """Return the checksum of a row; SQL knows it under the same name."""
-    return seals([values])[0]
-
-
-def seals(rows: Iterable[Sequence[object]], start: int = 0) -> list[int]:
-    """Return the checksums of rows, each without its first columns."""
-    totals = []
-    for row in rows:
-        total = 0
-        for value in row[start:]:
-            data = value if isinstance(value, bytes) else repr(value).encode()
-            total = zlib.crc32(data, zlib.crc32(b"\0", total))
-        totals.append(total)
-    return totals
+    total = 0
+    for value in values:
+        data = value if isinstance(value, bytes) else repr(value).encode()
+        total = zlib.crc32(data, zlib.crc32(b"\0", total))
+    return total
 
 
 def insert(db: sqlite3.Connection, table: str, *values: object, verb: str = "INSERT") -> int:
     """Add a row under its checksum; return its number."""
-    marks = _marks(len(values) + 1)
-    statement = f"{verb} INTO {table} ({COLUMNS[table]}, seal) VALUES ({marks})"
-    cursor = db.execute(statement, (*values, *seals([values])))
+    marks = _marks(len(values))
+    cursor = db.execute(
+        f"{verb} INTO {table} ({COLUMNS[table]}, seal) VALUES ({marks}, seal({marks}))", values
+    )
     return cursor.lastrowid or 0
 
 
 def rewrite(db: sqlite3.Connection, table: str, number: int, *values: object) -> None:
     """Change a row that has a number, and its checksum."""
-    change = f"({COLUMNS[table]}, seal) = ({_marks(len(values) + 1)})"
-    db.execute(f"UPDATE {table} SET {change} WHERE id = {number}", (*values, *seals([values])))
+    marks = _marks(len(values))
+    change = f"({COLUMNS[table]}, seal) = ({marks}, seal({marks}))"
+    db.execute(f"UPDATE {table} SET {change} WHERE id = {number}", values)
 
 
 @cache
 def _marks(count: int) -> str:
-    return ", ".join("?" * count)
+    return ", ".join(f"?{at + 1}" for at in range(count))
 
 
 def select(
@@ -78,15 +71,14 @@ def select(
         StorageError: A row is not as it was written.
     """
     names = COLUMNS[table]
-    number = "id" if id else "NULL"
-    found = db.execute(f"SELECT seal, {number}, {names} FROM {table} WHERE {condition}", values)
-    if not (sealed := found.fetchall()):
-        return []
+    wanted = f"id, {names}" if id else names
     rows = []
-    for (whole, *row), total in zip(sealed, seals(sealed, 2), strict=True):
-        if whole != total:
+    for whole, *row in db.execute(
+        f"SELECT seal IS seal({names}), {wanted} FROM {table} WHERE {condition}", values
+    ):
+        if not whole:
             raise damaged(db, f"a row of its table '{table}' is not as it was written")
-        rows.append(row if id else row[1:])
+        rows.append(row)
     return rows
 
 

@@ -55,7 +55,7 @@ def write(
 ) -> Staged:
     """Write rows durably: few into the `Staged` itself, many to files that a lease keeps."""
     layout = store.layout_of(base) if schema is None else Layout.new(schema)
-    store.catalog.require_writable()  # Before rows are asked for, which may cost money.
+    store.catalog.require("write")  # Before rows are asked for, which may cost money.
     with NewFiles(store.catalog, store.folder) as files:
         rows, stream, fragments = stage(batches, layout, files, store.sizes)
         staged = Staged(secrets.token_hex(16), base, rows, datetime.now(UTC) + lease, b"")
