@@ -260,6 +260,8 @@ def _numpy_type(arrow: pa.DataType) -> np.dtype[Any] | None:
 
 def _encoded(cells: Sequence[Any]) -> list[bytes]:
     try:
+        if set(map(type, cells)) == {str}:
+            return list(map(str.encode, cells))
         return [b"" if c is None else c if isinstance(c, bytes) else c.encode() for c in cells]
     except UnicodeEncodeError as exc:
         reason = f"the text is not valid Unicode: {exc.reason}"

@@ -135,7 +135,7 @@ def _iter_items(items: Iterable[Any], how: Reading) -> Iterator[pa.RecordBatch]:
     if not start:
         return
     first, rest = start[0], itertools.chain(start, iterator)
-    if _is_row(first):
+    if isinstance(first, Mapping) or hasattr(first, "model_dump"):
         rows = _explode(items, how.schema) if isinstance(items, Sequence) else None
         yield from _iter_rows(rest if rows is None else iter(rows), how)
         return
@@ -163,10 +163,6 @@ def _iter_rows(rows: Iterator[Any], how: Reading) -> Iterator[pa.RecordBatch]:
         yield with_defaults(batch, schema, how.defaults) if how.defaults else batch
         if how.odd:
             how.odd.clear()
-
-
-def _is_row(item: Any) -> bool:
-    return isinstance(item, Mapping) or hasattr(item, "model_dump")
 
 
 def _explode(items: Sequence[Any], schema: pa.Schema | None) -> list[dict[str, Any]] | None:

@@ -127,8 +127,9 @@ class Ingest:
                 if batch.num_rows:
                     yield batch
         if self.snapshot is None:  # all there is was made by these functions in this process
-            made = (part_of(self.columns, job.vector_column, job.function) for job in jobs)
-            self.context.pipeline.same_models.update(made)
+            for job in jobs:
+                part = part_of(self.columns, job.vector_column, job.function, job.fingerprint)
+                self.context.pipeline.same_models.add(part)
 
     def _jobs(self) -> tuple[list[EmbedJob], list[tuple[Binding, EmbowError]]]:
         """Return the jobs of the bindings whose function can be had, and the other bindings."""

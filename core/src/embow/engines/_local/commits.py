@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from sqlite3 import Connection
 
 import numpy as np
@@ -37,7 +38,7 @@ def commit(store: Store, change: Change) -> Commit:
         CommitConflictError: What it was planned on no longer holds, or others kept exchanging
             the files that a column was written beside.
     """
-    columns = [each for each in change.add if each.column is not None]
+    columns = list(filter(attrgetter("column"), change.add))
     for _ in range(_ATTEMPTS):
         with NewFiles(store.catalog, store.folder) as files:
             aligned: list[NewColumn] = []

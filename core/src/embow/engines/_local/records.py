@@ -136,7 +136,7 @@ def insert_version(
     db: sqlite3.Connection, row: TableRow, operation: str, *, plain: bool = False
 ) -> None:
     """Write a table's new state as a version of its own."""
-    update_table(db, row)
+    rewrite(db, "tables", *astuple(row))
     version = VersionRow(
         row.version, now(), row.next_row, row.schema_version, row.rows, operation, plain
     )
