@@ -232,20 +232,18 @@ class Pipeline:
         context: CallContext,
         looks: bool = False,
     ) -> Embedder:
-        function = job.function
-        caller = Caller(function, role, job.ndims, context, options.concurrency)
+        caller = Caller(job.function, role, job.ndims, context, options.concurrency)
+        longest = caller.limits.max_tokens_per_item
         return Embedder(
             caller,
-            LongInputs(function, options.on_long or "truncate", caller.limits.max_tokens_per_item),
-            self._cached(caller, job.fingerprint, options.cache, looks),
+            LongInputs(job.function, options.on_long or "truncate", longest),
+            self._cached(job, role, options.cache, looks),
             stop_at_failure=options.on_error == "raise",
             rider=job.rider,
         )
 
-    def _cached(
-        self, caller: Caller, fingerprint: str | None, wanted: bool | None, looks: bool
-    ) -> CachedVectors:
-        function, role, ndims = caller.function, caller.role, caller.ndims
+    def _cached(self, job: EmbedJob, role: Role, wanted: bool | None, looks: bool) -> CachedVectors:
+        function, ndims = job.function, job.ndims
         # A local query is computed once and waited for: a kill loses nothing of it.
         use = function.remote or role == "document" if wanted is None else wanted
         cache = self._cache if use else None
@@ -254,10 +252,10 @@ class Pipeline:
             context = self._context(PipelineOptions(), AddReport(), Cancellation())
             return Caller(function, role, ndims, replace(context, observers=())).call(values, 0)
 
-        trusted = looks or function.remote or cache is None
+        space = space_of(job.fingerprint or function.fingerprint(), role) if cache else b""
         always = function.remote or bool(wanted)
-        space = b"" if cache is None else space_of(fingerprint or function.fingerprint(), role)
-        return CachedVectors(cache, function, space, ndims, always, None if trusted else sampled)
+        known = looks or function.remote or cache is None
+        return CachedVectors(cache, function, space, ndims, always, None if known else sampled)
 
 
 def _by_function(jobs: Sequence[EmbedJob]) -> list[list[EmbedJob]]:
