@@ -55,7 +55,8 @@ class Context:
         """Return what embeds for a binding. Raises what `function` raises."""
         function = self.function(columns, binding)
         ndims = binding.ndims or function.ndims()
-        return EmbedJob(function, binding.source_column, binding.vector_column, ndims)
+        mark = binding.fingerprint  # a function that is handed out for it has the same
+        return EmbedJob(function, binding.source_column, binding.vector_column, ndims, None, mark)
 
     def handle(self, stored: EngineTable) -> Handle:
         """Return the handle on a table."""

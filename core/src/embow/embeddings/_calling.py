@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from embow.embeddings.types import CallRecord, current_call, set_current_call
+from embow.embeddings.types import CURRENT_CALL, CallRecord
 from embow.errors import TransientError
 
 if TYPE_CHECKING:
@@ -94,18 +94,17 @@ def given_up() -> bool:
 
     Ask it between the pieces of an answer, and stop reading then: a server may drip for ever.
     """
-    record = current_call()
+    record = CURRENT_CALL.get()
     return record is not None and record.given_up
 
 
 def _recorded(call: Callable[[], Any], record: CallRecord) -> Any:
     """Return what a call gives, with its reports going to ``record``."""
-    outer = current_call()
-    set_current_call(record)
+    outer = CURRENT_CALL.set(record)
     try:
         return completed(call())
     finally:
-        set_current_call(outer)
+        CURRENT_CALL.reset(outer)
 
 
 def _await(
@@ -145,7 +144,7 @@ def completed(answer: Any) -> Any:
     """
     if not inspect.iscoroutine(answer):
         return answer
-    future, record = asyncio.run_coroutine_threadsafe(answer, _loop()), current_call()
+    future, record = asyncio.run_coroutine_threadsafe(answer, _loop()), CURRENT_CALL.get()
     if record is not None:
         record.coroutine = future
         if record.given_up:  # between the two lines above

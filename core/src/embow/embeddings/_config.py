@@ -60,14 +60,6 @@ def explain_validation(cls: type[BaseModel], error: ValidationError) -> Configur
     return ConfigurationError(f"Provider {provider_name(cls)!r}: {'; '.join(lines)}.")
 
 
-def identity_fields(function: BaseModel) -> dict[str, Any]:
-    """Return the fields that change the vectors, as JSON values.
-
-    Left out are secrets, fields marked ``operational``, and fields excluded from dumps.
-    """
-    return _json_fields(function, _identity_names(type(function)))
-
-
 def dump_settings(function: BaseModel, original_args: Mapping[str, Any]) -> dict[str, Any]:
     """Return all settings as JSON values, so that ``create(**settings)`` makes an equal function.
 
@@ -79,7 +71,7 @@ def dump_settings(function: BaseModel, original_args: Mapping[str, Any]) -> dict
     """
     cls = type(function)
     accepted = accepted_names(cls)
-    settings = _json_fields(function, _stored_names(cls))
+    settings = json_fields(function, _stored_names(cls))
     for argument, value in original_args.items():
         name = accepted.get(argument, argument)
         if name in settings and variables.has_reference(value):
@@ -106,12 +98,12 @@ def _stored_names(cls: type[BaseModel]) -> set[str]:
 
 
 @lru_cache(maxsize=512)
-def _identity_names(cls: type[BaseModel]) -> set[str]:
-    """Return those of them that change the vectors."""
+def identity_names(cls: type[BaseModel]) -> set[str]:
+    """Return those of them that change the vectors: not those marked ``operational``."""
     return {n for n in _stored_names(cls) if operational not in cls.model_fields[n].metadata}
 
 
-def _json_fields(function: BaseModel, names: set[str]) -> dict[str, Any]:
+def json_fields(function: BaseModel, names: set[str]) -> dict[str, Any]:
     """Dump the named fields as JSON values."""
     try:
         return BaseModel.model_dump(function, mode="json", include=names)

@@ -104,7 +104,10 @@ class Provider(BaseModel, ABC):
 
     def identity(self) -> dict[str, Any]:
         """Return everything that changes what comes out, as plain JSON values."""
-        return {"provider": provider_name(type(self)), **config.identity_fields(self)}
+        return {
+            "provider": provider_name(type(self)),
+            **config.json_fields(self, config.identity_names(type(self))),
+        }
 
     def account(self) -> str:
         """Return what rate limits are counted on. Never the key itself."""

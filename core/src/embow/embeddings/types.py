@@ -211,29 +211,25 @@ class CallRecord:
     coroutine: Future[Any] | None = None
 
 
-_current_call: ContextVar[CallRecord | None] = ContextVar("embow_current_call", default=None)
+CURRENT_CALL: ContextVar[CallRecord | None] = ContextVar("embow_current_call", default=None)
+"""The record of the call this context runs, if it is one of the pipeline's."""
 
 
 def set_current_call(record: CallRecord | None) -> None:
-    """Point this thread's reports at ``record``. Called by the pipeline around each call."""
-    _current_call.set(record)
-
-
-def current_call() -> CallRecord | None:
-    """Return the record of the call this context runs, if it is one of the pipeline's."""
-    return _current_call.get()
+    """Point this context's reports at ``record``."""
+    CURRENT_CALL.set(record)
 
 
 def record_usage(usage: Usage) -> None:
     """Report what a call consumed. Providers call it inside ``generate_embeddings``."""
-    record = _current_call.get()
+    record = CURRENT_CALL.get()
     if record is not None:
         record.tokens = (record.tokens or 0) + usage.tokens
 
 
 def record_rate(rate: RateStatus) -> None:
     """Report the rate-limit headers of an answer. Providers call it with each response."""
-    record = _current_call.get()
+    record = CURRENT_CALL.get()
     if record is not None:
         record.rate = rate
 
@@ -244,7 +240,7 @@ def record_request() -> None:
     Raises:
         TransientError: The call was given up, and is to send nothing more.
     """
-    record = _current_call.get()
+    record = CURRENT_CALL.get()
     if record is not None:
         if record.given_up:
             raise errors.TransientError("Nobody waits for this call any more.")

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,6 @@ from embow.errors import ConfigurationError
 from embow.pipeline._cachefile import CacheFile, released_by_fork
 
 if TYPE_CHECKING:
-    from embow.embeddings._base import EmbeddingFunction
     from embow.embeddings.types import Role
 
 Vectors = NDArray[np.float32]
@@ -77,9 +77,9 @@ def cache_size() -> int:
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
-def space_of(function: EmbeddingFunction, role: Role) -> bytes:
+def space_of(fingerprint: str, role: Role) -> bytes:
     """Return the 16 bytes that keep the vectors of one identity and role apart from others."""
-    return blake2b(f"{function.fingerprint()}\0{role}".encode(), digest_size=16).digest()
+    return blake2b(f"{fingerprint}\0{role}".encode(), digest_size=16).digest()
 
 
 class EmbeddingCache:
@@ -125,7 +125,7 @@ class EmbeddingCache:
 
     def holds(self, space: bytes) -> bool:
         """Tell whether there is any vector of a space."""
-        return self._file.run(lambda db: _number(db, space) is not None, False)
+        return self._file.run(partial(_number, space=space), None) is not None
 
     def drop(self, space: bytes) -> None:
         """Forget all vectors of a space. Nothing finds them any more, and they leave in time."""

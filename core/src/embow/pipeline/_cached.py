@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from embow.embeddings._base import EmbeddingFunction, TextEmbeddingFunction
-from embow.embeddings.types import Role
-from embow.pipeline._cache import EmbeddingCache, Vectors, space_of
+from embow.pipeline._cache import EmbeddingCache, Vectors
 from embow.pipeline._requests import Request
 from embow.pipeline._rider import SAME_MODEL, cosine
 
@@ -35,39 +35,34 @@ _SECONDS_A_WRITE = 2e-4  # guesses until the first write is measured
 _SECONDS_A_BYTE = 1e-8
 
 
+@dataclass(slots=True, eq=False)
 class CachedVectors:
     """What the cache holds for one function in one role; nothing where there is no cache.
 
     Args:
         cache: Where vectors are kept, if they are.
         function: What makes them.
-        role: What it makes them of.
+        space: What its vectors of one role are kept under.
         ndims: Their length.
         always: Whether to keep vectors however little they cost to make.
         embed: Embeds the sample, counting nothing; ``None`` where the model needs no such look:
             a remote one is the vendor's to keep, and an estimate embeds nothing.
     """
 
-    def __init__(
-        self,
-        cache: EmbeddingCache | None,
-        function: EmbeddingFunction,
-        role: Role,
-        ndims: int,
-        always: bool = True,
-        embed: Callable[[list[Any]], Vectors] | None = None,
-    ) -> None:
-        self._cache = cache
-        self._function = function
-        self._space = space_of(function, role) if cache is not None else b""
-        self._ndims = ndims
-        self._always = always
-        self._embed = embed
-        self._part = (self._space, type(function))
-        self._made = float("inf")  # seconds an input
-        self._taken = 0.0
-        self._spent = 0.0
-        self._kept = 0
+    _cache: EmbeddingCache | None
+    _function: EmbeddingFunction
+    _space: bytes
+    _ndims: int
+    _always: bool
+    _embed: Callable[[list[Any]], Vectors] | None
+    _made: float = float("inf")  # seconds an input
+    _taken: float = 0.0
+    _spent: float = 0.0
+    _kept: int = 0
+
+    @property
+    def _part(self) -> tuple[bytes, type]:
+        return self._space, type(self._function)
 
     def get(self, digests: Sequence[bytes | None]) -> tuple[list[int], Vectors]:
         """Return which of the digests are known, and their vectors in the same order."""

@@ -58,8 +58,15 @@ class CacheFile:
                 return default
             try:
                 connection = self._connect()
-                with _transaction(connection):
-                    return work(connection)
+                connection.execute("BEGIN")
+                try:
+                    done = work(connection)
+                except BaseException:
+                    with contextlib.suppress(sqlite3.Error):
+                        connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+                return done
             except sqlite3.Error as error:
                 self._recover(error)
             except (ValueError, TypeError, IndexError) as error:  # damage that SQLite did not see
@@ -167,18 +174,6 @@ def _release(held: _Held, path: Path) -> None:
     held.connection = None
     with contextlib.suppress(sqlite3.Error):
         connection.close()
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN")
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _open(path: Path) -> sqlite3.Connection:

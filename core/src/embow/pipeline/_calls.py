@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -156,18 +156,18 @@ class Caller:
         return vectors
 
 
+@dataclass(slots=True)
 class _OneCall:
     """The attempts of one call. One thread runs them."""
 
-    def __init__(self, caller: Caller, values: list[Any], tokens: int) -> None:
-        self._caller = caller
-        self._values = values
-        self._tokens = tokens
-        self._record = CallRecord()
-        self._until: float | None = None
-        self.seconds = 0.0
-        self._number = 0
-        self._sent = False
+    _caller: Caller
+    _values: list[Any]
+    _tokens: int
+    seconds: float = 0.0
+    _record: CallRecord = field(default_factory=CallRecord)
+    _until: float | None = None
+    _number: int = 0
+    _sent: bool = False
 
     def attempt(self, number: int) -> Vectors:
         caller, context = self._caller, self._caller.context
@@ -181,10 +181,10 @@ class _OneCall:
                 caller.limits,
                 context.clock,
                 context.cancelled,
-                self._rest(),
+                self._until - context.clock.monotonic(),
                 caller.shared,
             )
-            vectors = self._send()
+            vectors = self._send(self._until)
             caller.limiter.succeeded(self._record.rate, context.clock)
         except Exception as error:
             self._failed(error)
@@ -196,17 +196,13 @@ class _OneCall:
             self._tell("ok")
         return vectors
 
-    def _rest(self) -> float:
-        assert self._until is not None
-        return self._until - self._caller.context.clock.monotonic()
-
-    def _send(self) -> Vectors:
+    def _send(self, until: float) -> Vectors:
         caller, clock = self._caller, self._caller.context.clock
         self._sent = True
         started = clock.monotonic()
-        one, rest = partial(caller.compute, self._values), self._rest()
+        one = partial(caller.compute, self._values)
         try:
-            answer = call_once(caller.function, one, self._record, rest, clock.wait_for)
+            answer = call_once(caller.function, one, self._record, until - started, clock.wait_for)
             return as_vectors(answer, len(self._values), caller.ndims)
         finally:
             self.seconds = clock.monotonic() - started

@@ -92,19 +92,20 @@ class Embedder:
 
     def _call(self, request: Request, most_retries: int | None = None) -> tuple[Vectors, float]:
         """Return the vectors of a request, and the seconds they took."""
-        clock = self.caller.context.clock
+        tokens, rider, caller = int(request.tokens.sum()), self._rider, self.caller
+        clock = caller.context.clock
         started = clock.monotonic()
-        vectors = self._along(request, most_retries)
+        if rider is None or not rider.board():
+            vectors = caller.call(request.values, tokens, most_retries)
+        else:
+            vectors = self._along(rider, request, tokens)
         self._answered_before = request.values[:1]
         return vectors, clock.monotonic() - started
 
-    def _along(self, request: Request, most_retries: int | None) -> Vectors:
-        """Ask for a request, the first time together with the stored source that rides along."""
-        tokens, rider, caller = int(request.tokens.sum()), self._rider, self.caller
-        if rider is None or not rider.board():
-            return caller.call(request.values, tokens, most_retries)
-        alone = caller.limits.max_items == 1
-        vectors, again = call_along(rider, caller.call, request.values, tokens, alone)
+    def _along(self, rider: Rider, request: Request, tokens: int) -> Vectors:
+        """Ask for a request together with the stored source that rides along."""
+        alone = self.caller.limits.max_items == 1
+        vectors, again = call_along(rider, self.caller.call, request.values, tokens, alone)
         try:
             rider.compare(again)
         except EmbowError:

@@ -6,6 +6,7 @@ import inspect
 import threading
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,7 @@ def _stacklevel_of_user() -> int:
     return level
 
 
+@dataclass(slots=True)
 class LongInputs:
     """The policy for inputs that are too long for one function.
 
@@ -49,14 +51,11 @@ class LongInputs:
     local model cuts its input without a word, so there the count decides.
     """
 
-    def __init__(
-        self, function: EmbeddingFunction, policy: OnLong | None, most: int | None
-    ) -> None:
-        self.function = function
-        self.policy: OnLong = policy or "truncate"
-        self.most = most
-        self._lock = threading.Lock()
-        self._cut = 0
+    function: EmbeddingFunction
+    policy: OnLong
+    most: int | None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _cut: int = 0
 
     def fitted(
         self, request: Request, refuse: Refuse, exact: bool, known: Known | None = None

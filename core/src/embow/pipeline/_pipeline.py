@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from embow.embeddings._base import EmbeddingFunction, require_texts
 from embow.errors import BadInputError
-from embow.pipeline._cache import EmbeddingCache, cache_file, cache_size
+from embow.pipeline._cache import EmbeddingCache, cache_file, cache_size, space_of
 from embow.pipeline._cached import CachedVectors
 from embow.pipeline._cachefile import CacheFile
 from embow.pipeline._calls import CallContext, Caller, Observer
@@ -232,18 +232,18 @@ class Pipeline:
         context: CallContext,
         looks: bool = False,
     ) -> Embedder:
-        function = job.function
-        caller = Caller(function, role, job.ndims, context, options.concurrency)
+        caller = Caller(job.function, role, job.ndims, context, options.concurrency)
+        longest = caller.limits.max_tokens_per_item
         return Embedder(
             caller,
-            LongInputs(function, options.on_long, caller.limits.max_tokens_per_item),
-            self._cached(caller, options.cache, looks),
+            LongInputs(job.function, options.on_long or "truncate", longest),
+            self._cached(job, role, options.cache, looks),
             stop_at_failure=options.on_error == "raise",
             rider=job.rider,
         )
 
-    def _cached(self, caller: Caller, wanted: bool | None, looks: bool) -> CachedVectors:
-        function, role, ndims = caller.function, caller.role, caller.ndims
+    def _cached(self, job: EmbedJob, role: Role, wanted: bool | None, looks: bool) -> CachedVectors:
+        function, ndims = job.function, job.ndims
         # A local query is computed once and waited for: a kill loses nothing of it.
         use = function.remote or role == "document" if wanted is None else wanted
         cache = self._cache if use else None
@@ -252,9 +252,10 @@ class Pipeline:
             context = self._context(PipelineOptions(), AddReport(), Cancellation())
             return Caller(function, role, ndims, replace(context, observers=())).call(values, 0)
 
-        trusted = looks or function.remote or cache is None
+        space = space_of(job.fingerprint or function.fingerprint(), role) if cache else b""
         always = function.remote or bool(wanted)
-        return CachedVectors(cache, function, role, ndims, always, None if trusted else sampled)
+        known = looks or function.remote or cache is None
+        return CachedVectors(cache, function, space, ndims, always, None if known else sampled)
 
 
 def _by_function(jobs: Sequence[EmbedJob]) -> list[list[EmbedJob]]:
@@ -266,6 +267,6 @@ def _by_function(jobs: Sequence[EmbedJob]) -> list[list[EmbedJob]]:
         return [list(jobs)]
     groups: dict[tuple[str, str, int], list[EmbedJob]] = {}
     for job in jobs:
-        key = (job.function.fingerprint(), job.function.account(), job.ndims)
+        key = (job.fingerprint or job.function.fingerprint(), job.function.account(), job.ndims)
         groups.setdefault(key, []).append(job)
     return [sorted(group, key=lambda job: job.rider is None) for group in groups.values()]

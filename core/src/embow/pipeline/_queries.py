@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ from embow.pipeline._requests import Ints, Queue, Request, Segment, Vectors
 from embow.pipeline._sources import hash_value
 
 
+@dataclass(frozen=True, slots=True)
 class _Answers:
     """Gathers vectors by position."""
 
-    def __init__(self, count: int, ndims: int) -> None:
-        self.vectors: Vectors = np.empty((count, ndims), dtype=np.float32)
+    vectors: Vectors
 
     def store(self, rows: Ints, vectors: Vectors) -> None:
         self.vectors[rows] = vectors
@@ -35,7 +36,7 @@ def embed_inputs(embedder: Embedder, values: list[Any]) -> Vectors:
     Raises:
         EmbowError: One of them could not be embedded.
     """
-    answers = _Answers(len(values), embedder.caller.ndims)
+    answers = _Answers(np.empty((len(values), embedder.caller.ndims), np.float32))
     # Inputs that are neither text nor bytes are not cached.
     kinds = (str, bytes, bytearray)
     digests = [hash_value(value) if isinstance(value, kinds) else None for value in values]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -145,14 +145,14 @@ class Caps:
         )
 
 
+@dataclass(slots=True)
 class Queue:
     """Inputs waiting to be packed, first come first served."""
 
-    def __init__(self) -> None:
-        self._waiting: deque[Request] = deque()
-        self.items = 0
-        self.tokens = 0
-        self.size = 0
+    items: int = 0
+    tokens: int = 0
+    size: int = 0
+    _waiting: deque[Request] = field(default_factory=deque)
 
     def put(self, request: Request) -> None:
         """Append inputs."""

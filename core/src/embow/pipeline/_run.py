@@ -48,30 +48,24 @@ class _Pending:
         return self.first_row + int(self.rows.batch.num_rows)
 
 
+@dataclass(slots=True, eq=False)
 class Run:
     """Embeds the batches of one call, in order, several on their way at a time."""
 
-    def __init__(
-        self,
-        jobs: list[EmbedJob],
-        report: AddReport,
-        cancelled: Cancellation,
-        progress: Progress,
-    ) -> None:
-        self._jobs = jobs
-        self._report = report
-        self._cancelled = cancelled
-        self._stopping = threading.Event()
-        self._condition = threading.Condition()
-        self._progress = progress
-        self._window: deque[_Pending] = deque()
-        self._pools: list[WorkerPool] = []
-        self._by_column: dict[str, WorkerPool] = {}
-        self._errors: list[BaseException] = []
-        self._rows_out = 0
-        self._size = 0
-        self._waiting = False
-        self._ended = False
+    _jobs: list[EmbedJob]
+    _report: AddReport
+    _cancelled: Cancellation
+    _progress: Progress
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _condition: threading.Condition = field(default_factory=threading.Condition)
+    _window: deque[_Pending] = field(default_factory=deque)
+    _pools: list[WorkerPool] = field(default_factory=list)
+    _by_column: dict[str, WorkerPool] = field(default_factory=dict)
+    _errors: list[BaseException] = field(default_factory=list)
+    _rows_out: int = 0
+    _size: int = 0
+    _waiting: bool = False
+    _ended: bool = False
 
     def assign(self, embedder: Embedder, jobs: list[EmbedJob]) -> None:
         """Have a pool of threads embed some of the jobs."""

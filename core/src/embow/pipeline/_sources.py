@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from embow.schema._masks import bitmap_of
+
 HASH_BYTES = 16
 _NOTHING = bytes(HASH_BYTES)
 
@@ -64,7 +66,9 @@ class Source:
 
     def hashes(self) -> pa.Array:
         """Return the hashes as ``fixed_size_binary(16)``, null where nothing is present."""
-        return to_hash_array(self.digests, self.present)
+        validity = None if self.present.all() else bitmap_of(self.present)
+        data = [validity, pa.py_buffer(b"".join(self.digests))]
+        return pa.Array.from_buffers(pa.binary(HASH_BYTES), len(self.digests), data)
 
 
 def content_hashes(array: pa.Array) -> pa.Array:
@@ -83,15 +87,6 @@ def hash_value(value: Any, type_name: str = "") -> bytes:
         return blake2b(value, digest_size=HASH_BYTES, person=b"embow-binary").digest()
     text = f"{type_name}:{value!r}".encode()
     return blake2b(text, digest_size=HASH_BYTES, person=b"embow-value").digest()
-
-
-def to_hash_array(digests: list[bytes], present: NDArray[np.bool_]) -> pa.Array:
-    """Return 16-byte digests as a ``fixed_size_binary(16)`` array with nulls where not present."""
-    validity = None
-    if not present.all():
-        validity = pa.py_buffer(np.packbits(present, bitorder="little").tobytes())
-    data = pa.py_buffer(b"".join(digests))
-    return pa.Array.from_buffers(pa.binary(HASH_BYTES), len(digests), [validity, data])
 
 
 def _plain(array: pa.Array) -> pa.Array:

@@ -56,6 +56,7 @@ class EmbedJob:
         vector_column: Column the vectors are for.
         ndims: Length of the vectors.
         rider: A stored source to embed along with the first request.
+        fingerprint: The function's, where it is known already.
     """
 
     function: EmbeddingFunction
@@ -63,6 +64,7 @@ class EmbedJob:
     vector_column: str
     ndims: int
     rider: Rider | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,9 +63,8 @@ class UsageCounter:
                 self._estimated += estimated
                 self._reported += reported
 
-    def count(self, *, embedded: int = 0, cached: int = 0, deduplicated: int = 0) -> None:
+    def count(self, *, cached: int = 0, deduplicated: int = 0) -> None:
         """Count inputs by how they got their vectors."""
         with self._lock:
-            self._report.embedded += embedded
             self._report.cached += cached
             self._report.deduplicated += deduplicated

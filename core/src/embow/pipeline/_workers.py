@@ -6,6 +6,7 @@ import contextvars
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,41 +16,30 @@ from embow.pipeline._parts import Part
 from embow.pipeline._requests import Queue, Request, Segment
 
 
+@dataclass(slots=True, eq=False)
 class WorkerPool:
     """Takes parts in, asks the cache, and embeds the rest.
 
     Full requests go out on threads, which end when there is none left; what is less than a request
     goes out when the call waits for it, by :meth:`work_once` in its own thread.
+
+    Args:
+        embedder: Embeds the requests.
+        condition: Guards the queues and says when a part is done.
+        stopping: Set when no further request may be packed.
+        may_send_partial: Whether a request that is not full may be sent now.
+        fail: Ends the call because of an error.
     """
 
-    def __init__(
-        self,
-        embedder: Embedder,
-        condition: threading.Condition,
-        stopping: threading.Event,
-        may_send_partial: Callable[[Queue], bool],
-        fail: Callable[[BaseException], None],
-    ) -> None:
-        """Take what a call shares among its pools.
-
-        Args:
-            embedder: Embeds the requests.
-            condition: Guards the queues and says when a part is done.
-            stopping: Set when no further request may be packed.
-            may_send_partial: Whether a request that is not full may be sent now.
-            fail: Ends the call because of an error.
-        """
-        self.embedder = embedder
-        self._usage = embedder.caller.context.usage
-        self._cancelled = embedder.caller.context.cancelled
-        self._condition = condition
-        self._stopping = stopping
-        self._may_send_partial = may_send_partial
-        self._fail = fail
-        self._queue = Queue()
-        self._pending: dict[bytes, tuple[Part, int]] = {}
-        self._threads: set[threading.Thread] = set()
-        self._working = 0
+    embedder: Embedder
+    _condition: threading.Condition
+    _stopping: threading.Event
+    _may_send_partial: Callable[[Queue], bool]
+    _fail: Callable[[BaseException], None]
+    _queue: Queue = field(default_factory=Queue)
+    _pending: dict[bytes, tuple[Part, int]] = field(default_factory=dict)
+    _threads: set[threading.Thread] = field(default_factory=set)
+    _working: int = 0
 
     @property
     def appetite(self) -> int:
@@ -91,7 +81,8 @@ class WorkerPool:
             known = self._pending.get(digest) or (part, new.setdefault(digest, row))
             if known != (part, row):
                 part.copy_from(*known, row)
-        self._usage.count(deduplicated=len(rows) - len(new))
+        if len(new) < len(rows):
+            self.embedder.caller.context.usage.count(deduplicated=len(rows) - len(new))
         return new
 
     def _from_cache(self, part: Part, wanted: dict[bytes, int]) -> dict[bytes, int]:
@@ -102,14 +93,14 @@ class WorkerPool:
             return wanted
         known = [wanted.pop(digests[at]) for at in found]
         part.fill(np.array(known), vectors)
-        self._usage.count(cached=len(known))
+        self.embedder.caller.context.usage.count(cached=len(known))
         return wanted
 
     # -- inputs to requests -------------------------------------------------------------
 
     def _request(self, part: Part, wanted: dict[bytes, int]) -> Request:
         source, rows = part.source, np.array(list(wanted.values()))
-        values, sizes = [source.values[row] for row in wanted.values()], source.sizes[rows]
+        values, sizes = list(map(source.values.__getitem__, wanted.values())), source.sizes[rows]
         tokens = self.embedder.caller.estimate(values, sizes, source.is_text)
         return Request(values, list(wanted), tokens, sizes, [Segment(part, rows)])
 
@@ -170,8 +161,12 @@ class WorkerPool:
         """Return the next request, or ``None`` and give the place back where there is none."""
         with self._condition:
             caps, queue = self.embedder.caps(), self._queue
-            stopped = not queue.items or self._stopping.is_set() or self._cancelled.is_set()
-            if not stopped and (queue.full_requests(caps) or self._may_send_partial(queue)):
+            stopped = (
+                not queue.items
+                or self._stopping.is_set()
+                or self.embedder.caller.context.cancelled.is_set()
+            )
+            if not stopped and (self._may_send_partial(queue) or queue.full_requests(caps)):
                 return queue.take(caps)
             self._working -= 1
             return None
@@ -182,7 +177,8 @@ class WorkerPool:
 
     def join(self) -> None:
         """Wait for the threads. They end once ``stopping`` or ``cancelled`` is set."""
-        self.embedder.caller.limiter.wake()
+        if self._threads:
+            self.wake()
         if sys.is_finalizing():
             return  # The interpreter has ended them already, and some releases wait for ever.
         for thread in tuple(self._threads):

@@ -217,7 +217,7 @@ def _data(cells: Sequence[Any], arrow: pa.DataType) -> Any:
     if pa.types.is_fixed_size_binary(arrow) or pa.types.is_decimal(arrow):
         blank = bytes(arrow.bit_width // 8)
         return b"".join(blank if cell is None else cell for cell in cells)
-    filled = [0 if cell is None else cell for cell in cells]
+    filled = [0 if cell is None else cell for cell in cells] if None in cells else cells
     if pa.types.is_boolean(arrow):
         return bitmap_of(np.array(filled, np.bool_))
     if pa.types.is_floating(arrow):
@@ -260,6 +260,8 @@ def _numpy_type(arrow: pa.DataType) -> np.dtype[Any] | None:
 
 def _encoded(cells: Sequence[Any]) -> list[bytes]:
     try:
+        if set(map(type, cells)) == {str}:
+            return list(map(str.encode, cells))
         return [b"" if c is None else c if isinstance(c, bytes) else c.encode() for c in cells]
     except UnicodeEncodeError as exc:
         reason = f"the text is not valid Unicode: {exc.reason}"

@@ -26,4 +26,6 @@ def flags(column: pa.Array) -> NDArray[np.bool_]:
 
 def validity(column: pa.Array) -> NDArray[np.bool_]:
     """Return which rows of a column are not null."""
-    return flags(column.is_valid()) if column.null_count else np.ones(len(column), np.bool_)
+    if 0 < column.null_count < len(column):
+        return flags(column.is_valid())
+    return np.full(len(column), not column.null_count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import methodcaller
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -47,7 +48,13 @@ def rows_to_batch(
     for position, row in enumerate(rows):
         if not row.keys() <= known:
             raise _unknown(sorted(row.keys() - known, key=str), schema, first_row + position)
-    arrays = [_array([row.get(f.name) for row in rows], f, first_row) for f in schema]
+    arrays = []
+    for field in schema:
+        values = list(map(methodcaller("get", field.name), rows))
+        try:
+            arrays.append(build_array(values, field))
+        except CellError as exc:
+            raise _bad_cell(exc, values, field, first_row) from exc
     return pa.RecordBatch.from_arrays(arrays, schema=schema.remove_metadata())
 
 
@@ -116,16 +123,12 @@ def row_to_model(model: type[AnyModel], row: Mapping[str, Any]) -> AnyModel:
         raise DataError(f"A row does not fit {model.__name__}.{hint} {exc}") from exc
 
 
-def _array(values: list[Any], field: pa.Field, first_row: int) -> pa.Array:
-    try:
-        return build_array(values, field)
-    except CellError as exc:
-        path = ".".join((field.name, *exc.path))
-        where = f"Row {first_row + exc.position}, column {path!r}: {exc.reason}."
-        if values[exc.position] is None:
-            raise MissingColumnError(f"{where} Give it, or declare the field optional.") from exc
-        error = BadVectorError if pa.types.is_fixed_size_list(field.type) else DataError
-        raise error(where) from exc
+def _bad_cell(exc: CellError, values: list[Any], field: pa.Field, first_row: int) -> DataError:
+    path = ".".join((field.name, *exc.path))
+    where = f"Row {first_row + exc.position}, column {path!r}: {exc.reason}."
+    if values[exc.position] is None:
+        return MissingColumnError(f"{where} Give it, or declare the field optional.")
+    return (BadVectorError if pa.types.is_fixed_size_list(field.type) else DataError)(where)
 
 
 def _unknown(names: Sequence[Any], schema: pa.Schema, row: int) -> UnknownColumnError:

@@ -5,9 +5,9 @@ Called by the modules that write. Reads no function and writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -50,8 +50,8 @@ class Conformer:
             BadVectorError: A vector is bad and the policy is ``error``.
             DataError: A value does not fit its column.
         """
-        check_columns(batch.schema.names, self.schema.names)
-        vectors = vector_columns(self.schema, self.filled, self.policy.mode)
+        check_columns(tuple(batch.schema.names), tuple(self.schema.names))
+        vectors = vector_columns(self.schema, tuple(self.filled), self.policy.mode)
         keep = np.ones(batch.num_rows, dtype=np.bool_)
         columns = []
         for target in self.schema:
@@ -59,7 +59,7 @@ class Conformer:
             column, kept = self._fit_column(batch, target, first_row, policy)
             keep &= kept
             columns.append(column)
-        fitted = pa.RecordBatch.from_arrays(columns, schema=self._nullable_schema())
+        fitted = pa.RecordBatch.from_arrays(columns, schema=_nullable(self.schema))
         fitted = fitted if keep.all() else fitted.filter(as_mask(keep))
         self._refuse_nulls(fitted, first_row)
         return fitted
@@ -85,10 +85,9 @@ class Conformer:
             if column.null_count == len(column):
                 return pa.nulls(batch.num_rows, target.type), keep
             return fit_vectors(column, target, first_row, policy)
+        if column.type == target.type and not _needs_values(target.type):
+            return column, keep
         return _cast(column, target, first_row), keep
-
-    def _nullable_schema(self) -> pa.Schema:
-        return pa.schema([f.with_nullable(True) for f in self.schema])
 
     def _refuse_nulls(self, batch: pa.RecordBatch, first_row: int) -> None:
         for target, column in zip(self.schema, batch.columns, strict=True):
@@ -100,12 +99,18 @@ class Conformer:
                 )
 
 
+@lru_cache(maxsize=64)
+def _nullable(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([f.with_nullable(True) for f in schema])
+
+
 def first_null(column: pa.Array) -> int:
     """Return the position of the first null."""
     return int(pc.index(column.is_valid(), pa.scalar(False)).as_py())
 
 
-def check_columns(names: Sequence[str], known: Sequence[str]) -> None:
+@lru_cache(maxsize=256)
+def check_columns(names: tuple[str, ...], known: tuple[str, ...]) -> None:
     """Refuse a column name the table does not have, and one given twice.
 
     Raises:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,7 +47,8 @@ def inferred_schema(batch: pa.RecordBatch, filled: Collection[str] = ()) -> pa.S
     return pa.schema(fields, metadata=batch.schema.metadata)
 
 
-def vector_columns(schema: pa.Schema, filled: Collection[str], policy: str) -> Collection[str]:
+@lru_cache(maxsize=64)
+def vector_columns(schema: pa.Schema, filled: tuple[str, ...], policy: str) -> Collection[str]:
     """Return the columns whose vectors a policy for bad ones is about.
 
     That are those that functions fill and those named like a vector; where there is none, the

@@ -135,7 +135,7 @@ def _iter_items(items: Iterable[Any], how: Reading) -> Iterator[pa.RecordBatch]:
     if not start:
         return
     first, rest = start[0], itertools.chain(start, iterator)
-    if _is_row(first):
+    if isinstance(first, Mapping) or hasattr(first, "model_dump"):
         rows = _explode(items, how.schema) if isinstance(items, Sequence) else None
         yield from _iter_rows(rest if rows is None else iter(rows), how)
         return
@@ -160,13 +160,9 @@ def _iter_rows(rows: Iterator[Any], how: Reading) -> Iterator[pa.RecordBatch]:
         if schema is None:
             schema = batch.schema
         first_row += len(chunk)
-        yield with_defaults(batch, schema, how.defaults)
+        yield with_defaults(batch, schema, how.defaults) if how.defaults else batch
         if how.odd:
             how.odd.clear()
-
-
-def _is_row(item: Any) -> bool:
-    return isinstance(item, Mapping) or hasattr(item, "model_dump")
 
 
 def _explode(items: Sequence[Any], schema: pa.Schema | None) -> list[dict[str, Any]] | None:
@@ -178,8 +174,9 @@ def _explode(items: Sequence[Any], schema: pa.Schema | None) -> list[dict[str, A
     if schema is None or len(items) != 1 or not isinstance(items[0], Mapping) or not items[0]:
         return None
     columns = items[0]
-    if not all(isinstance(value, (list, tuple)) for value in columns.values()):
-        return None
+    for value in columns.values():
+        if not isinstance(value, (list, tuple)):
+            return None
     scalar = [
         n for n in columns if n in schema.names and not hasattr(schema.field(n).type, "value_field")
     ]

@@ -7,6 +7,7 @@ their column is ``conform``'s to say.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,7 @@ def rows_to_batch(
         return models_to_batch(rows, lenient, first_row=first_row)
     if defaults:
         rows = [{**defaults, **row} for row in rows]
-    names = _names(rows)
-    check_columns(tuple(names), schema.names)
-    present = pa.schema([_lenient(f) for f in schema if f.name in names])
-    return fitted_rows_to_batch(rows, present, first_row=first_row)
+    return fitted_rows_to_batch(rows, _present(schema, tuple(_names(rows))), first_row=first_row)
 
 
 def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -69,6 +67,13 @@ def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if not isinstance(name, str):
             raise DataError(f"Column names are text; the rows have the key {name!r}.")
     return list(names)
+
+
+@lru_cache(maxsize=64)
+def _present(schema: pa.Schema, names: tuple[str, ...]) -> pa.Schema:
+    """Return the columns that rows have, as they may be given."""
+    check_columns(names, tuple(schema.names))
+    return pa.schema([_lenient(f) for f in schema if f.name in names])
 
 
 def _lenient(field: pa.Field) -> pa.Field:

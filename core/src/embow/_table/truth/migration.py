@@ -89,7 +89,7 @@ def add_embedding(
 ) -> AddReport | Estimate:
     """Add a vector column and fill it. See ``Table.add_embedding``."""
     columns = handle.look()
-    check_columns([source], columns.visible.names)
+    check_columns((source,), tuple(columns.names))
     if vector in columns.visible.names or vector.startswith(HIDDEN_PREFIX):
         raise SchemaError(
             f"Table {handle.name!r} has a column {vector!r} already; to re-embed it use "
@@ -198,7 +198,7 @@ def _checked(function: Any) -> EmbeddingFunction:
 
 
 def _bound(columns: Columns, vector: str) -> Binding:
-    check_columns([vector], columns.visible.names)
+    check_columns((vector,), tuple(columns.names))
     binding = columns.binding(vector)
     if binding is None:
         raise SchemaError(f"Column {vector!r} has no embedding function.")

@@ -97,7 +97,7 @@ class Sample:
 
 
 def part_of(
-    columns: Columns, vector: str, function: EmbeddingFunction, fingerprint: str | None = None
+    columns: Columns, vector: str, function: EmbeddingFunction, fingerprint: str | None
 ) -> tuple[Any, ...]:
     """Return what stands for one column of one table, filled by one function."""
     table = columns.metadata.get(QUARANTINE)

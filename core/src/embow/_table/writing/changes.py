@@ -199,7 +199,7 @@ def update(
     def plan(snapshot: Snapshot) -> Change | None:
         nonlocal changed
         columns = handle.columns(snapshot)
-        check_columns(list(values or values_sql or ()), columns.visible.names)
+        check_columns(tuple(values or values_sql or ()), tuple(columns.names))
         ids = snapshot.row_ids(columns.predicate(where))
         changed = len(ids)
         if not changed:

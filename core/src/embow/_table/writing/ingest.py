@@ -127,8 +127,9 @@ class Ingest:
                 if batch.num_rows:
                     yield batch
         if self.snapshot is None:  # all there is was made by these functions in this process
-            made = (part_of(self.columns, job.vector_column, job.function) for job in jobs)
-            self.context.pipeline.same_models.update(made)
+            for job in jobs:
+                part = part_of(self.columns, job.vector_column, job.function, job.fingerprint)
+                self.context.pipeline.same_models.add(part)
 
     def _jobs(self) -> tuple[list[EmbedJob], list[tuple[Binding, EmbowError]]]:
         """Return the jobs of the bindings whose function can be had, and the other bindings."""
@@ -136,17 +137,14 @@ class Ingest:
         missing: list[tuple[Binding, EmbowError]] = []
         for binding in self.columns.bindings:
             try:
-                jobs.append(self._job(binding))
+                job = self.context.job(self.columns, binding)
+                if self.snapshot is not None and isinstance(self.context, Handle):
+                    known = rider(self.context, self.snapshot, self.columns, binding, job.function)
+                    job = replace(job, rider=known)
+                jobs.append(job)
             except (PluginError, UntrustedError) as exc:
                 missing.append((binding, exc))
         return jobs, missing
-
-    def _job(self, binding: Binding) -> EmbedJob:
-        job, context = self.context.job(self.columns, binding), self.context
-        if self.snapshot is None or not isinstance(context, Handle):
-            return job
-        known = rider(context, self.snapshot, self.columns, binding, job.function)
-        return replace(job, rider=known)
 
     def _keep(self, out: EmbeddedBatch, jobs: Sequence[EmbedJob]) -> pa.RecordBatch:
         """Return the rows of a batch to store, setting the rejected ones aside."""

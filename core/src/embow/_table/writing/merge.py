@@ -46,7 +46,7 @@ class MergeInsert:
         self, handle: Handle, on: Sequence[str], remember: Callable[[AddReport], object]
     ) -> None:
         schema = handle.look().visible
-        check_columns(on, schema.names)
+        check_columns(tuple(on), tuple(schema.names))
         if not on:
             raise ConfigurationError(
                 'merge_insert needs at least one key column: merge_insert("id").'
@@ -150,7 +150,7 @@ def _incoming(
     schema = columns.visible
     batches = list(iter_batches(data, Reading(schema)))
     names = batches[0].schema.names if batches else schema.names
-    check_columns(names, schema.names)
+    check_columns(tuple(names), tuple(schema.names))
     missing = [name for name in on if name not in names]
     if missing:
         raise MissingColumnError(f"Key column {missing[0]!r} is missing from the rows.")

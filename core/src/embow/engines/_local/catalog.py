@@ -8,16 +8,16 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from embow.engines._forks import rest_at_fork
 from embow.engines._local import faults
-from embow.engines._local.failures import storing
+from embow.engines._local.failures import FAILURES, explained, storing
 from embow.engines._local.sealed import seal
 from embow.engines._local.upgrade import FORMAT, create, upgrade
-from embow.errors import StorageError
+from embow.errors import EmbowError, StorageError
 
 _APPLICATION = 0x656D626F  # "embo", in the file's header
 _FROZEN = "ro&immutable=1"
@@ -47,13 +47,14 @@ class Catalog:
         with storing(path, "open"):
             self._mode = _mode(path)
             self._frozen = _state(path) if self.read_only else ""
-            self._place: tuple[int, ...] = ()
+            self._place: tuple[int, int] | None = None
             try:
                 self._prepare()
+                found = os.stat(path)
             except BaseException:
                 _close(self._connections)
                 raise
-            self._place = self._found()
+            self._place = found.st_dev, found.st_ino
         # A catalog that is forgotten is closed; Python 3.13 warns of connections that are not.
         weakref.finalize(self, _close, self._connections)
         rest_at_fork(self)
@@ -90,68 +91,68 @@ class Catalog:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """Hold one consistent view of the catalog."""
-        with self._locks["read"], storing(self.path, "read"):
-            db = self._connection("read")
-            db.execute("BEGIN")
+        with self._locks["read"]:
             try:
-                yield db
-            finally:
-                db.execute("ROLLBACK")
+                db = self._connection("read")
+                db.execute("BEGIN")
+                try:
+                    yield db
+                finally:
+                    db.execute("ROLLBACK")
+            except EmbowError:
+                raise
+            except FAILURES as exc:
+                raise explained(exc, self.path, "read") from exc
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Hold the only write transaction; durable once this has been left without an error."""
-        with self._locks["write"], storing(self.path, "write"):
-            self._require_permission()
-            db = self._connection("write")
-            db.execute("BEGIN IMMEDIATE")
+        with self._locks["write"]:
             try:
-                faults.reach("transaction.begun")
-                yield db
-                faults.reach("transaction.changed")
-                self._require_place()
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
+                db = self._connection("write")
+                db.execute("BEGIN IMMEDIATE")
+                try:
+                    faults.reach("transaction.begun")
+                    yield db
+                    faults.reach("transaction.changed")
+                    self.require("write")
+                    db.execute("COMMIT")
+                except BaseException:
+                    if db.in_transaction:
+                        db.execute("ROLLBACK")
+                    raise
+            except EmbowError:
                 raise
+            except FAILURES as exc:
+                raise explained(exc, self.path, "write") from exc
         faults.reach("transaction.committed")
 
-    def require_writable(self) -> None:
-        """Raise `StorageError` where what is written would be lost or cannot be written."""
-        self._require_permission()
-        self._require_place()
-
-    def _require_permission(self) -> None:
-        if self.read_only:
-            raise StorageError(
-                f"{self.path.parent} can be read but not written: the file system or its "
-                "permissions forbid it. Permit writing and open it again, or write to a copy."
-            )
-
-    def _require_place(self) -> None:
-        """Raise `StorageError` where the path leads elsewhere than when it was opened."""
-        if self._place and self._found() != self._place:
-            raise StorageError(
-                f"{self.path.parent} was moved, deleted or replaced since it was opened: what is "
-                "written there now would be lost, what is read would be out of date. Open it again "
-                "with embow.connect, where it is now."
-            )
-
-    def _found(self) -> tuple[int, ...]:
-        try:
-            found = os.stat(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            return (0, 0)
-        return found.st_dev, found.st_ino
-
-    def _connection(self, use: _Use) -> sqlite3.Connection:
+    def require(self, use: _Use) -> None:
+        """Raise `StorageError` where the catalog is closed, not writable, or no longer there."""
         if self._closed:
             raise StorageError(
                 f"Cannot {use} {self.path}: the database has been closed; open it again with "
                 "embow.connect."
             )
-        self._require_place()
+        if use == "write" and self._mode.startswith("ro"):
+            raise StorageError(
+                f"{self.path.parent} can be read but not written: the file system or its "
+                "permissions forbid it. Permit writing and open it again, or write to a copy."
+            )
+        if self._place is None:
+            return
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found = os.stat(self.path)
+            if (found.st_dev, found.st_ino) == self._place:
+                return
+        raise StorageError(
+            f"{self.path.parent} was moved, deleted or replaced since it was opened: what is "
+            "written there now would be lost, what is read would be out of date. Open it again "
+            "with embow.connect, where it is now."
+        )
+
+    def _connection(self, use: _Use) -> sqlite3.Connection:
+        self.require(use)
         if self._mode == _FROZEN and _state(self.path) != self._frozen:
             _close(self._connections)  # Somebody who may write has.
             self._mode, self._frozen = _mode(self.path), _state(self.path)

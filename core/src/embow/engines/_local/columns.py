@@ -33,7 +33,7 @@ def write_column(
     lease: timedelta,
 ) -> Staged:
     """Write batches of ``_rowid`` and one column to a file that a lease keeps."""
-    with ending(batches), store.new_files() as files:
+    with ending(batches), NewFiles(store.catalog, store.folder) as files:
         file = files.create(pa.schema([pa.field(ROW_ID, pa.int64()), field]))
         for batch in batches:
             file.write(batch)

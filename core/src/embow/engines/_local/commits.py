@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from sqlite3 import Connection
 
 import numpy as np
@@ -37,9 +38,9 @@ def commit(store: Store, change: Change) -> Commit:
         CommitConflictError: What it was planned on no longer holds, or others kept exchanging
             the files that a column was written beside.
     """
-    columns = [each for each in change.add if each.column is not None]
+    columns = list(filter(attrgetter("column"), change.add))
     for _ in range(_ATTEMPTS):
-        with store.new_files() as files:
+        with NewFiles(store.catalog, store.folder) as files:
             aligned: list[NewColumn] = []
             if columns:
                 with store.catalog.read() as db:
@@ -156,7 +157,7 @@ def overwrite(
 ) -> Commit:
     """Delete every row, set schema and metadata and add rows, in one commit."""
     layout = Layout.new(schema, metadata)
-    with store.new_files() as files, store.catalog.write() as db:
+    with NewFiles(store.catalog, store.folder) as files, store.catalog.write() as db:
         before = store.current(db, base)
         rows = [each for each in staged if each.rows]
         known = earlier(db, rows)

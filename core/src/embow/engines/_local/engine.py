@@ -77,6 +77,7 @@ class LocalEngine(Engine):
             raise _exists(name)
         layout = Layout.new(schema, metadata)
         folder = uuid.uuid4().hex
+        self._catalog.require("write")  # Before rows are asked for, which may cost money.
         with NewFiles(self._catalog, self._data / folder) as files:
             rows = stage(batches, layout, files, self._sizes)
             with self._catalog.write() as db:

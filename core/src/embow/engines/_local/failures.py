@@ -32,7 +32,7 @@ LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """Of a file system where no file can be locked."""
 
 # SQLite quotes a damaged schema, which then may be no text.
-_FAILURES = (OSError, sqlite3.Error, pa.ArrowException, MemoryError, UnicodeDecodeError)
+FAILURES = (OSError, sqlite3.Error, pa.ArrowException, MemoryError, UnicodeDecodeError)
 
 
 @contextmanager
@@ -48,9 +48,14 @@ def storing(path: Path, doing: str, table: str = "") -> Iterator[None]:
         yield
     except EmbowError:
         raise
-    except _FAILURES as exc:
-        whose = f" of table '{table}'" if table else ""
-        raise StorageError(f"Cannot {doing} {path}{whose}: {_cause(exc, path)}.") from exc
+    except FAILURES as exc:
+        raise explained(exc, path, doing, table) from exc
+
+
+def explained(exc: Exception, path: Path, doing: str, table: str = "") -> StorageError:
+    """Return the error for a failure while something was done; see `storing`."""
+    whose = f" of table '{table}'" if table else ""
+    return StorageError(f"Cannot {doing} {path}{whose}: {_cause(exc, path)}.")
 
 
 def _cause(exc: Exception, path: Path) -> str:

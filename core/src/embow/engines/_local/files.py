@@ -14,6 +14,7 @@ import uuid
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -118,17 +119,16 @@ class NewFile:
         os.close(self._descriptor)
 
 
+@dataclass(slots=True)
 class NewFiles:
     """The files of one commit: discarded on leaving, unless `keep` was called."""
 
-    def __init__(self, catalog: Catalog, folder: Path) -> None:
-        self._catalog = catalog
-        self.folder = folder
-        self._files: list[NewFile] = []
-        self._keep = False
+    catalog: Catalog
+    folder: Path
+    _files: list[NewFile] = field(default_factory=list, init=False)
+    _keep: bool = field(default=False, init=False)
 
     def __enter__(self) -> NewFiles:
-        self._catalog.require_writable()  # Before rows are asked for, which may cost money.
         return self
 
     def __exit__(
@@ -144,7 +144,7 @@ class NewFiles:
                 file.discard()
 
     def create(self, schema: pa.Schema) -> NewFile:
-        self._catalog.require_writable()
+        self.catalog.require("write")
         file = NewFile(self.folder, schema)
         self._files.append(file)
         return file

@@ -62,7 +62,7 @@ def optimize(
     Raises:
         CommitConflictError: Others kept exchanging the rows' files.
     """
-    with store.new_files() as files, store.catalog.write() as db:
+    with NewFiles(store.catalog, store.folder) as files, store.catalog.write() as db:
         row = store.current(db)
         gone = forget(db, row, keep, delete_unverified=delete_unverified)
         row = store.current(db)
@@ -93,7 +93,7 @@ def _named(store: Store) -> set[str]:
 
 def _try_rewrite(store: Store) -> OptimizeReport | None:
     whole = store.reading(lambda db: _read(store, db))
-    with store.new_files() as files:
+    with NewFiles(store.catalog, store.folder) as files:
         rewrites = [_rewrite(store, whole.needs, run, files) for run in _runs(whole, store)]
         removed = _commit(store, rewrites, files)
     if removed is None:

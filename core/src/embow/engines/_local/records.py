@@ -136,7 +136,7 @@ def insert_version(
     db: sqlite3.Connection, row: TableRow, operation: str, *, plain: bool = False
 ) -> None:
     """Write a table's new state as a version of its own."""
-    update_table(db, row)
+    rewrite(db, "tables", *astuple(row))
     version = VersionRow(
         row.version, now(), row.next_row, row.schema_version, row.rows, operation, plain
     )
@@ -180,13 +180,15 @@ def fragment_rows(
 ) -> list[FragmentRow]:
     """Return the fragments numbered above ``after``, by number: the table's, or of one write."""
     mine = "table_id = ? AND id > ? AND staged IS ?"
+    fragments = select(db, "fragments", f"{mine} ORDER BY id", table_id, after, staged, id=True)
+    if not fragments:
+        return []
     files: dict[int, list[FileRow]] = {}
     within = f"fragment_id IN (SELECT id FROM fragments WHERE {mine}) ORDER BY id"
     for fragment, name, *rest in select(db, "files", within, table_id, after, staged):
         files.setdefault(fragment, []).append(FileRow(check_name(db, FILE, name), *rest))
     found = []
-    for row in select(db, "fragments", f"{mine} ORDER BY id", table_id, after, staged, id=True):
-        number, _, _, first_row, rows, dense, _ = row
+    for number, _, _, first_row, rows, dense, _ in fragments:
         if number not in files:
             raise damaged(db, "a file of a fragment is missing")
         found.append(FragmentRow(tuple(files[number]), rows, first_row, bool(dense), number))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sqlite3
 import zlib
-from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
@@ -65,20 +64,22 @@ def _marks(count: int) -> str:
 
 def select(
     db: sqlite3.Connection, table: str, condition: str, *values: object, id: bool = False
-) -> Iterator[list[Any]]:
-    """Yield the columns of rows, after their number where asked.
+) -> list[list[Any]]:
+    """Return the columns of rows, after their number where asked.
 
     Raises:
         StorageError: A row is not as it was written.
     """
     names = COLUMNS[table]
     wanted = f"id, {names}" if id else names
+    rows = []
     for whole, *row in db.execute(
         f"SELECT seal IS seal({names}), {wanted} FROM {table} WHERE {condition}", values
     ):
         if not whole:
             raise damaged(db, f"a row of its table '{table}' is not as it was written")
-        yield row
+        rows.append(row)
+    return rows
 
 
 def pages(db: sqlite3.Connection) -> list[str]:

@@ -55,7 +55,8 @@ def write(
 ) -> Staged:
     """Write rows durably: few into the `Staged` itself, many to files that a lease keeps."""
     layout = store.layout_of(base) if schema is None else Layout.new(schema)
-    with store.new_files() as files:
+    store.catalog.require("write")  # Before rows are asked for, which may cost money.
+    with NewFiles(store.catalog, store.folder) as files:
         rows, stream, fragments = stage(batches, layout, files, store.sizes)
         staged = Staged(secrets.token_hex(16), base, rows, datetime.now(UTC) + lease, b"")
         if stream:
@@ -247,7 +248,7 @@ def flush_tail(db: Connection, row: TableRow, files: NewFiles, sizes: Sizes) -> 
 
 def without_tail(store: Store) -> View:
     """Return the current version, its tail moved to a file so that files hold every row."""
-    with store.new_files() as files, store.catalog.write() as db:
+    with NewFiles(store.catalog, store.folder) as files, store.catalog.write() as db:
         row = store.current(db)
         flushed = flush_tail(db, row, files, store.sizes)
         if flushed != row:

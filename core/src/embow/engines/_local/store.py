@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from embow.engines._local.catalog import Catalog
-from embow.engines._local.files import NewFiles
 from embow.engines._local.layout import Layout
 from embow.engines._local.records import (
     TableRow,
@@ -90,10 +89,6 @@ class Store(EngineTable):
             f"Table '{self.name}' cannot be read: {missing.filename if missing else '?'} is "
             "missing. Restore it from a backup, or drop the table."
         ) from missing
-
-    def new_files(self) -> NewFiles:
-        """Return the files of one write, discarded unless it keeps them."""
-        return NewFiles(self.catalog, self.folder)
 
     def current(self, db: sqlite3.Connection, base: Base | None = None) -> TableRow:
         """Return the table's state within a transaction.

@@ -77,4 +77,4 @@ class LocalTable(Store):
     _restore = versions.restore
 
     def _snapshot(self, version: int | str | None, at_least: int) -> Snapshot:
-        return LocalSnapshot(self.latest() if version is None else self.version(version))
+        return LocalSnapshot(self.reading(self.load) if version is None else self.version(version))

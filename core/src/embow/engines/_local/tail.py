@@ -57,9 +57,9 @@ def extend(tail: tuple[Block, ...], blocks: list[Block]) -> tuple[Block, ...]:
 def _join(left: Block, right: Block) -> Block | None:
     if left.columns.keys() != right.columns.keys():
         return None  # A column was added in between.
-    columns = {
-        name: pa.concat_arrays([array, right.columns[name]]) for name, array in left.columns.items()
-    }
+    columns = dict(left.columns)
+    for name, array in right.columns.items():
+        columns[name] = pa.concat_arrays([columns[name], array])
     ids = None
     if left.last_row + 1 != right.first_row:
         ids = np.concatenate([left.ids, right.ids])

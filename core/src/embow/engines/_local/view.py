@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -170,9 +169,6 @@ class View:
                 yield number, positions
 
 
-_ROWS = attrgetter("rows")
-
-
 def load_view(
     db: sqlite3.Connection,
     row: TableRow,
@@ -214,8 +210,8 @@ def load_view(
         layout = previous.layout
     else:
         layout = layout_at(db, row.id, at.schema_version)
-    parts = _parts(fragments, tail, dead)
-    if sum(map(_ROWS, parts)) != at.rows:
+    parts, rows = _parts(fragments, tail, dead)
+    if rows != at.rows:
         raise damaged(db, f"table '{row.name}' has not the rows of its version {at.version}")
     return View(row, at.version, layout, fragments, tail, dead, seen, parts)
 
@@ -244,16 +240,21 @@ def open_fragments(
     return [opened.get(each) or _open(data / row.folder, each, row.name) for each in found]
 
 
-def _parts(fragments: Iterable[Fragment], tail: Iterable[Block], dead: Dead) -> tuple[Part, ...]:
+def _parts(
+    fragments: Iterable[Fragment], tail: Iterable[Block], dead: Dead
+) -> tuple[tuple[Part, ...], int]:
+    """Return the blocks with a row alive, and how many rows are."""
     blocks: list[Block] = []
     for each in fragments:
         blocks += each.blocks
-    parts = []
+    whole = not dead.ranges and not len(dead.row_ids)
+    parts, rows = [], 0
     for block in (*blocks, *tail):
-        live = dead.live(block)
-        if live is None or live.any():
-            parts.append(Part(block, live))
-    return tuple(parts)
+        part = Part(block, None if whole else dead.live(block))
+        if alive := block.rows if whole else part.rows:
+            parts.append(part)
+            rows += alive
+    return tuple(parts), rows
 
 
 def _open(folder: Path, row: FragmentRow, table: str) -> Fragment:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable
+from contextlib import AbstractContextManager, closing, nullcontext
 
 import numpy as np
 import pyarrow as pa
@@ -67,14 +67,9 @@ def _conformed(array: pa.Array, field: pa.Field) -> pa.Array:
         raise wrong from exc
 
 
-@contextmanager
-def ending(batches: Iterable[object]) -> Iterator[None]:
-    """Close a generator of batches on leaving, so that what feeds it ends at once."""
-    try:
-        yield
-    finally:
-        if isinstance(batches, Generator):
-            batches.close()
+def ending(batches: Iterable[object]) -> AbstractContextManager[object]:
+    """Return what closes a generator of batches on leaving, so that what feeds it ends at once."""
+    return closing(batches) if isinstance(batches, Generator) else nullcontext()
 
 
 def row_ids_of(batch: pa.RecordBatch) -> RowIds:
