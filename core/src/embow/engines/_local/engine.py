@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from embow.engines._local.catalog import Catalog
 from embow.engines._local.failures import storing
-from embow.engines._local.files import NewFiles, check_folder, sync_folder
+from embow.engines._local.files import NewFiles, check_own, sync_folder
 from embow.engines._local.layout import Layout
 from embow.engines._local.records import (
     TableRow,
@@ -55,11 +55,13 @@ class LocalEngine(Engine):
         self._sizes = sizes_from(options.storage_options)
         self._root = _path(uri)
         self._data = self._root / "data"
-        check_folder(self._data)
+        catalog = self._root / "catalog.sqlite"
+        for each in (self._data, catalog):
+            check_own(each)
         with storing(self._root, "open"):
             self._data.mkdir(parents=True, exist_ok=True)
             sync_folder(self._root)
-        self._catalog = Catalog(self._root / "catalog.sqlite", self._sizes.busy_seconds)
+        self._catalog = Catalog(catalog, self._sizes.busy_seconds)
         self._tables: dict[int, LocalTable] = {}
 
     def table_names(self) -> list[str]:
