@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -269,3 +271,24 @@ def test_options_of_connect_are_passed_on(tmp_path: Path) -> None:
         assert len(seen) == 1
 
     asyncio.run(main())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are spawned there")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_has_threads_of_its_own(tmp_path: Path) -> None:
+    """The parent's, which the child lacks, are not waited for."""
+
+    async def opened() -> embow.AsyncTable:
+        db = await embow.connect_async(tmp_path / "db")
+        return await db.create_table("words", [{"text": "a"}])
+
+    table = asyncio.run(opened())
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            signal.alarm(10)
+            status = asyncio.run(table.count_rows()) - 1
+        finally:
+            os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0
