@@ -157,7 +157,9 @@ def test_a_file_address_is_a_path(tmp_path: Path, uri: str) -> None:
     assert (folder / "catalog.sqlite").exists()
 
 
-@pytest.mark.parametrize("uri", ["", "file://host/db", "file:db"])
+@pytest.mark.parametrize(
+    "uri", ["", "file://host/db", "file:db", "~no-such-user/db folder", "file:///folder%00"]
+)
 def test_an_address_that_is_no_folder_is_refused(uri: str) -> None:
     """Nothing is made in the current folder instead."""
     with pytest.raises(ConfigurationError, match="folder"):
