@@ -19,6 +19,7 @@ from embow._table import aio
 from embow._table.reading.query import Query, VectorSearch
 from embow._table.versions import Tags
 from embow._table.writing.merge import MergeInsert
+from embow.engines._local.catalog import Catalog
 from embow.engines.contract import EngineTable
 
 
@@ -124,22 +125,23 @@ def test_a_cancelled_call_sends_nothing_more_and_commits_nothing(tmp_path: Path)
     assert len(HELD.sent) < 100
 
 
+@pytest.mark.parametrize(("owner", "step"), [(EngineTable, "transact"), (Catalog, "write")])
 def test_a_call_cancelled_before_its_commit_makes_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: type, step: str
 ) -> None:
-    """Also a call that embeds nothing."""
+    """Also a call that embeds nothing, and one that waits for other writers."""
     planning, free = threading.Event(), threading.Event()
-    plain = EngineTable.transact
+    plain = getattr(owner, step)
 
-    def slow(self: EngineTable, plan: Any, **options: Any) -> Any:
+    def slow(self: Any, *given: Any, **options: Any) -> Any:
         planning.set()
         assert free.wait(30)
-        return plain(self, plan, **options)
+        return plain(self, *given, **options)
 
     async def main() -> None:
         async with await embow.connect_async(tmp_path / "db") as db:
             table = await db.create_table("t", [{"n": 1}])
-            monkeypatch.setattr(EngineTable, "transact", slow)
+            monkeypatch.setattr(owner, step, slow)
             deleting = asyncio.create_task(table.delete("n = 1"))
             while not planning.is_set():
                 await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
-from embow.pipeline._cancel import cancellable
+from embow._cancel import cancellable
 
 P = ParamSpec("P")
 F = TypeVar("F")
