@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import struct
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import xxhash
 
 from embow.engines._local import LocalEngine
 from embow.engines._local.sealed import COLUMNS, seal
@@ -90,6 +94,16 @@ def _link_a_table(folder: Path) -> None:
     one.symlink_to(folder.parent / "elsewhere")
 
 
+def _link_the_catalog(folder: Path) -> None:
+    (folder / "catalog.sqlite").rename(folder.parent / "elsewhere")
+    (folder / "catalog.sqlite").symlink_to(folder.parent / "elsewhere")
+
+
+def _lead_the_catalog_nowhere(folder: Path) -> None:
+    (folder / "catalog.sqlite").unlink()
+    (folder / "catalog.sqlite").symlink_to(folder.parent / "victim" / "new")
+
+
 def _link_a_file(folder: Path) -> None:
     (one,) = (folder / "data").glob("*/*")
     one.rename(folder.parent / "elsewhere")
@@ -97,12 +111,22 @@ def _link_a_file(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
-@pytest.mark.parametrize("move", [_link_the_data_folder, _link_a_table, _link_a_file])
+@pytest.mark.parametrize(
+    "move",
+    [
+        _link_the_data_folder,
+        _link_a_table,
+        _link_a_file,
+        _link_the_catalog,
+        _lead_the_catalog_nowhere,
+    ],
+)
 def test_a_link_is_not_followed(folder: Path, move: Callable[[Path], None]) -> None:
     """Neither to read the very same bytes elsewhere."""
     move(folder)
     with pytest.raises(StorageError, match="is a link"):
         use(folder)
+    assert untouched(folder)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
@@ -133,7 +157,9 @@ def test_a_file_address_is_a_path(tmp_path: Path, uri: str) -> None:
     assert (folder / "catalog.sqlite").exists()
 
 
-@pytest.mark.parametrize("uri", ["", "file://host/db", "file:db"])
+@pytest.mark.parametrize(
+    "uri", ["", "file://host/db", "file:db", "~no-such-user/db folder", "file:///folder%00"]
+)
 def test_an_address_that_is_no_folder_is_refused(uri: str) -> None:
     """Nothing is made in the current folder instead."""
     with pytest.raises(ConfigurationError, match="folder"):
@@ -152,3 +178,50 @@ def test_a_changed_byte_is_noticed(folder: Path) -> None:
         ids(engine.open_table("t"))
     engine.close()
     assert "of table 't': the file is damaged" in str(caught.value)
+
+
+def _with_wild_offsets(data: bytes) -> bytes:
+    """Return Arrow data with the middle one of the offsets 0, 1, 2, 3 led far out of its buffer."""
+    offsets = struct.pack("<4i", 0, 1, 2, 3)
+    assert offsets in data
+    return data.replace(offsets, struct.pack("<4i", 0, 1, 2**30, 3))
+
+
+@pytest.mark.parametrize("small", [1, 99])
+def test_data_that_lead_out_of_their_buffers_are_refused(tmp_path: Path, small: int) -> None:
+    """Their checksums are right: whoever made the data made those as well."""
+    rows = pa.record_batch({"id": [1, 2, 3], "text": ["a", "b", "c"]})
+    engine = LocalEngine(str(tmp_path), EngineOptions({"small_rows": small}))
+    add(engine.create_table("t", rows.schema), [rows])
+    engine.close()
+    catalog = sqlite3.connect(tmp_path / "catalog.sqlite")
+    for number, payload in catalog.execute("SELECT id, payload FROM tail").fetchall():
+        edit(
+            tmp_path,
+            "UPDATE tail SET payload = ? WHERE id = ?",
+            _with_wild_offsets(payload),
+            number,
+        )
+    for path in tmp_path.glob("data/*/*"):
+        path.write_bytes(data := _with_wild_offsets(path.read_bytes()))
+        (checks,) = catalog.execute("SELECT checks FROM files").fetchone()
+        ends = [0, *(end for end, _ in struct.iter_unpack("<qQ", checks))]
+        sums = [xxhash.xxh3_64_intdigest(data[low:high]) for low, high in pairwise(ends)]
+        forged = b"".join(map(struct.Struct("<qQ").pack, ends[1:], sums))
+        edit(tmp_path, "UPDATE files SET checks = ?", forged)
+    catalog.close()
+    engine = LocalEngine(str(tmp_path), EngineOptions())
+    with pytest.raises(StorageError, match=r"offset"):
+        ids(engine.open_table("t"))
+    engine.close()
+
+
+def test_another_programs_file_stays_as_it_is(tmp_path: Path) -> None:
+    """Not even the mode it is kept in changes."""
+    path = tmp_path / "catalog.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE theirs (a)")
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="another program"):
+        LocalEngine(str(tmp_path), EngineOptions())
+    assert path.read_bytes() == before

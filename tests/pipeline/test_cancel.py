@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from embow.pipeline import AddReport, Pipeline, PipelineOptions
-from embow.pipeline._cancel import (
+from embow._cancel import (
     Cancellation,
     CancelledError,
     cancellable,
     current,
     stop_if_cancelled,
 )
+from embow.pipeline import AddReport, Pipeline, PipelineOptions
 from embow.pipeline._clock import Clock
 from scripted import column, embed, job, rows_of, scripted, vectors_of
 

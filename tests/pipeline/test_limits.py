@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embow._cancel import Cancellation
 from embow.embeddings.types import Failure, FailureKind, RateStatus, record_rate
 from embow.errors import RateLimitError
 from embow.pipeline import AddReport, Pipeline, PipelineOptions
 from embow.pipeline._cachefile import CacheFile
 from embow.pipeline._calls import REQUEST_ITEMS
-from embow.pipeline._cancel import Cancellation
 from embow.pipeline._clock import StopWork
 from embow.pipeline._limiter import AccountLimiter, Bucket, limiter_of
 from embow.pipeline._sharedlimits import SharedLimits

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from embow._table import aio
 from embow._table.reading.query import Query, VectorSearch
 from embow._table.versions import Tags
 from embow._table.writing.merge import MergeInsert
+from embow.engines._local.catalog import Catalog
 from embow.engines.contract import EngineTable
 
 
@@ -122,22 +125,23 @@ def test_a_cancelled_call_sends_nothing_more_and_commits_nothing(tmp_path: Path)
     assert len(HELD.sent) < 100
 
 
+@pytest.mark.parametrize(("owner", "step"), [(EngineTable, "transact"), (Catalog, "write")])
 def test_a_call_cancelled_before_its_commit_makes_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: type, step: str
 ) -> None:
-    """Also a call that embeds nothing."""
+    """Also a call that embeds nothing, and one that waits for other writers."""
     planning, free = threading.Event(), threading.Event()
-    plain = EngineTable.transact
+    plain = getattr(owner, step)
 
-    def slow(self: EngineTable, plan: Any, **options: Any) -> Any:
+    def slow(self: Any, *given: Any, **options: Any) -> Any:
         planning.set()
         assert free.wait(30)
-        return plain(self, plan, **options)
+        return plain(self, *given, **options)
 
     async def main() -> None:
         async with await embow.connect_async(tmp_path / "db") as db:
             table = await db.create_table("t", [{"n": 1}])
-            monkeypatch.setattr(EngineTable, "transact", slow)
+            monkeypatch.setattr(owner, step, slow)
             deleting = asyncio.create_task(table.delete("n = 1"))
             while not planning.is_set():
                 await asyncio.sleep(0)
@@ -269,3 +273,24 @@ def test_options_of_connect_are_passed_on(tmp_path: Path) -> None:
         assert len(seen) == 1
 
     asyncio.run(main())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are spawned there")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_has_threads_of_its_own(tmp_path: Path) -> None:
+    """The parent's, which the child lacks, are not waited for."""
+
+    async def opened() -> embow.AsyncTable:
+        db = await embow.connect_async(tmp_path / "db")
+        return await db.create_table("words", [{"text": "a"}])
+
+    table = asyncio.run(opened())
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            signal.alarm(10)
+            status = asyncio.run(table.count_rows()) - 1
+        finally:
+            os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -332,3 +333,36 @@ def test_the_policy_for_vectors_also_tells_what_a_failed_row_becomes(
     assert words.to_arrow()["vector"].null_count == rows - vectors
     with pytest.raises(EmbowError, match="refused 'bad'"):
         words.add(data, on_bad_vectors=policy, on_error="raise")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda table: table.search().where("s = '\ud800'").to_list(),
+        lambda table: table.delete("s = '\udc80'"),
+        lambda table: table.merge_insert(None),
+        lambda table: table.merge_insert(5),
+        lambda table: table.tags.create("\ud800", 1),
+    ],
+)
+def test_what_is_no_text_is_refused_in_words(tmp_path: Path, ask: Callable[[Any], Any]) -> None:
+    """And the words can be printed."""
+    table = embow.connect(tmp_path / "db").create_table("t", [{"id": 1, "s": "x"}])
+    with pytest.raises(embow.errors.EmbowError) as caught:
+        ask(table)
+    assert str(caught.value).encode()
+
+
+def test_no_number_of_rows_is_too_many(tmp_path: Path) -> None:
+    """Whoever wants all of them names a number as he likes."""
+    rows = pa.table({"id": [1], "v": pa.array([[1.0, 2.0]], pa.list_(pa.float32(), 2))})
+    table = embow.connect(tmp_path / "db").create_table("t", rows)
+    assert len(table.search().limit(10**30).to_list()) == 1
+    assert len(table.search([1.0, 2.0]).limit(10**30).to_list()) == 1
+    assert table.search().offset(10**30).limit(10**30).to_list() == []
+
+
+def test_a_name_no_table_can_have_is_not_found(tmp_path: Path) -> None:
+    """As any other that is not there."""
+    with pytest.raises(embow.errors.TableNotFoundError):
+        embow.connect(tmp_path / "db").open_table("\ud800")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
-from embow.pipeline._cancel import cancellable
+from embow._cancel import cancellable
 
 P = ParamSpec("P")
 F = TypeVar("F")
@@ -24,10 +25,16 @@ class Threads:
     """The threads the calls of one database run on."""
 
     def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="embow")
+        self._process = os.getpid()
 
     async def run(self, call: Callable[[], T]) -> T:
         """Await a blocking call; where that is cancelled, the call ends without committing."""
+        if self._process != os.getpid():
+            self._start()  # A forked child has none of its parent's threads.
         given_up = threading.Event()
         context = copy_context()
 

@@ -61,6 +61,8 @@ def connect(
             f"Its settings: {', '.join(_SETTINGS)}."
         )
     if "://" not in location:
-        location = str(Path(location).expanduser())
+        location = str(Path(os.path.expanduser(location)))
+    if not isinstance(storage_options, (dict, type(None))):
+        raise ConfigurationError(f"storage_options must be a dict, not {storage_options!r:.60}.")
     engine = engine_for(location)(location, EngineOptions(storage_options or {}))
     return Database(location, engine, observers, trust)

@@ -191,7 +191,7 @@ class Database:
             raise self._not_found(name)
         try:
             return self._context.engine.open_table(name)
-        except TableNotFoundError:
+        except (TableNotFoundError, UnicodeEncodeError):  # No name that can be stored.
             raise self._not_found(name) from None
 
     def drop_table(self, name: str, ignore_missing: bool = False) -> None:

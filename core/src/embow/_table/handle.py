@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from embow._cancel import stop_if_cancelled
 from embow._table.columns import Columns
 from embow._table.identity import require_writer
 from embow._table.settings import pipeline_options
@@ -19,7 +20,6 @@ from embow.embeddings._trust import OWNER_KEY, SIGNATURE_KEY, Trust, files_refus
 from embow.engines.contract import Change, Commit, Engine, EngineTable, Snapshot
 from embow.errors import CheckedOutError
 from embow.pipeline import EmbedJob, Pipeline, PipelineOptions
-from embow.pipeline._cancel import stop_if_cancelled
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from typing import Any, Literal, get_args, overload
 
 import pyarrow as pa
 
+from embow._cancel import stop_if_cancelled
 from embow._table.handle import Handle
 from embow._table.reading.query import Query, VectorSearch
 from embow._table.reading.results import Results
 from embow._table.versions import Tags, version_number
 from embow.embeddings import EmbeddingFunctionConfig
 from embow.errors import ConfigurationError, TableNotFoundError, near_name
-from embow.pipeline._cancel import stop_if_cancelled
 
 QueryType = Literal["auto", "vector"]
 _NOT_YET = ("fts", "hybrid")

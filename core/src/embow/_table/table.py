@@ -142,8 +142,7 @@ class Table(ReadableTable):
         Example:
             ``table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()``
         """
-        keys = [on] if isinstance(on, str) else list(on)
-        return MergeInsert(self._handle, keys, self._kept)
+        return MergeInsert(self._handle, on, self._kept)
 
     def delete(self, where: str) -> DeleteResult:
         """Remove the rows that satisfy a condition.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embow._cancel import Cancellation
 from embow.embeddings._base import EmbeddingFunction, WrongLengthError, as_vectors
 from embow.embeddings._calling import call_once
 from embow.embeddings._retry import (
@@ -21,7 +22,6 @@ from embow.embeddings._retry import (
 )
 from embow.embeddings.types import CallRecord, Failure, FailureKind
 from embow.errors import BadOutputError
-from embow.pipeline._cancel import Cancellation
 from embow.pipeline._clock import Clock
 from embow.pipeline._limiter import AccountLimiter, limiter_of
 from embow.pipeline._requests import Caps, Ints, Vectors

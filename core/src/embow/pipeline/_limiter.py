@@ -11,6 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from embow._cancel import Cancellation
 from embow.embeddings.types import (
     LONGEST_PAUSE,
     Failure,
@@ -21,7 +22,6 @@ from embow.embeddings.types import (
 )
 from embow.errors import RateLimitError
 from embow.pipeline._buckets import Bucket, declared_buckets, take_all
-from embow.pipeline._cancel import Cancellation
 from embow.pipeline._clock import Clock, StopWork
 from embow.pipeline._sharedlimits import SharedLimits
 

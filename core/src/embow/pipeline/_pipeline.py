@@ -7,13 +7,13 @@ from collections.abc import Generator, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from embow._cancel import Cancellation, stop_if_cancelled
 from embow.embeddings._base import EmbeddingFunction, require_texts
 from embow.errors import BadInputError
 from embow.pipeline._cache import EmbeddingCache, cache_file, cache_size, space_of
 from embow.pipeline._cached import CachedVectors
 from embow.pipeline._cachefile import CacheFile
 from embow.pipeline._calls import CallContext, Caller, Observer
-from embow.pipeline._cancel import Cancellation, stop_if_cancelled
 from embow.pipeline._clock import Clock, StopWork
 from embow.pipeline._embedder import Embedder
 from embow.pipeline._estimate import estimate_rows

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from embow.pipeline._cancel import Cancellation, stop_if_cancelled
+from embow._cancel import Cancellation, stop_if_cancelled
 from embow.pipeline._clock import StopWork
 from embow.pipeline._embedder import Embedder, RowFailedError
 from embow.pipeline._parts import Part

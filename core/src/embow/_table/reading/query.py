@@ -282,12 +282,16 @@ def _checked_columns(columns: Any) -> list[str]:
     return chosen
 
 
+_MANY = 2**60
+"""More rows than there can be; twice that is still a number of the machine's."""
+
+
 def _whole_number(name: str, value: Any, *, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ConfigurationError(
             f"{name} must be a whole number of at least {least}, not {value!r}."
         )
-    return int(value)
+    return min(int(value), _MANY)
 
 
 def _repeated(value: int, count: int) -> pa.Array:

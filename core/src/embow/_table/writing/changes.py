@@ -12,6 +12,7 @@ from uuid import uuid4
 import numpy as np
 import pyarrow as pa
 
+from embow._cancel import stop_if_cancelled
 from embow._table.columns import QUARANTINE, REPLACED, Columns
 from embow._table.handle import Handle
 from embow._table.incoming.conform import Conformer, check_columns
@@ -29,7 +30,6 @@ from embow.engines.contract import Change, EngineTable, RowIds, Snapshot
 from embow.engines.predicate import evaluate_expression
 from embow.errors import ConfigurationError, TableNotFoundError
 from embow.pipeline import AddReport, Estimate
-from embow.pipeline._cancel import stop_if_cancelled
 
 Values = Callable[[pa.RecordBatch], dict[str, pa.Array]]
 

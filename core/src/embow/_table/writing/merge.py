@@ -43,8 +43,13 @@ class MergeInsert:
     """A merge being described; ``execute`` runs it. A key that holds a null matches nothing."""
 
     def __init__(
-        self, handle: Handle, on: Sequence[str], remember: Callable[[AddReport], object]
+        self, handle: Handle, on: str | Sequence[str], remember: Callable[[AddReport], object]
     ) -> None:
+        if not isinstance(on, Sequence):
+            raise ConfigurationError(
+                f'merge_insert takes names of key columns: merge_insert("id"), not {on!r:.60}.'
+            )
+        on = [on] if isinstance(on, str) else on
         schema = handle.look().visible
         check_columns(tuple(on), tuple(schema.names))
         if not on:

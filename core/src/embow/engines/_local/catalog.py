@@ -62,10 +62,13 @@ class Catalog:
     def _prepare(self) -> None:
         db = self._connection("read" if self.read_only else "write")
         if not self.read_only and _number(db, "application_id") != _APPLICATION:
+            self._require_empty(db)  # Another program's file keeps its mode.
             db.execute("PRAGMA journal_mode = WAL")
             with self.write():
                 if _number(db, "application_id") != _APPLICATION:
-                    self._create(db)
+                    self._require_empty(db)
+                    create(db)
+                    db.execute(f"PRAGMA application_id = {_APPLICATION}")
         found = _number(db, "user_version")
         if found > FORMAT:
             raise StorageError(
@@ -75,14 +78,14 @@ class Catalog:
             with self.write() as db:
                 upgrade(db, _number(db, "user_version"))
 
-    def _create(self, db: sqlite3.Connection) -> None:
-        if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+    def _require_empty(self, db: sqlite3.Connection) -> None:
+        # Counted first: a catalog that another process has just made has its id with its tables.
+        filled = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        if filled and _number(db, "application_id") != _APPLICATION:
             raise StorageError(
                 f"{self.path} is an SQLite file of another program, not an embow catalog; "
                 "choose another folder."
             )
-        create(db)
-        db.execute(f"PRAGMA application_id = {_APPLICATION}")
 
     @property
     def read_only(self) -> bool:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from embow.engines._local.catalog import Catalog
 from embow.engines._local.failures import storing
-from embow.engines._local.files import NewFiles, check_folder, sync_folder
+from embow.engines._local.files import NewFiles, check_own, sync_folder
 from embow.engines._local.layout import Layout
 from embow.engines._local.records import (
     TableRow,
@@ -55,11 +55,13 @@ class LocalEngine(Engine):
         self._sizes = sizes_from(options.storage_options)
         self._root = _path(uri)
         self._data = self._root / "data"
-        check_folder(self._data)
+        catalog = self._root / "catalog.sqlite"
         with storing(self._root, "open"):
+            for each in (self._data, catalog):
+                check_own(each)
             self._data.mkdir(parents=True, exist_ok=True)
             sync_folder(self._root)
-        self._catalog = Catalog(self._root / "catalog.sqlite", self._sizes.busy_seconds)
+        self._catalog = Catalog(catalog, self._sizes.busy_seconds)
         self._tables: dict[int, LocalTable] = {}
 
     def table_names(self) -> list[str]:
@@ -152,17 +154,23 @@ def _exists(name: str) -> TableExistsError:
 def _path(uri: str) -> Path:
     if not uri:
         raise ConfigurationError("The address is empty. Name a folder: embow.connect('./mydb').")
-    if "\0" in uri or not _encodable(uri):
+    path = _of_address(uri) if uri.lower().startswith("file:") else uri
+    if "\0" in path or not _encodable(path):
         raise ConfigurationError(f"{uri!r} is no path: it holds a character no file name can have.")
-    if not uri.lower().startswith("file:"):
-        return Path(uri).expanduser().absolute()
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as exc:
+        raise ConfigurationError(f"{uri!r} is in no known home folder. Write it out.") from exc
+
+
+def _of_address(uri: str) -> str:
     parts = urlsplit(uri)
     path = unquote(parts.path)
     if parts.netloc not in ("", "localhost") or not path.startswith("/"):
         raise ConfigurationError(
-            f"'{uri}' is no folder of this machine. Write file:///folder, or the folder itself."
+            f"{uri!r} is no folder of this machine. Write file:///folder, or the folder itself."
         )
-    return Path(path)
+    return path
 
 
 def _encodable(text: str) -> bool:

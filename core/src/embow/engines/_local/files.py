@@ -184,39 +184,40 @@ def read_file(path: Path, file: FileRow, table: str) -> tuple[pa.Schema, list[Ba
         )
     form, algorithm = _ALGORITHMS[file.algorithm if file.checks else ALGORITHM]
 
-    def verify(start: int, end: int, expected: int) -> None:
+    def verify_bytes(start: int, end: int, expected: int) -> None:
         if algorithm(memoryview(whole)[start:end]) != expected:
             raise StorageError(
                 f"Cannot read {whose}: the file is damaged (bytes {start:,} to "
                 f"{end:,} are not those that were written). Restore it from a backup."
             )
 
+    def verify(batch: pa.RecordBatch, start: int = 0, end: int = 0, expected: int = 0) -> None:
+        if checks:
+            verify_bytes(start, end, expected)
+        with storing(path, "read", table):
+            batch.validate(full=True)  # Whoever made the file made its checksums too.
+
     with storing(path, "read", table):
         whole = pa.memory_map(str(path)).read_buffer()
         checks = list(form.iter_unpack(file.checks or b""))
         if checks:  # The schema comes first; in old files it is one message with the first batch.
-            verify(0, *(checks[0] if checks[0][0] else checks[1]))
+            verify_bytes(0, *(checks[0] if checks[0][0] else checks[1]))
         reader = pa.ipc.open_stream(whole)
         batches = list(reader)
         for batch in batches:
             batch.validate()
     if not checks:
-        return reader.schema, [(batch, partial(_validate, path, table, batch)) for batch in batches]
+        return reader.schema, [(batch, partial(verify, batch)) for batch in batches]
     if len(batches) != len(checks) - 1:
         raise StorageError(f"Cannot read {whose}: the file is damaged (batches are missing).")
     return reader.schema, [
-        (batch, partial(verify, start, *check))
+        (batch, partial(verify, batch, start, *check))
         for batch, (start, _), check in zip(batches, checks, checks[1:], strict=False)
     ]
 
 
-def _validate(path: Path, table: str, batch: pa.RecordBatch) -> None:
-    with storing(path, "read", table):
-        batch.validate(full=True)
-
-
-def check_folder(path: Path) -> None:
-    """Raise `StorageError` for a folder that is a link."""
+def check_own(path: Path) -> None:
+    """Raise `StorageError` for a file or folder of a database that is a link."""
     if path.is_symlink():
         raise StorageError(
             f"{path} is a link. Data of a database must lie within its own folder; put the whole "
@@ -240,7 +241,7 @@ def _create(folder: Path) -> tuple[str, int]:
         name = uuid.uuid4().hex + SUFFIX
         path = folder / name
         with storing(path, "create"):
-            check_folder(folder)
+            check_own(folder)
             folder.mkdir(exist_ok=True)
             try:
                 descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)

@@ -31,6 +31,7 @@ def read_tail(db: sqlite3.Connection, table_id: int, after: int) -> tuple[list[B
     for row in select(db, "tail", condition, table_id, after, id=True):
         number, _, _, first_row, _, payload = row
         batch = pa.ipc.open_stream(pa.py_buffer(payload)).read_next_batch()
+        batch.validate(full=True)
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         blocks.append(Block(columns, batch.num_rows, first_row, None))
         after = number

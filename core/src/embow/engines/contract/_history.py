@@ -71,7 +71,7 @@ class History:
         """
         require(self.capabilities, Capability.TAGS)
         if not _TAG.match(name):
-            raise TagError(f"Tag '{name}' may have only letters, digits, '.', '-' and '_'.")
+            raise TagError(f"Tag {name!r} may have only letters, digits, '.', '-' and '_'.")
         self._set_tag(name, version, move=move)
 
     def delete_tag(self, name: str) -> None:

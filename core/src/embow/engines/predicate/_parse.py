@@ -38,6 +38,10 @@ def parse_expression(sql: str, schema: pa.Schema) -> Node:
         raise PredicateError(
             f'A filter is text such as "price < 10", not {type(sql).__name__}: {sql!r:.60}.'
         )
+    try:
+        sql.encode()
+    except UnicodeEncodeError as exc:
+        raise PredicateError(f"The filter {sql!r:.60} is not valid Unicode: {exc.reason}.") from exc
     from embow.engines.predicate._build import Builder  # sqlglot: only when there is a filter
 
     short, lists = _without_long_lists(sql)
