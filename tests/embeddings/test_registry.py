@@ -312,7 +312,7 @@ def test_key_of_an_opened_table_is_not_replaced(monkeypatch: pytest.MonkeyPatch)
     binding = Binding("mine", cls.create().safe_model_dump(), "a", "v")
     assert binding.function().api_key is None  # type: ignore[attr-defined]
     metadata_of(cls.create(api_key="other"))
-    with pytest.raises(ConfigurationError, match="cannot be told whose key is meant"):
+    with pytest.raises(ConfigurationError, match="cannot be told which of them is meant"):
         binding.function()
 
 
