@@ -11,6 +11,7 @@ from contextvars import copy_context
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from embow.pipeline._cancel import cancellable
+from embow.pipeline._longer import LEFT_TO_CALLER, warn_user
 
 P = ParamSpec("P")
 F = TypeVar("F")
@@ -29,18 +30,22 @@ class Threads:
     async def run(self, call: Callable[[], T]) -> T:
         """Await a blocking call; where that is cancelled, the call ends without committing."""
         given_up = threading.Event()
-        context = copy_context()
+        warned: list[str] = []
 
         def work() -> T:
+            LEFT_TO_CALLER.set(warned)
             with cancellable(given_up):
                 return call()
 
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, context.run, work)
+            result = await loop.run_in_executor(self._pool, copy_context().run, work)
         except asyncio.CancelledError:
             given_up.set()
             raise
+        for text in warned:
+            warn_user(text)
+        return result
 
     def close(self) -> None:
         """Wait for the calls that run."""
