@@ -42,6 +42,8 @@ SENTENCES = [
     (400, "total number of texts must be at most 96 - received 97", "TOO_LARGE"),
     (429, "tokens per min (TPM): Limit 40000, Requested 160256", "TOO_LARGE"),
     (429, "tokens per min (TPM): Limit 40000, Used 39999, Requested 2000", "RATE_LIMITED"),
+    (429, "Limit: 1,000,000 tokens, Used: 900,000, Requested: 200,000", "RATE_LIMITED"),
+    (429, "Requested tokens: 160256, limit: 40000", "TOO_LARGE"),
     (429, "insufficient_quota", "QUOTA"),
     (429, "Your prepayment credits are depleted", "QUOTA"),
     (402, "", "QUOTA"),

@@ -165,6 +165,43 @@ def test_the_last_error_is_raised_as_its_class_and_chained(quick, call, caplog):
     assert isinstance(caught.value.__cause__, HttpError)
 
 
+class Request:
+    """What an HTTP client sends: its headers hold the key."""
+
+    def __init__(self):
+        self.headers = {"api-key": "sk-1234567"}
+
+
+def test_what_was_sent_is_in_no_field_of_a_chain(quick):
+    """A debugger or an error tracker that prints fields finds no key, however deep they are."""
+    below, beside = OSError("refused"), ConnectionError("first")
+    below.request = Request()
+    beside.sent = [Request(), 3]
+    error = HttpError(400, "no")
+    error.kwargs = {"error": below, "where": ("https://u:pw@h/?token=abc", 2)}
+    error.__context__ = beside
+
+    def answer(texts):
+        raise error from OSError("cause")
+
+    with pytest.raises(errors.EmbeddingError):
+        scripted(answer).compute_source_embeddings_with_retry(["a"])
+    assert (below.request, beside.sent) == (None, [None, 3])
+    assert error.kwargs == {"error": below, "where": ("https://***@h/?token=***", 2)}
+
+
+def test_a_direct_call_is_told_which_input_failed(quick):
+    """Where there are no rows, the position among the inputs is named."""
+
+    def answer(texts):
+        raise errors.BadInputError("x", row=1)
+
+    told = r"refused an input, number 1 of this call \("
+    with pytest.raises(errors.BadInputError, match=told) as caught:
+        scripted(answer).compute_source_embeddings_with_retry(["a", "b"])
+    assert caught.value.row == 1
+
+
 @pytest.mark.parametrize(
     ("error", "raised"),
     [

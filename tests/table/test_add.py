@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import enum
 import subprocess
@@ -430,3 +431,15 @@ def test_a_warning_of_cut_texts_points_to_the_users_line(db: embow.Database) -> 
     with pytest.warns(embow.pipeline.InputTruncatedWarning) as caught:
         table.add([{"text": "much longer than that"}])
     assert caught[0].filename == __file__
+
+    async def add() -> None:
+        database = await embow.connect_async("memory://")
+        awaited = await database.create_table(
+            "short", schema=pa.schema([("text", pa.string())]), embedding_functions=[config]
+        )
+        await awaited.add([{"text": "much longer than that, too"}])
+        await (await awaited.search("a query that is longer")).to_list()
+
+    with pytest.warns(embow.pipeline.InputTruncatedWarning) as caught:
+        asyncio.run(add())
+    assert [warning.filename for warning in caught] == [__file__] * 2

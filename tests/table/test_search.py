@@ -64,6 +64,9 @@ def test_several_texts_are_searched_in_one_call(
     assert [(row["query_index"], row["text"]) for row in rows] == [(0, "fig"), (1, "plum")]
     assert rows_sent() == ["fig", "plum"]
     assert fruit.search(("pear",)).limit(1).to_list()[0]["query_index"] == 0
+    for kind in (np.array, pa.array):
+        rows = fruit.search(kind(["fig", "plum"])).limit(1).to_list()
+        assert [row["text"] for row in rows] == ["fig", "plum"]
 
 
 def test_a_query_shows_what_it_asks_for(fruit: embow.Table) -> None:
@@ -196,6 +199,9 @@ def test_results_come_in_every_form(fruit: embow.Table) -> None:
         (lambda t: t.search(np.zeros(0)), ValueError, "nothing to search for"),
         (lambda t: t.search(["a", ""]).to_list(), EmbeddingError, "Query 1 is empty"),
         (lambda t: t.search(5).to_list(), Exception, "not text"),
+        (lambda t: t.search(["a", None]), DataError, "texts, or vectors.*item 1 is NoneType"),
+        (lambda t: t.search((["a"], ["b"])), DataError, "item 0 is list"),
+        (lambda t: t.search(np.array(["a", 3], dtype=object)), DataError, "item 1 is int"),
     ],
 )
 def test_bad_queries_are_refused(

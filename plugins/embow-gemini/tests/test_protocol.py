@@ -90,7 +90,16 @@ def test_the_title_goes_with_documents_only(make, server):
         ("code_retrieval_query", "task: code retrieval | query: "),
     ],
 )
-@pytest.mark.parametrize("name", ["gemini-embedding-2", "gemini-embedding-2-preview"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gemini-embedding-2",
+        "gemini-embedding-2-preview",
+        "gemini-embedding-2-preview-11-2026",
+        "gemini-embedding-3",
+        "publishers/google/models/gemini-embedding-2",
+    ],
+)
 def test_a_model_that_ignores_task_types_is_told_in_the_text(make, server, name, task, before):
     """The prefixes are those of Google's documentation, and no task type is sent beside."""
     function = make(name=name, source_task_type=task, query_task_type=task, dim=8)

@@ -147,6 +147,19 @@ def test_an_address_without_its_path_is_explained(make, server, path, words, hin
     assert ("put that at the end of base_url" in str(caught.value)) == hinted
 
 
+@pytest.mark.parametrize("words", ["encoding_format 'base64' is not supported", "no such user"])
+def test_a_server_without_base64_is_explained(make, server, words):
+    """Its refusal names the setting that helps, and no other refusal does."""
+    server.when(
+        lambda request: request.payload["encoding_format"] == "base64",
+        faults.reply({"error": {"message": words}}, 400),
+    )
+    with pytest.raises(PermanentError) as caught:
+        make().compute_source_embeddings_with_retry(["a"])
+    assert ("encoding_format='float'" in str(caught.value)) == ("base64" in words)
+    assert len(make(encoding_format="float").compute_source_embeddings_with_retry(["a"])) == 1
+
+
 def test_an_answer_without_end_is_refused_and_not_asked_for_again(make, server, monkeypatch):
     """What unpacks to more than an answer can be is read no further."""
     monkeypatch.setattr("embow.embeddings.transport.MOST_BYTES", 100_000)

@@ -12,6 +12,7 @@ from contextvars import copy_context
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from embow._cancel import cancellable
+from embow.pipeline._longer import LEFT_TO_CALLER, warn_user
 
 P = ParamSpec("P")
 F = TypeVar("F")
@@ -36,18 +37,22 @@ class Threads:
         if self._process != os.getpid():
             self._start()  # A forked child has none of its parent's threads.
         given_up = threading.Event()
-        context = copy_context()
+        warned: list[str] = []
 
         def work() -> T:
+            LEFT_TO_CALLER.set(warned)
             with cancellable(given_up):
                 return call()
 
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, context.run, work)
+            result = await loop.run_in_executor(self._pool, copy_context().run, work)
         except asyncio.CancelledError:
             given_up.set()
             raise
+        for text in warned:
+            warn_user(text)
+        return result
 
     def close(self) -> None:
         """Wait for the calls that run."""

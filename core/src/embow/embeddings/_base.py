@@ -194,7 +194,7 @@ def surrogate_in(text: str) -> int | None:
 
 def _broken(row: int, place: int) -> BadInputError:
     return BadInputError(
-        f"Text {row} is not valid Unicode: a lone surrogate at character {place}. Decode the text "
+        f"The text is not valid Unicode: a lone surrogate at character {place}. Decode the text "
         "with errors='replace' where it is read.",
         row=row,
     )

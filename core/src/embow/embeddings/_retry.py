@@ -200,7 +200,9 @@ def final_error(function: Provider, failed: CallFailedError, row: int | None = N
     scrub_exception(function, error)
     if isinstance(error, EmbowError) and not isinstance(error, EmbeddingError):
         return error
-    at = "" if row is None else f" at row {row}"
+    index = failed.failure.index
+    of_call = "" if index is None else f", number {index} of this call"
+    at = of_call if row is None else f" at row {row}"
     times = "1 attempt" if failed.attempts == 1 else f"{failed.attempts} attempts"
     message = (
         f"{label(function)} {_PHRASES[kind]}{at} ({kind_name(kind)}, {times}): "
@@ -212,7 +214,7 @@ def final_error(function: Provider, failed: CallFailedError, row: int | None = N
         provider=function.name_of_provider(),
         model=function.model_label(),
         attempts=failed.attempts,
-        row=row if row is not None else failed.failure.index,
+        row=row if row is not None else index,
         retry_after=failed.failure.retry_after,
     )
 
@@ -247,28 +249,37 @@ def scrub(function: Provider, text: str) -> str:
 def scrub_exception(function: Provider, error: BaseException) -> None:
     """Mask keys in the text of an exception and of those behind it, in place.
 
-    A traceback prints the whole chain, so masking our own message alone would not do.
+    A traceback prints the whole chain, so masking our own message alone would not do. What was
+    sent, which SDKs keep in fields, is dropped: its address and headers hold the key.
     """
     known = _secrets(function)
     seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
+    behind = [error]
+    while behind:
+        link = behind.pop()
+        if id(link) in seen:
+            continue
         seen.add(id(link))
-        link.args = tuple(_masked(argument, known) for argument in link.args)
+        link.args = tuple(_masked(argument, known, behind) for argument in link.args)
         for name, value in list(vars(link).items()):  # SDKs keep what the server said in fields
-            if isinstance(value, (str, dict, list)) and value != (clean := _masked(value, known)):
+            if (clean := _masked(value, known, behind)) is not value and clean != value:
                 vars(link)[name] = clean
-        link = link.__cause__ or link.__context__
+        behind += filter(None, (link.__cause__, link.__context__))
 
 
-def _masked(value: Any, known: list[str]) -> Any:
-    """Return a value with keys masked in its texts, also inside dicts and lists."""
-    if isinstance(value, str):
+def _masked(value: Any, known: list[str], behind: list[BaseException]) -> Any:
+    """Return a value with keys masked in its texts; exceptions in it are added to ``behind``."""
+    if isinstance(value, BaseException):
+        behind.append(value)
+    elif isinstance(value, str):
         return secrets.scrub(value, known)
-    if isinstance(value, dict):
-        return {name: _masked(item, known) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_masked(item, known) for item in value]
+    elif isinstance(value, dict):
+        return {name: _masked(item, known, behind) for name, item in value.items()}
+    elif isinstance(value, (list, tuple)):
+        masked = [_masked(item, known, behind) for item in value]
+        return tuple(masked) if isinstance(value, tuple) else masked
+    elif hasattr(value, "headers"):
+        return None
     return value
 
 

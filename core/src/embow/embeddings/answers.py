@@ -44,7 +44,7 @@ _SURELY_TOO_LONG = re.compile(
     r"too large to process|context (?:length|size|window)|input length exceeds", re.IGNORECASE
 )
 _NOT_A_NUMBER = re.compile(r"unsupported value: [+-]?(?:nan|inf)", re.IGNORECASE)
-_OVER_LIMIT = re.compile(r"limit:? (\d+).*requested:? (\d+)", re.IGNORECASE)
+_NUMBERS = re.compile(r"\b(limit|requested)(?: tokens)?:? (\d+)", re.IGNORECASE)
 _INDEX = re.compile(
     r"(?:inputs?|texts|images|requests|contents|instances)(?:\.[a-z][^\s.]*)*"
     r"(?:\[|\.|/| at index )(\d+)|\bindex (\d+)"
@@ -132,8 +132,10 @@ def index_in(words: str) -> int | None:
 
 def _never_fits(words: str) -> bool:
     """Tell whether one request alone is more than an account may send in a minute."""
-    over = _OVER_LIMIT.search(words)
-    return "request too large" in words.lower() or bool(over and int(over[2]) > int(over[1]))
+    numbers = _NUMBERS.findall(re.sub(r"(?<=\d),(?=\d{3})", "", words))
+    told = {name.lower(): int(number) for name, number in numbers}
+    over = told.get("requested", 0) > told.get("limit", math.inf)
+    return over or "request too large" in words.lower()
 
 
 def _says_too_long(words: str) -> bool:

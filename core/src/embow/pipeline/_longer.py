@@ -6,6 +6,7 @@ import inspect
 import threading
 import warnings
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,19 @@ _SHORTEST = 16
 
 class InputTruncatedWarning(UserWarning):
     """Inputs were longer than the model accepts and were cut."""
+
+
+LEFT_TO_CALLER: ContextVar[list[str] | None] = ContextVar("left_to_caller", default=None)
+"""Where set, warnings are put there for whoever waits: on another thread no line is the user's."""
+
+
+def warn_user(text: str) -> None:
+    """Warn of inputs that were cut, at the user's line."""
+    left = LEFT_TO_CALLER.get()
+    if left is None:
+        warnings.warn(text, InputTruncatedWarning, stacklevel=_stacklevel_of_user())
+    else:
+        left.append(text)
 
 
 def _stacklevel_of_user() -> int:
@@ -120,12 +134,10 @@ class LongInputs:
         if not self._cut:
             return
         limit = f" ({self.most} tokens)" if self.most else ""
-        warnings.warn(
+        warn_user(
             f"{label(self.function)}: {self._cut} input(s) were longer than the model accepts"
             f"{limit} and were cut. Pass on_long='split' to embed all of a long text, or "
-            "on_long='error' to be told instead.",
-            InputTruncatedWarning,
-            stacklevel=_stacklevel_of_user(),
+            "on_long='error' to be told instead."
         )
 
     def _shorter(self, request: Request, most: int) -> Request | None:

@@ -17,19 +17,17 @@ class Model:
         ndims: Length of its vectors where no other is asked for.
         max_tokens: Tokens of one text.
         alone_on_vertex: Whether Vertex AI takes one text a request.
-        told_in_text: Whether the task stands before the text: the model ignores ``taskType``.
     """
 
     ndims: int
     max_tokens: int = 2048
     alone_on_vertex: bool = False
-    told_in_text: bool = False
 
 
 MODELS = {
     CURRENT: Model(3072, alone_on_vertex=True),
-    "gemini-embedding-2": Model(3072, 8192, alone_on_vertex=True, told_in_text=True),
-    "gemini-embedding-2-preview": Model(3072, 8192, alone_on_vertex=True, told_in_text=True),
+    "gemini-embedding-2": Model(3072, 8192, alone_on_vertex=True),
+    "gemini-embedding-2-preview": Model(3072, 8192, alone_on_vertex=True),
     # Served by Vertex AI only.
     "text-embedding-005": Model(768),
     "text-multilingual-embedding-002": Model(768),
@@ -55,6 +53,15 @@ VERTEX_MAX_ITEMS = 250
 VERTEX_MAX_TOKENS = 20_000
 
 
+_LATER = re.compile(r"gemini-embedding-(?!001\b)\d")
+"""Models after the first are told in the text what it is for, those not listed here too."""
+
+
+def find_model(name: str) -> Model | None:
+    """Return the model a name or the path of a resource names, if it is known."""
+    return MODELS.get(name.rpartition("/")[2])
+
+
 def task_type(value: str) -> str:
     """Return a task type in lower case; ``clusering``, as widely documented, is clustering.
 
@@ -70,9 +77,8 @@ def task_type(value: str) -> str:
 
 
 def prefix(model: str, task: str, title: str | None = None) -> str | None:
-    """Return what stands before a text of a model that is told its task there, else ``None``."""
-    known = MODELS.get(model)
-    if known is None or not known.told_in_text:
+    """Return what stands before a text of a model that ignores ``taskType``, else ``None``."""
+    if not _LATER.match(model.rpartition("/")[2]):
         return None
     return _IN_TEXT[task].format(title=title or "none")
 

@@ -115,7 +115,7 @@ class GeminiText(TextEmbeddingFunction):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        model = models.MODELS.get(self.name)
+        model = models.find_model(self.name)
         if model is not None and self.dim is not None and self.dim > model.ndims:
             raise ValueError(f"{self.name} has at most {model.ndims} dimensions, not {self.dim}")
         if self.title is not None and self.source_task_type != "retrieval_document":
@@ -141,7 +141,7 @@ class GeminiText(TextEmbeddingFunction):
 
     def limits(self) -> Limits:
         """Return the limits of the Gemini API or of Vertex AI."""
-        model = models.MODELS.get(self.name)
+        model = models.find_model(self.name)
         vertex = self._project() is not None
         alone = vertex and model is not None and model.alone_on_vertex
         many = models.VERTEX_MAX_ITEMS if vertex else models.MAX_ITEMS
@@ -160,7 +160,7 @@ class GeminiText(TextEmbeddingFunction):
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the vectors; a known model's own length counts as given."""
-        model = models.MODELS.get(self.name)
+        model = models.find_model(self.name)
         fields = {**super().identity(), "dim": self.dim or (model.ndims if model else None)}
         document = models.prefix(self.name, self.source_task_type, self.title)
         if document is not None:
@@ -193,7 +193,7 @@ class GeminiText(TextEmbeddingFunction):
 
     def _checked(self, rows: Vectors) -> Vectors:
         vectors = as_vectors(rows, len(rows), self._free_ndims() or rows.shape[1])
-        model = models.MODELS.get(self.name)
+        model = models.find_model(self.name)
         if model is not None and vectors.shape[1] == model.ndims:
             return vectors
         # Google normalises full vectors only.
@@ -201,7 +201,7 @@ class GeminiText(TextEmbeddingFunction):
         return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
 
     def _free_ndims(self) -> int | None:
-        model = models.MODELS.get(self.name)
+        model = models.find_model(self.name)
         return self.dim or (model.ndims if model else self.known_ndims())
 
     def _ask_ndims(self) -> int:

@@ -133,12 +133,19 @@ class OpenAIEmbeddings(OpenAISettings):
         record_request()
         try:
             return client.embeddings.with_raw_response.create(**arguments)
+        except load_sdk(self, "openai").BadRequestError as exc:
+            if self.encoding_format == "float" or "base64" not in (words := said(exc.body)):
+                raise
+            raise PermanentError(
+                f"The server sends no vectors as base64: {words[:200].rstrip('. ')}. Pass "
+                "encoding_format='float'."
+            ) from exc
         except load_sdk(self, "openai").NotFoundError as exc:
             parts, words = urlsplit(connection.address or ""), said(exc.body)
             if self.use_azure or parts.path.strip("/") or "model" in words or not parts.netloc:
                 raise
             raise PermanentError(
-                f"{parts.hostname} knows no /embeddings: {words[:200]} "
+                f"{parts.hostname} knows no /embeddings: {words[:200].rstrip('. ')}. "
                 "Most servers have it below /v1: put that at the end of base_url."
             ) from exc
 

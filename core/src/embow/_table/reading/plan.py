@@ -49,9 +49,24 @@ def as_vectors(query: Any) -> NDArray[np.float32] | None:
 
 
 def inputs_of(query: Any) -> tuple[list[Any], bool]:
-    """Return the inputs to embed of a query that is no vector, and whether a list was given."""
-    listed = isinstance(query, (list, tuple)) and all(isinstance(each, str) for each in query)
-    return (list(query), True) if listed else ([query], False)
+    """Return the inputs to embed of a query that is no vector, and whether a list was given.
+
+    Raises:
+        DataError: A list holds something other than texts.
+    """
+    if isinstance(query, (pa.Array, pa.ChunkedArray)):
+        query = query.to_pylist()
+    elif isinstance(query, np.ndarray) and query.ndim == 1:
+        query = query.tolist()
+    if not isinstance(query, (list, tuple)):
+        return [query], False
+    for position, each in enumerate(query):
+        if not isinstance(each, str):
+            raise DataError(
+                "A list is searched for where it holds texts, or vectors of one length; item "
+                f"{position} is {type(each).__name__}. Search for other things one at a time."
+            )
+    return list(query), True
 
 
 def embedded(

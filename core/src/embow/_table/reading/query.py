@@ -159,7 +159,7 @@ class VectorSearch(Query):
         super().__init__(handle)
         self._query = query
         self._vectors = None if isinstance(query, str) else as_vectors(query)
-        self._inputs, self._listed = inputs_of(query)
+        self._inputs, self._listed = inputs_of(query) if self._vectors is None else ([], False)
         self._column = column
         self._metric: Metric = "l2"
         self._range: tuple[float | None, float | None] = (None, None)
