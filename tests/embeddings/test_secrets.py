@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pydantic import SecretStr
+from pydantic import SecretStr, create_model
 
 from embow.embeddings import (
     TextEmbeddingFunction,
     get_registry,
+    plain_secrets,
     scrub,
     secret_mapping,
     secret_value,
@@ -158,3 +159,25 @@ def test_userinfo_is_masked_in_any_url() -> None:
     """A password in a URL is masked even where nobody named it."""
     text = "cannot reach https://me:p@ss@host/a, mail me@host"
     assert scrub(text, []) == "cannot reach https://***@host/a, mail me@host"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "told"),
+    [
+        ("api_key", str, True),
+        ("secretKey", str | None, True),
+        ("API_KEY", str, True),
+        ("api_keys", list[str], True),
+        ("private_key", bytes, True),
+        ("bearer", str, True),
+        ("credentials", dict[str, str], True),
+        ("api_key", SecretStr, False),
+        ("special_tokens", list[str], False),
+        ("max_token", int, False),
+        ("tokenizer", str, False),
+        ("author", str, False),
+    ],
+)
+def test_plain_text_named_like_a_key_is_told(name: str, kind: Any, told: bool) -> None:
+    """However the name is written, and whatever the text is kept in."""
+    assert (plain_secrets(create_model("Settings", **{name: (kind, ...)})) == (name,)) == told

@@ -21,7 +21,8 @@ MASK = "***"
 
 _SECRET_TYPES = (Secret, SecretStr, SecretBytes)
 _LIKE_A_SECRET = re.compile(
-    r"(?:^|_)(?:(?:api|access)?key|token|secret|passwd|pass(?:word|phrase))$"
+    r"(?:^|_)(?:(?:api|access)?key|api_?keys|token|secrets?|passwd|pass(?:words?|phrase)|"
+    r"credentials?|bearer|auth)$"
 )
 _USERINFO = re.compile(r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/\s?#]*)@")
 _IN_QUERY = re.compile(
@@ -43,12 +44,17 @@ def secret_fields(cls: type[BaseModel]) -> frozenset[str]:
 def plain_secrets(cls: type[BaseModel]) -> tuple[str, ...]:
     """Return the fields that are named like a key and hold text anyone can read."""
     fields = cls.model_fields.items()
-    named = [(name, info.annotation) for name, info in fields if _LIKE_A_SECRET.search(name)]
+    named = [(name, info.annotation) for name, info in fields if _like_a_secret(name)]
     return tuple(n for n, kind in named if n not in secret_fields(cls) and _holds_text(kind))
 
 
+def _like_a_secret(name: str) -> bool:
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()  # as in secretKey
+    return _LIKE_A_SECRET.search(words) is not None
+
+
 def _holds_text(annotation: Any) -> bool:
-    return annotation is str or any(map(_holds_text, get_args(annotation)))
+    return annotation in (str, bytes) or any(map(_holds_text, get_args(annotation)))
 
 
 def _is_secret(annotation: Any, seen: set[type]) -> bool:
