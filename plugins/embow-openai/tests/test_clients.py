@@ -238,3 +238,10 @@ def test_client_keys_hold_no_secret(monkeypatch, make):
     client_of(make(api_key=SENTINEL))
     assert seen
     assert SENTINEL not in repr(seen)
+
+
+def test_two_servers_have_limits_of_their_own() -> None:
+    """What one server asks for holds up no calls of another, whose key and model are the same."""
+    make = get_registry().get("openai").create
+    urls = ["http://one.test/v1", "http://two.test/v1", None]
+    assert len({make(name="m", dim=2, base_url=url, api_key="k").account() for url in urls}) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -18,7 +19,7 @@ from embow.embeddings._secrets import (
     secret_fields,
     without_url_secrets,
 )
-from embow.embeddings.types import operational, provider_name
+from embow.embeddings.types import External, operational, provider_name
 from embow.errors import ConfigurationError
 
 _ACCOUNT_SALT = b"embow account 1"
@@ -83,10 +84,19 @@ def dump_settings(function: BaseModel, original_args: Mapping[str, Any]) -> dict
     return settings
 
 
-def account_digest(provider: str, model: str | None, secrets: Iterable[str]) -> str:
-    """Return 16 hex digits that stand for provider, model and keys, equal in every process."""
+def account_digest(
+    provider: str, model: str | None, places: Mapping[str, str], secrets: Iterable[str]
+) -> str:
+    """Return 16 hex digits that stand for who is called with which keys, equal in every process.
+
+    Args:
+        provider: The provider's id.
+        model: What it is asked for.
+        places: Settings that say where; two servers of one key have limits of their own.
+        secrets: The keys.
+    """
     digest = hashlib.sha256(_ACCOUNT_SALT)
-    for part in (provider, model or "", *secrets):
+    for part in (provider, model or "", json.dumps(places, sort_keys=True), *secrets):
         digest.update(hashlib.sha256(part.encode(errors="surrogatepass")).digest())
     return digest.hexdigest()[:16]
 
@@ -101,6 +111,17 @@ def _stored_names(cls: type[BaseModel]) -> set[str]:
 def identity_names(cls: type[BaseModel]) -> set[str]:
     """Return those of them that change the vectors: not those marked ``operational``."""
     return {n for n in _stored_names(cls) if operational not in cls.model_fields[n].metadata}
+
+
+@lru_cache(maxsize=512)
+def place_names(cls: type[BaseModel]) -> set[str]:
+    """Return those of them that decide where data go or what runs: marked ``external``."""
+    fields = cls.model_fields
+    return {
+        name
+        for name in _stored_names(cls)
+        if any(isinstance(mark, External) for mark in fields[name].metadata)
+    }
 
 
 def json_fields(function: BaseModel, names: set[str]) -> dict[str, Any]:

@@ -113,7 +113,11 @@ class Provider(BaseModel, ABC):
         """Return what rate limits are counted on. Never the key itself."""
         name = provider_name(type(self))
         secrets = secrets_of(self, discovery.credentials_of(name))
-        return config.account_digest(name, self.model_label(), secrets)
+        places = {}
+        for at in config.place_names(type(self)):
+            if isinstance(place := getattr(self, at), str):
+                places[at] = place
+        return config.account_digest(name, self.model_label(), places, secrets)
 
     # -- used by the core ---------------------------------------------------------------
 
