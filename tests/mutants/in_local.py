@@ -49,6 +49,7 @@ FAULTS = (
         (
             (
                 "    with store.catalog.write() as db:\n"
+                "        stop_if_cancelled()  # Others may have written for long.\n"
                 "        before = _start(store, db, change)\n"
                 "        if isinstance(before, Commit):\n",
                 "    with store.catalog.read() as db:\n"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
@@ -403,3 +404,37 @@ def test_a_database_without_a_folder_uses_the_cache_of_its_user(
     monkeypatch.setenv("EMBOW_CACHE", str(tmp_path / "elsewhere.sqlite"))
     embow.connect("memory://").close()
     assert len(asked) == 1
+
+
+@embow.register("linked")
+class Linked(embow.TextEmbeddingFunction):
+    """A server's model, whose vectors are kept in the cache."""
+
+    remote: ClassVar[bool] = True
+
+    def ndims(self) -> int:
+        """Return 1."""
+        return 1
+
+    def generate_embeddings(self, texts: list[str]) -> Any:
+        """Return the same for each."""
+        return [[1.0]] * len(texts)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_cache_that_is_a_link_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leads out of a folder that may be a stranger's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of the user"))
+    (tmp_path / "db").mkdir()
+    (tmp_path / "db" / "cache.sqlite").symlink_to(tmp_path / "elsewhere")
+    function = Linked.create()
+
+    class Words(embow.Model):
+        text: str = function.SourceField()
+        vector: embow.Vector = function.VectorField()
+
+    with embow.connect(tmp_path / "db") as db:
+        db.create_table("words", schema=Words).add([{"text": "a"}])
+    assert not (tmp_path / "elsewhere").exists()

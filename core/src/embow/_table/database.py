@@ -260,7 +260,9 @@ class Database:
 def _cache_path(engine: Engine) -> Path:
     """Return where the cache lies: with the database, else one for all such databases of a user."""
     if engine.folder is not None:
-        return engine.folder / "cache.sqlite"
+        path = engine.folder / "cache.sqlite"
+        if not path.is_symlink():  # One leads out of the folder, which may be a stranger's.
+            return path
     return cache_file(None) or default_cache_path()
 
 

@@ -190,23 +190,24 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
+    # Counted first: what another process has just made has its id with its tables. And another
+    # program's file keeps its mode, so that is set last.
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    (owner,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if owner == APPLICATION_ID and version != VERSION:
+        raise _WrongVersionError(f"it has format {version}, not {VERSION}")
+    if owner != APPLICATION_ID and tables:
+        raise PermissionError("it is the database of another program")
     connection.execute("PRAGMA page_size = 8192")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint = 1000")
-    (owner,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if owner == APPLICATION_ID and version == VERSION:
-        return
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if owner == APPLICATION_ID:
-        raise _WrongVersionError(f"it has format {version}, not {VERSION}")
-    if tables:
-        raise PermissionError("it is the database of another program")
-    connection.executescript(
-        f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA application_id = {APPLICATION_ID};"
-        f"PRAGMA user_version = {VERSION};COMMIT;"
-    )
+    if owner != APPLICATION_ID:
+        connection.executescript(
+            f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA application_id = {APPLICATION_ID};"
+            f"PRAGMA user_version = {VERSION};COMMIT;"
+        )
 
 
 def _inode(path: Path) -> tuple[int, int] | None:
