@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import sqlite3
 import struct
@@ -81,6 +83,23 @@ def test_a_name_we_never_write_is_refused(folder: Path, statement: str, name: st
     with pytest.raises(StorageError, match=r"catalog\.sqlite names"):
         use(folder)
     assert untouched(folder)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *itertools.product(
+            ["version", "schema_version", "tail_rows"], ["'x'", "1.5", "NULL", "x'00'"]
+        ),
+        ("schema_version", "2147483647"),
+    ],
+)
+def test_a_number_we_never_write_is_named(folder: Path, column: str, value: str) -> None:
+    """Of another type, or of a schema that is yet to come: refused before anything is read."""
+    with contextlib.suppress(sqlite3.IntegrityError):  # SQLite refuses NULL by itself.
+        edit(folder, f"UPDATE tables SET {column} = {value}")
+        with pytest.raises(StorageError, match="says what embow does not write"):
+            use(folder)
 
 
 def _link_the_data_folder(folder: Path) -> None:

@@ -117,6 +117,9 @@ def table_row(db: sqlite3.Connection, table_id: int, name: str) -> TableRow:
 def _table(db: sqlite3.Connection, found: Sequence[object]) -> TableRow:
     row = TableRow(*found)  # type: ignore[arg-type]
     check_name(db, FOLDER, row.folder)
+    # Whoever made the file made its checksums.
+    if {*map(type, found[3:])} != {int} or not row.schema_version <= row.version:
+        raise damaged(db, f"the row of table {row.name!r} says what embow does not write")
     return row
 
 
