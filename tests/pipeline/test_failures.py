@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import threading
@@ -442,22 +443,38 @@ class ServerError(Exception):
         self.status_code = status
 
 
-def breaking(*bad):
+class HungUpError(Exception):
+    """What an SDK raises around what its HTTP client does."""
+
+    def __init__(self):
+        super().__init__("connection error")
+        self.__cause__ = ConnectionResetError("reset by peer")
+
+
+BREAKS = [ServerError, functools.partial(ServerError, 502, "bad gateway"), HungUpError]
+
+
+def breaking(*bad, error=ServerError):
     """Return an answer that breaks the server where a request holds certain texts."""
 
     def answer(texts):
         if any(text in bad for text in texts):
-            raise ServerError
+            raise error()
         return vectors_of(texts)
 
     return answer
 
 
 @settings(max_examples=25, deadline=None)
-@given(bad=st.sets(st.integers(1, 99), max_size=40), items=st.integers(1, 100))
-def test_inputs_that_break_the_server_lose_only_themselves(bad, items):
-    """A 500 that stays while other requests pass is the input's fault, whatever it is called."""
-    function = scripted(breaking(*(TEXTS[at] for at in bad)), max_items=items, max_retries=2)
+@given(
+    bad=st.sets(st.integers(1, 99), max_size=40),
+    items=st.integers(1, 100),
+    error=st.sampled_from(BREAKS),
+)
+def test_inputs_that_break_the_server_lose_only_themselves(bad, items, error):
+    """An error that stays while other requests pass is the input's fault, whatever it is called."""
+    breaks = breaking(*(TEXTS[at] for at in bad), error=error)
+    function = scripted(breaks, max_items=items, max_retries=2)
     pipeline = Pipeline(None, clock=FakeClock())
     logging.disable(logging.WARNING)
     try:
@@ -482,10 +499,11 @@ def test_a_batch_that_breaks_the_server_is_sent_in_parts(caplog):
 
 
 @pytest.mark.parametrize("items", [1, 100])
+@pytest.mark.parametrize("error", BREAKS)
 @pytest.mark.parametrize("on_error", ["raise", "skip", "null", "quarantine"])
-def test_an_outage_is_never_a_rows_fault(items, on_error, caplog):
+def test_an_outage_is_never_a_rows_fault(items, error, on_error, caplog):
     """Where the server breaks at everything, the call fails and no row is given up."""
-    function = scripted(breaking(*TEXTS), max_items=items, max_retries=2)
+    function = scripted(breaking(*TEXTS, error=error), max_items=items, max_retries=2)
     with caplog.at_level(logging.ERROR), pytest.raises(TransientError):
         embed(function, TEXTS[:100], clock=FakeClock(), on_error=on_error)
     assert len(function.asked) < 60

@@ -98,6 +98,21 @@ def http_status(error: BaseException) -> int | None:
     return None
 
 
+_DROPPED = {"ConnectionClosedError", "ReadError", "RemoteProtocolError", "ServerDisconnectedError"}
+"""What HTTP clients raise for a connection that ends before the answer does."""
+
+
+def connection_dropped(error: BaseException | None) -> bool:
+    """Tell whether a server that had taken a request hung up on it, as one does that crashes."""
+    while error is not None:
+        if isinstance(error, (ConnectionResetError, BrokenPipeError)):
+            return True
+        if type(error).__name__ in _DROPPED:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def _by_status(status: int, error: BaseException) -> Failure:
     parts = (error, getattr(error, "body", None), getattr(error, "code", None))
     words = " ".join(filter(None, map(answers.said, parts)))

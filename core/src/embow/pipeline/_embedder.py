@@ -11,7 +11,7 @@ import numpy as np
 
 from embow.embeddings._base import WrongLengthError
 from embow.embeddings._retry import CallFailedError, describe, final_error
-from embow.embeddings.classify import http_status, most_items
+from embow.embeddings.classify import connection_dropped, http_status, most_items
 from embow.embeddings.types import Failure, FailureKind
 from embow.errors import BadInputError, EmbowError, PermanentError
 from embow.pipeline._calls import Caller, bad_output, unusable
@@ -26,6 +26,9 @@ REFUSED_IN_A_ROW = 64
 """Inputs refused one after another, with none accepted ever, before the settings are blamed."""
 BROKEN_IN_A_ROW = 8
 """Single inputs a server broke at, with none answered between, before an outage is suspected."""
+
+_BROKEN = {424, 500, 502}
+"""Statuses of a server that fell over a request, or of one before it."""
 
 
 class RowFailedError(Exception):
@@ -277,8 +280,9 @@ class Embedder:
 
 def _server_broke(failed: CallFailedError) -> bool:
     """Whether a server fell over a request, rather than being out of reach."""
-    transient = failed.failure.kind is FailureKind.TRANSIENT
-    return transient and http_status(failed.error) in (424, 500)
+    if failed.failure.kind is not FailureKind.TRANSIENT:
+        return False
+    return http_status(failed.error) in _BROKEN or connection_dropped(failed.error)
 
 
 def _named(failed: CallFailedError, count: int) -> dict[int, BaseException]:
