@@ -48,7 +48,7 @@ def connect(
         raise ConfigurationError(
             f"connect takes a folder or a URI, not {given}: connect('./mydb')."
         )
-    if location == ":memory:":
+    if location.lower() == ":memory:":
         raise ConfigurationError("A database in memory is connect('memory://'), not ':memory:'.")
     if str(location).startswith("db://"):
         raise ConfigurationError(
