@@ -15,8 +15,8 @@ SOURCE = Path(__file__).parents[1] / "core" / "src" / "embow"
 MAY_IMPORT = {
     "schema": {"errors"},
     "plugins": {"errors", "engines"},
-    "engines": {"variables", "errors", "schema", "_cancel"},
-    "embeddings": {"variables", "errors", "schema", "plugins"},
+    "engines": {"variables", "errors", "schema", "_cancel", "_forks"},
+    "embeddings": {"variables", "errors", "schema", "plugins", "_forks"},
     "media": {"errors", "embeddings"},
     "pipeline": {"errors", "schema", "plugins", "embeddings", "_cancel"},
     "_table": {"errors", "schema", "plugins", "embeddings", "pipeline", "engines", "_cancel"},

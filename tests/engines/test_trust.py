@@ -45,13 +45,12 @@ def folder(tmp_path: Path) -> Path:
 
 def edit(folder: Path, statement: str, *values: object) -> None:
     """Change the catalog by hand, as one who knows its checksums."""
-    catalog = sqlite3.connect(folder / "catalog.sqlite")
-    catalog.create_function("seal", -1, seal)
-    catalog.execute(statement, values)
-    for table, names in COLUMNS.items():
-        catalog.execute(f"UPDATE {table} SET seal = seal({names})")
-    catalog.commit()
-    catalog.close()
+    with closing(sqlite3.connect(folder / "catalog.sqlite")) as catalog:
+        catalog.create_function("seal", -1, seal)
+        catalog.execute(statement, values)
+        for table, names in COLUMNS.items():
+            catalog.execute(f"UPDATE {table} SET seal = seal({names})")
+        catalog.commit()
 
 
 def use(folder: Path) -> None:

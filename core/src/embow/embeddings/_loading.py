@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from embow._forks import importing
 from embow.errors import MissingSdkError, PluginBrokenError
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def load_sdk(function: Provider, module: str) -> ModuleType:
         PluginBrokenError: It is installed and fails to import.
     """
     try:
-        return importlib.import_module(module)
+        with importing:
+            return importlib.import_module(module)
     except ModuleNotFoundError as exc:
         raise _absent_sdk(function, module, exc) from exc
     except Exception as exc:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from embow.engines._forks import Guard
+from threadpoolctl import ThreadpoolController
+
+from embow._forks import Guard
 
 
 class _OneThread(Guard):
@@ -53,7 +55,5 @@ one_thread = _OneThread()
 
 @cache
 def _libraries() -> list[Any]:
-    from threadpoolctl import ThreadpoolController
-
     # Finding the libraries takes milliseconds; setting one takes microseconds.
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)
