@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "schema": {"errors"},
     "plugins": {"errors", "engines"},
     "engines": {"variables", "errors", "schema", "_cancel", "_forks"},
-    "embeddings": {"variables", "errors", "schema", "plugins", "_forks"},
+    "embeddings": {"variables", "errors", "schema", "plugins"},
     "media": {"errors", "embeddings"},
     "pipeline": {"errors", "schema", "plugins", "embeddings", "_cancel"},
     "_table": {"errors", "schema", "plugins", "embeddings", "pipeline", "engines", "_cancel"},

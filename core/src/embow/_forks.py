@@ -51,10 +51,6 @@ class Guard:
         self._lock.release()
 
 
-importing = Guard()
-"""Held where a package is imported late: a child cannot finish an import its parent was at."""
-
-
 def _before() -> None:
     _forking.acquire()
     _resting.extend(_known)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Hashable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from embow._forks import importing
 from embow.errors import MissingSdkError, PluginBrokenError
 
 if TYPE_CHECKING:
@@ -94,8 +93,7 @@ def load_sdk(function: Provider, module: str) -> ModuleType:
         PluginBrokenError: It is installed and fails to import.
     """
     try:
-        with importing:
-            return importlib.import_module(module)
+        return importlib.import_module(module)
     except ModuleNotFoundError as exc:
         raise _absent_sdk(function, module, exc) from exc
     except Exception as exc:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from embow._table.columns import Columns
 from embow._table.handle import Handle
-from embow.embeddings import Binding, TextEmbeddingFunction
+from embow.embeddings import Binding
 from embow.engines.contract import is_vector
 from embow.errors import BadVectorError, DataError
 
@@ -75,17 +75,11 @@ def embedded(
     """Return the binding of the column to search, and the vectors its function makes of inputs.
 
     Raises:
-        DataError: No column has a function, or it takes text and an input is none.
+        DataError: No column has a function.
         UntrustedError: The function's settings decide what only this process may decide.
     """
     binding = binding_for_input(columns, column, handle)
     function = handle.function(columns, binding)
-    for each in inputs:
-        if not isinstance(each, str) and isinstance(function, TextEmbeddingFunction):
-            raise DataError(
-                f"Column {binding.vector_column!r} is searched for by text or by a vector, not by "
-                f"{type(each).__name__}."
-            )
     return binding, handle.pipeline.embed_queries(function, inputs, columns.options)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from embow._forks import importing
 from embow.engines.predicate._tree import Literal, Node, Predicate
 from embow.engines.predicate._typing import Family, number_literal, require
 from embow.errors import PredicateError
@@ -43,8 +42,7 @@ def parse_expression(sql: str, schema: pa.Schema) -> Node:
         sql.encode()
     except UnicodeEncodeError as exc:
         raise PredicateError(f"The filter {sql!r:.60} is not valid Unicode: {exc.reason}.") from exc
-    with importing:
-        from embow.engines.predicate._build import Builder  # sqlglot: only for a filter
+    from embow.engines.predicate._build import Builder  # sqlglot: only when there is a filter
 
     short, lists = _without_long_lists(sql)
     try:
@@ -97,10 +95,9 @@ def parse_sql(sql: str) -> Any:
     Raises:
         PredicateError: The text does not parse, or is not one expression.
     """
-    with importing:
-        from sqlglot.errors import ParseError, TokenError
+    from sqlglot.errors import ParseError, TokenError
 
-        from embow.engines.predicate._dialect import Filter
+    from embow.engines.predicate._dialect import Filter
 
     try:
         statements = [each for each in Filter().parse(sql) if each is not None]
