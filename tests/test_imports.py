@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[1] / "core" / "src" / "embow"
 MAY_IMPORT = {
     "schema": {"errors"},
     "plugins": {"errors", "engines"},
-    "engines": {"variables", "errors", "schema", "_cancel", "_forks"},
+    "engines": {"variables", "errors", "schema", "_cancel"},
     "embeddings": {"variables", "errors", "schema", "plugins"},
     "media": {"errors", "embeddings"},
     "pipeline": {"errors", "schema", "plugins", "embeddings", "_cancel"},

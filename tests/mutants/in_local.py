@@ -268,7 +268,7 @@ FAULTS = (
     ),
     Fault(
         "memory: a child waits for a thread it has not",
-        "_forks.py",
+        "engines/_forks.py",
         (("        each.pause()\n", "        pass\n"), ("().resume(child=child)\n", "()\n")),
         "tests/engines/test_fork.py",
         "memory",

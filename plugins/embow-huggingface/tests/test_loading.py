@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import embow
 from embow.embeddings import FailureKind
 from embow.errors import ConfigurationError
 from embow_huggingface import TransformersEmbeddingFunction as Provider
 from forked import embed_in_a_child
+from one_more_file import rows_found
 
 
 @pytest.fixture
@@ -167,17 +167,7 @@ def test_one_more_file_in_the_folder_changes_nothing(
     """A table is still written to and searched after a file that is not read came in."""
     folder = Path(shutil.copytree(make_model(), tmp_path / "model"))
     func = Provider.create(name=str(folder))
-
-    class Rows(embow.Model):
-        text: str = func.SourceField()
-        vector: embow.Vector(func.ndims()) = func.VectorField()
-
-    embow.connect(tmp_path / "db").create_table("rows", schema=Rows).add([{"text": "a cat"}])
-    (folder / more).parent.mkdir(exist_ok=True)
-    (folder / more).write_text("more")
-    table = embow.connect(tmp_path / "db").open_table("rows")
-    table.add([{"text": "a dog"}])
-    assert len(table.search("cat").to_list()) == 2
+    assert rows_found(func, folder, more, tmp_path / "db") == 2
 
 
 @pytest.mark.parametrize("settings", [{"revision": "abc"}, {"max_length": 24}, {"max_length": 99}])

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import embow
 from embow.embeddings import FailureKind
 from embow.errors import ConfigurationError
 from embow_instructor import InstructorEmbeddingFunction as Provider
 from forked import embed_in_a_child
+from one_more_file import rows_found
 
 TEXTS = ["cells use oxygen", "how do cells get energy", "s"]
 
@@ -207,14 +207,4 @@ def test_one_more_file_in_the_folder_changes_nothing(
     """A table is still written to and searched after a file that is not read came in."""
     copy = Path(shutil.copytree(folder, tmp_path / "model"))
     func = Provider.create(name=str(copy), show_progress_bar=False)
-
-    class Rows(embow.Model):
-        text: str = func.SourceField()
-        vector: embow.Vector(func.ndims()) = func.VectorField()
-
-    embow.connect(tmp_path / "db").create_table("rows", schema=Rows).add([{"text": "a cat"}])
-    (copy / more).parent.mkdir(exist_ok=True)
-    (copy / more).write_text("more")
-    table = embow.connect(tmp_path / "db").open_table("rows")
-    table.add([{"text": "a dog"}])
-    assert len(table.search("cat").to_list()) == 2
+    assert rows_found(func, copy, more, tmp_path / "db") == 2

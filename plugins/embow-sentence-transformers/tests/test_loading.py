@@ -20,6 +20,7 @@ from embow.embeddings import FailureKind
 from embow.errors import ConfigurationError, IdentityMismatchError
 from embow_sentence_transformers import SentenceTransformerEmbeddings as Provider
 from forked import embed_in_a_child
+from one_more_file import rows_found
 
 
 @pytest.mark.usefixtures("fresh")
@@ -202,17 +203,7 @@ def test_one_more_file_in_the_folder_changes_nothing(
     """A table is still written to and searched after a file that is not read came in."""
     folder = Path(shutil.copytree(make_model(), tmp_path / "model"))
     func = Provider.create(name=str(folder))
-
-    class Rows(embow.Model):
-        text: str = func.SourceField()
-        vector: embow.Vector(func.ndims()) = func.VectorField()
-
-    embow.connect(tmp_path / "db").create_table("rows", schema=Rows).add([{"text": "a cat"}])
-    (folder / more).parent.mkdir(exist_ok=True)
-    (folder / more).write_text("more")
-    table = embow.connect(tmp_path / "db").open_table("rows")
-    table.add([{"text": "a dog"}])
-    assert len(table.search("cat").to_list()) == 2
+    assert rows_found(func, folder, more, tmp_path / "db") == 2
 
 
 def test_a_change_says_what_lies_where_and_what_differs(make_model: Any, tmp_path: Path) -> None:

@@ -114,14 +114,19 @@ def identity_names(cls: type[BaseModel]) -> set[str]:
 
 
 @lru_cache(maxsize=512)
+def external_marks(cls: type[BaseModel]) -> dict[str, list[External]]:
+    """Return the marks of each field that may decide where data go or what runs."""
+    marked: dict[str, list[External]] = {}
+    for name, info in cls.model_fields.items():
+        if found := [mark for mark in info.metadata if isinstance(mark, External)]:
+            marked[name] = found
+    return marked
+
+
+@lru_cache(maxsize=512)
 def place_names(cls: type[BaseModel]) -> set[str]:
-    """Return those of them that decide where data go or what runs: marked ``external``."""
-    fields = cls.model_fields
-    return {
-        name
-        for name in _stored_names(cls)
-        if any(isinstance(mark, External) for mark in fields[name].metadata)
-    }
+    """Return the fields with such a mark that are neither secret nor excluded from dumps."""
+    return _stored_names(cls) & external_marks(cls).keys()
 
 
 def json_fields(function: BaseModel, names: set[str]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from pydantic import Secret, SecretBytes, SecretStr
 from pydantic_core import PydanticUndefined
 
+from embow.embeddings._config import external_marks
 from embow.embeddings._secrets import secret_fields
-from embow.embeddings.types import External, operational
+from embow.embeddings.types import operational
 
 if TYPE_CHECKING:
     from embow.embeddings._provider import Provider
@@ -59,7 +60,7 @@ def _describe(cls: type[Provider], name: str) -> Setting:
         None if default is PydanticUndefined else repr(default),
         "secret" if name in secret_fields(cls) else kind,
         info.description or "",
-        any(isinstance(mark, External) for mark in info.metadata),
+        name in external_marks(cls),
     )
 
 

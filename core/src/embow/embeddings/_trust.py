@@ -13,14 +13,12 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from embow.embeddings import _signing as signing
-from embow.embeddings._config import accepted_names
+from embow.embeddings._config import accepted_names, external_marks
 from embow.embeddings._secrets import MASK, scrub, secret_fields
-from embow.embeddings.types import External
 from embow.errors import ConfigurationError, SchemaError, UntrustedError
 from embow.plugins import _discovery as discovery
 from embow.variables import PREFIX
@@ -160,7 +158,7 @@ def requests_of(cls: type[BaseModel], settings: Mapping[str, Any]) -> tuple[Requ
     Raises:
         SchemaError: Settings are nested deeper than anything a person wrote.
     """
-    accepted, secret, marked = accepted_names(cls), secret_fields(cls), _marked(cls)
+    accepted, secret, marked = accepted_names(cls), secret_fields(cls), external_marks(cls)
     found: list[Request] = []
     for argument, value in settings.items():
         name = accepted.get(argument, argument)
@@ -183,16 +181,6 @@ def credentials_of(cls: type[BaseModel]) -> tuple[str, ...]:
     """Return the variables a provider declares as its keys, none for a class of one's own."""
     provider = vars(cls).get("provider_id")
     return discovery.credentials_of(provider) if isinstance(provider, str) else ()
-
-
-@lru_cache(maxsize=512)
-def _marked(cls: type[BaseModel]) -> dict[str, list[External]]:
-    """Return the marks of each field that has any."""
-    marked: dict[str, list[External]] = {}
-    for name, info in cls.model_fields.items():
-        if found := [mark for mark in info.metadata if isinstance(mark, External)]:
-            marked[name] = found
-    return marked
 
 
 def _default(info: FieldInfo) -> Any:

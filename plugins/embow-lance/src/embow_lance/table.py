@@ -24,13 +24,13 @@ from embow.engines.contract import (
     Version,
     check_columns,
     check_schema,
+    check_tag,
 )
 from embow.errors import (
     CommitConflictError,
     TableNotFoundError,
     TagError,
     VersionNotFoundError,
-    near_name,
 )
 from embow_lance.checks import based, check, require_same_shape
 from embow_lance.columns import write_column
@@ -222,11 +222,7 @@ class LanceTable(EngineTable):
     def _set_tag(self, name: str, version: int, *, move: bool) -> None:
         dataset = self._latest()
         self._store.at(dataset, version)
-        tags = self._tags()
-        if move:
-            self._require_tag(name, tags)
-        elif name in tags:
-            raise TagError(f"Tag '{name}' of table '{self.name}' exists; move=True moves it.")
+        check_tag(self.name, name, self._tags(), new=not move)
         try:
             with storing(f"tag table '{self.name}'"):
                 (dataset.tags.update if move else dataset.tags.create)(name, version)
@@ -236,16 +232,9 @@ class LanceTable(EngineTable):
             raise
 
     def _delete_tag(self, name: str) -> None:
-        self._require_tag(name, self._tags())
+        check_tag(self.name, name, self._tags(), new=False)
         with storing(f"remove a tag of table '{self.name}'"):
             self._latest().tags.delete(name)
-
-    def _require_tag(self, name: str, tags: Mapping[str, int]) -> None:
-        if name not in tags:
-            raise TagError(
-                f"Table '{self.name}' has no tag '{name}'.{near_name(name, tags)} "
-                f"Tags: {', '.join(tags) or 'none'}."
-            )
 
     def _restore(self, version: int | str) -> Commit:
         dataset = self._latest()

@@ -12,7 +12,7 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-from embow._forks import Guard
+from embow.engines._forks import Guard
 
 
 class _OneThread(Guard):

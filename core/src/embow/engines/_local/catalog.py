@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from embow._forks import rest_at_fork
+from embow.engines._forks import rest_at_fork
 from embow.engines._local import faults
 from embow.engines._local.failures import FAILURES, explained, storing
 from embow.engines._local.sealed import seal

@@ -23,6 +23,7 @@ from embow.engines._local.store import Store
 from embow.engines._local.view import Fragment
 from embow.engines.contract import ROW_ID, Base, RowIds, Staged, ending, row_ids_of
 from embow.errors import CommitConflictError, StorageError
+from embow.schema._masks import bitmap_of
 
 
 def write_column(
@@ -175,8 +176,8 @@ class _Values:
             taken.append(self.pieces[number].take(int64_array(places[rows] - self.starts[number])))
             index[rows] = np.arange(filled, filled + len(rows))
             filled += len(rows)
-        validity = pa.py_buffer(np.packbits(found, bitorder="little"))
-        indices = pa.Array.from_buffers(pa.int64(), block.rows, [validity, pa.py_buffer(index)])
+        buffers = [bitmap_of(found), pa.py_buffer(index)]
+        indices = pa.Array.from_buffers(pa.int64(), block.rows, buffers)
         return pa.concat_arrays(taken).take(indices)
 
     def _find(self, row_ids: RowIds) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from embow._forks import Guard
+from embow.engines._forks import Guard
 from embow.engines._memory.snapshot import CAPABILITIES
 from embow.engines._memory.table import MemoryTable
 from embow.engines.contract import Engine, EngineOptions, EngineTable

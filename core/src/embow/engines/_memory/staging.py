@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from embow._forks import Guard
+from embow.engines._forks import Guard
 from embow.engines._memory.snapshot import CAPABILITIES, ROW_ID_FIELD, MemorySnapshot, State
 from embow.engines.contract import (
     LEASE,
