@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,22 @@ from embow.engines.predicate._align import (
     plain,
     scalar,
 )
+from embow.engines.predicate._kernels import KERNELS, PAIRS, int64
 from embow.engines.predicate._parse import parse_expression
-from embow.engines.predicate._tree import Call, Column, Literal, Node, Op, Predicate
+from embow.engines.predicate._tree import (
+    Call,
+    Column,
+    Literal,
+    Node,
+    Op,
+    Predicate,
+    columns_of,
+)
+from embow.engines.predicate._typing import Family, family
 from embow.errors import PredicateError
+from embow.expr import Condition
 from embow.schema._arrays import array_of
-from embow.schema._masks import flags, validity
+from embow.schema._masks import as_mask, flags, validity
 
 
 def evaluate(predicate: Predicate, batch: pa.RecordBatch) -> NDArray[np.bool_]:
@@ -37,29 +49,72 @@ def evaluate(predicate: Predicate, batch: pa.RecordBatch) -> NDArray[np.bool_]:
     """
     try:
         verdict = value_of(predicate.root, batch)
-    except pa.ArrowException as exc:
+    except (pa.ArrowException, OverflowError) as exc:
         raise PredicateError(f"The filter {predicate.sql!r} fails on a row: {exc}") from exc
-    if pa.types.is_null(verdict.type):
-        return np.zeros(len(verdict), np.bool_)
-    return flags(verdict) & validity(verdict)
+    return _holds(verdict)
 
 
-def evaluate_expression(sql: str, schema: pa.Schema, batch: pa.RecordBatch) -> pa.Array:
+def evaluate_expression(
+    expression: Condition, schema: pa.Schema, batch: pa.RecordBatch
+) -> pa.Array:
     """Return the value of an expression for each row of a batch.
 
     Args:
-        sql: An expression in the dialect of `parse_predicate`, such as ``"upper(name)"``.
+        expression: In the dialect of `parse_predicate`, such as ``"upper(name)"``.
         schema: Columns it may name.
         batch: Rows with at least these columns.
 
     Raises:
-        PredicateError: The text does not parse, names an unknown column, or fails on a row.
+        PredicateError: It does not parse, names an unknown column, or fails on a row.
     """
-    node = parse_expression(sql, schema)
-    try:
-        return value_of(node, batch)
-    except pa.ArrowException as exc:
-        raise PredicateError(f"The expression {sql!r:.200} fails on a row: {exc}") from exc
+    return Expression.of(expression, schema).values(batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A checked expression of any type.
+
+    Attributes:
+        text: What it came from, for messages.
+        root: Its tree.
+    """
+
+    text: str
+    root: Node
+
+    @classmethod
+    def of(cls, expression: Condition, schema: pa.Schema) -> Expression:
+        """Return an expression, checked against a schema.
+
+        Raises:
+            PredicateError: It does not parse, or names an unknown column.
+        """
+        root = parse_expression(expression, schema)
+        if family(root.type) is Family.INTERVAL:
+            raise PredicateError("An interval of months is no value by itself: add it to a moment.")
+        return cls(str(expression), root)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Top-level columns that must be read, each once."""
+        return columns_of(self.root)
+
+    def values(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return the value for each row of a batch; a column comes as it is.
+
+        Raises:
+            PredicateError: A value cannot be computed: an overflow, a cast that fails.
+        """
+        try:
+            if isinstance(self.root, Column):
+                top, *rest = self.root.path
+                column = batch.column(top)
+                return pc.struct_field(column, rest) if rest else column
+            return value_of(self.root, batch)
+        except (pa.ArrowException, OverflowError) as exc:
+            raise PredicateError(
+                f"The expression {self.text!r:.200} fails on a row: {exc}"
+            ) from exc
 
 
 def value_of(node: Node, batch: pa.RecordBatch) -> pa.Array:
@@ -70,6 +125,11 @@ def value_of(node: Node, batch: pa.RecordBatch) -> pa.Array:
             return plain(pc.struct_field(top, list(path[1:])) if path[1:] else top)
         case Literal(value=value, type=arrow_type):
             return pa.repeat(scalar(value, arrow_type), batch.num_rows)
+        case Call(op=op, args=args) if op in KERNELS:
+            values = [value_of(each, batch) for each in (args if op in PAIRS else args[:1])]
+            if any(pa.types.is_null(value.type) for value in values):
+                return pa.nulls(batch.num_rows, node.type)
+            return plain(KERNELS[op](node, values))
         case Call():
             return _COMPUTE[node.op](node, batch)
 
@@ -131,6 +191,43 @@ def _arithmetic(function: str) -> Callable[[Call, pa.RecordBatch], pa.Array]:
         return kernel(*(_number(each, call.type, batch) for each in call.args))
 
     return compute
+
+
+def _sum(function: str) -> Callable[[Call, pa.RecordBatch], pa.Array]:
+    """Add or subtract numbers, or moments and lengths of time."""
+    numbers, kernel = _arithmetic(function), getattr(pc, function)
+
+    def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
+        if not (pa.types.is_timestamp(call.type) or pa.types.is_duration(call.type)):
+            return numbers(call, batch)
+        moment, length = pa.timestamp(call.type.unit), pa.duration(call.type.unit)
+        values = [value_of(each, batch) for each in call.args]
+        return kernel(*(v.cast(length if pa.types.is_duration(v.type) else moment) for v in values))
+
+    return compute
+
+
+def _case(call: Call, batch: pa.RecordBatch) -> pa.Array:
+    """Compute each value only for the rows that take it."""
+    *whens, default = call.args
+    left = np.arange(batch.num_rows)
+    order, pieces = [], []
+    for condition, value in zip(whens[::2], whens[1::2], strict=True):
+        rows = batch.take(int64(left))
+        verdict = value_of(condition, rows)
+        hit = _holds(verdict)
+        pieces.append(value_of(value, rows.filter(as_mask(hit))).cast(call.type))
+        order.append(left[hit])
+        left = left[~hit]
+    pieces.append(value_of(default, batch.take(int64(left))).cast(call.type))
+    places = np.argsort(np.concatenate([*order, left]), kind="stable")
+    return pa.concat_arrays(pieces).take(int64(places))
+
+
+def _holds(verdict: pa.Array) -> NDArray[np.bool_]:
+    if pa.types.is_null(verdict.type):
+        return np.zeros(len(verdict), np.bool_)
+    return flags(verdict) & validity(verdict)
 
 
 def _number(node: Node, result: pa.DataType, batch: pa.RecordBatch) -> pa.Array:
@@ -212,12 +309,13 @@ _COMPUTE: dict[Op, Callable[[Call, pa.RecordBatch], pa.Array]] = {
     Op.IS_NULL: _unary("is_null", pa.string()),
     Op.LIKE: _pattern("match_like"),
     Op.ILIKE: _pattern("match_like", ignore_case=True),
-    Op.ADD: _arithmetic("add_checked"),
-    Op.SUB: _arithmetic("subtract_checked"),
+    Op.ADD: _sum("add_checked"),
+    Op.SUB: _sum("subtract_checked"),
     Op.MUL: _arithmetic("multiply_checked"),
     Op.DIV: _divide,
     Op.MOD: _modulo,
     Op.NEG: _arithmetic("negate_checked"),
+    Op.CASE: _case,
     Op.CONCAT: _concatenate,
     Op.CAST: _cast,
     Op.UPPER: _unary("utf8_upper", pa.string()),
