@@ -6,7 +6,10 @@ of the table. Every builder method returns the query itself, so that calls chain
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import copy
+from dataclasses import replace
 from typing import Any, Self, cast, get_args
 
 import numpy as np
@@ -15,7 +18,8 @@ from numpy.typing import NDArray
 
 from embow._table.columns import Columns
 from embow._table.handle import Handle
-from embow._table.names import unknown_column
+from embow._table.reading.explain import Plan, Trace, analyzed, explained
+from embow._table.reading.order import Key, fetched, sorted_ids
 from embow._table.reading.plan import (
     as_vectors,
     binding_for_input,
@@ -23,9 +27,12 @@ from embow._table.reading.plan import (
     embedded,
     inputs_of,
 )
+from embow._table.reading.projection import Projection, Selection
 from embow._table.reading.results import Results, rows_that_satisfy
 from embow.engines.contract import DISTANCE, ROW_ID, Metric, ScanQuery, Snapshot, VectorQuery
+from embow.engines.predicate import Predicate
 from embow.errors import ConfigurationError, EmbowError
+from embow.expr import Condition, Expr, all_of, sql
 
 DEFAULT_LIMIT = 10
 
@@ -37,22 +44,24 @@ class Query(Results):
         ``table.search().where("price < 10").select(["name"]).limit(5).to_list()``
     """
 
-    computed: tuple[str, ...] = (ROW_ID,)
-    """Columns that may be selected beside the table's."""
+    computed: Mapping[str, pa.DataType] = {ROW_ID: pa.int64()}
+    """Columns that may be selected beside the table's, and their types."""
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
-        self._where: list[str] = []
-        self._late: list[str] = []
-        self._columns: list[str] | None = None
+        self._where: list[Expr] = []
+        self._late: list[Expr] = []
+        self._selection = Selection()
+        self._order: list[Key] = []
         self._limit: int | None = None
         self._offset = 0
         self._with_row_id = False
+        self._trace: Trace | None = None
 
     def __repr__(self) -> str:
         told = {
-            "where": _joined([*self._where, *self._late]),
-            "select": self._columns,
+            "where": str(all_of(where)) if (where := [*self._where, *self._late]) else None,
+            "select": self._selection.expressions or self._selection.names,
             "limit": self._limit,
             "offset": self._offset,
         }
@@ -61,23 +70,47 @@ class Query(Results):
 
     # -- building -----------------------------------------------------------------------
 
-    def where(self, where: str, prefilter: bool = True) -> Self:
-        """Keep rows that satisfy an SQL condition; several calls are joined by AND.
+    def where(self, where: Condition, *values: Any, prefilter: bool = True, **named: Any) -> Self:
+        """Keep rows that satisfy a condition; several calls are joined by AND.
+
+        Example:
+            ``table.search().where("price < ? AND name = :name", 10, name="it's")``
 
         Args:
-            where: A condition over the table's columns, such as ``"price < 10"``.
+            where: SQL over the table's columns, such as ``"price < 10"``, or an expression such as
+                ``col("price") < 10``.
+            *values: For each ``?`` in the SQL, in order. They never become part of the text.
             prefilter: Filter before searching, so that ``limit`` rows come back where there are
                 that many. ``False`` filters the nearest rows, and may use ``_distance``.
+            **named: For each ``:name`` in the SQL.
         """
-        (self._where if prefilter else self._late).append(where)
+        (self._where if prefilter else self._late).append(sql(where, *values, **named))
         return self
 
-    def select(self, columns: Sequence[str] | None) -> Self:
+    def select(self, columns: Sequence[str] | Mapping[str, Condition] | None) -> Self:
         """Return only these columns, in this order; ``None`` for all.
 
         ``_distance`` of a search comes too, last where it is not named.
+
+        Args:
+            columns: Names, or expressions by the name they get: ``{"double": "price * 2"}``.
         """
-        self._columns = None if columns is None else _checked_columns(columns)
+        self._selection = Selection.of(columns)
+        return self
+
+    def order_by(
+        self, column: Condition, *, ascending: bool = True, nulls_first: bool = False
+    ) -> Self:
+        """Sort the rows; a further call sorts those that are equal by the calls before.
+
+        NaN is greater than all numbers. Rows that are equal in all stay in the order of the table.
+
+        Args:
+            column: Name of a column, or an expression such as ``"lower(name)"``.
+            ascending: The least first.
+            nulls_first: Rows without a value come first, not last.
+        """
+        self._order.append(Key(column, bool(ascending), bool(nulls_first)))
         return self
 
     def limit(self, limit: int | None) -> Self:
@@ -95,15 +128,44 @@ class Query(Results):
         self._with_row_id = with_row_id
         return self
 
+    # -- telling ------------------------------------------------------------------------
+
+    def explain_plan(self) -> str:
+        """Return what running the query will do, a line for each step; no provider is called."""
+        with self._handle.snapshot() as snapshot:
+            return explained(snapshot, self._plan(self._handle.columns(snapshot)))
+
+    def analyze_plan(self) -> str:
+        """Run the query and return what it did: rows, bytes and milliseconds of each step."""
+        run = copy(self)
+        run._trace = trace = Trace()
+        with trace.step("all"):
+            result = run.to_arrow()
+        with self._handle.snapshot() as snapshot:
+            plan = self._plan(self._handle.columns(snapshot))
+            return analyzed(snapshot, plan, trace, result)
+
+    def _plan(self, columns: Columns) -> Plan:
+        return Plan(
+            table=self._handle.name,
+            columns=columns,
+            where=self._predicate(columns),
+            order=tuple(self._order),
+            selection=self._selection,
+            physical=tuple(self._projected(columns).physical),
+            limit=self._limit,
+            offset=self._offset,
+        )
+
+    def _step(self, name: str) -> AbstractContextManager[None]:
+        return nullcontext() if self._trace is None else self._trace.step(name)
+
     # -- running ------------------------------------------------------------------------
 
     def to_arrow(self) -> pa.Table:
         """Run the query and return an Arrow table."""
         reader = self.to_batches()
-        table = pa.Table.from_batches(list(reader), schema=reader.schema)
-        if self._columns is None or ROW_ID not in self._columns:
-            return table
-        return table.select(self._columns)
+        return pa.Table.from_batches(list(reader), schema=reader.schema)
 
     def to_batches(self, batch_size: int | None = None) -> pa.RecordBatchReader:
         """Run the query and return a reader of record batches, read as it is pulled."""
@@ -116,34 +178,43 @@ class Query(Results):
         """Yield the schema of the result and then its batches; the snapshot is held as long."""
         with self._handle.snapshot() as snapshot:
             columns = self._handle.columns(snapshot)
-            where = [*self._where, *self._late]
+            projection = self._projected(columns)
+            added = [ROW_ID] if self._wants_row_id() else []
+            # Where no column is read there is still a number of rows.
+            counted = bool(added) or ROW_ID in projection.uses or not projection.physical
             query = ScanQuery(
-                columns=self._projection(columns),
-                predicate=columns.predicate(_joined(where)) if where else None,
+                columns=projection.physical,
+                predicate=self._predicate(columns),
                 limit=self._limit,
                 offset=self._offset,
-                with_row_id=self._wants_row_id(),
+                with_row_id=counted,
             )
-            reader = snapshot.scan(query)
+            reader = self._rows(snapshot, columns, query)
             schema = columns.visible_schema(reader.schema)
-            yield schema
+            yield projection.shown_schema(schema, added)
             for batch in reader:
-                shown = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+                read = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+                shown = projection.shown(read, added)
                 for start in range(0, shown.num_rows, batch_size or max(1, shown.num_rows)):
                     yield shown.slice(start, batch_size)
 
-    def _projection(self, columns: Columns) -> list[str]:
-        """Return the physical columns to return."""
-        if self._columns is None:
-            return list(columns.names.values())
-        known = [*columns.names, *self.computed]
-        for name in self._columns:
-            if name not in known:
-                raise unknown_column(name, known, columns.names)
-        return [columns.names[name] for name in self._columns if name in columns.names]
+    def _rows(self, snapshot: Snapshot, columns: Columns, query: ScanQuery) -> pa.RecordBatchReader:
+        if not self._order:
+            return snapshot.scan(query)
+        with self._step("sort"):
+            ids = sorted_ids(snapshot, columns, query, self._order)
+        schema = snapshot.scan(replace(query, limit=0)).schema
+        return pa.RecordBatchReader.from_batches(schema, fetched(snapshot, query, ids))
+
+    def _predicate(self, columns: Columns) -> Predicate | None:
+        where = [*self._where, *self._late]
+        return columns.predicate(all_of(where)) if where else None
+
+    def _projected(self, columns: Columns) -> Projection:
+        return self._selection.on(columns, self.computed)
 
     def _wants_row_id(self) -> bool:
-        return self._with_row_id or ROW_ID in (self._columns or ())
+        return self._with_row_id or ROW_ID in (self._selection.names or ())
 
 
 class VectorSearch(Query):
@@ -153,7 +224,7 @@ class VectorSearch(Query):
         ``table.search("greetings").metric("cosine").limit(3).to_pandas()``
     """
 
-    computed = (ROW_ID, DISTANCE)
+    computed: Mapping[str, pa.DataType] = {ROW_ID: pa.int64(), DISTANCE: pa.float32()}
 
     def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
         super().__init__(handle)
@@ -176,6 +247,15 @@ class VectorSearch(Query):
             raise ConfigurationError("A vector search needs a limit of at least 1.")
         self._limit = _whole_number("limit", limit, least=1)
         return self
+
+    def order_by(
+        self, column: Condition, *, ascending: bool = True, nulls_first: bool = False
+    ) -> Self:
+        """Refuse: the nearest come first. Sort what ``to_arrow`` returns."""
+        raise ConfigurationError(
+            "A search returns the nearest rows first. Sort its result, to_arrow().sort_by('name'), "
+            "or read rows in order with search().order_by('name')."
+        )
 
     def metric(self, metric: Metric) -> Self:
         """Choose the distance: ``"l2"`` (squared, the default), ``"cosine"`` or ``"dot"``."""
@@ -210,7 +290,8 @@ class VectorSearch(Query):
         while True:
             used = columns
             try:
-                binding, vectors = embedded(self._handle, used, self._inputs, self._column)
+                with self._step("embed"):
+                    binding, vectors = embedded(self._handle, used, self._inputs, self._column)
             except EmbowError:
                 columns = self._handle.look()
                 if columns is used:
@@ -230,56 +311,60 @@ class VectorSearch(Query):
     def _found(
         self, snapshot: Snapshot, columns: Columns, column: str, vectors: NDArray[np.float32]
     ) -> pa.Table:
-        chosen = self._projection(columns)
+        projection = self._projected(columns)
         query = VectorQuery(
             column=columns.names[column],
             vectors=vectors,
             k=cast("int", self._limit),
             metric=self._metric,
             offset=self._offset,
-            predicate=columns.predicate(_joined(self._where)) if self._where else None,
+            predicate=self._predicate(columns),
             # A late filter may need other columns than those returned.
-            columns=list(columns.names.values()) if self._late else chosen,
+            columns=list(columns.names.values()) if self._late else projection.physical,
             distance_range=self._range,
-            with_row_id=self._wants_row_id(),
+            with_row_id=self._wants_row_id() or ROW_ID in projection.uses,
         )
-        found = snapshot.search(query)
+        with self._step("search"):
+            found = snapshot.search(query)
+        results = [self._finished(each, columns, projection) for each in found]
         if not self._listed and (self._vectors is None or self._vectors.ndim == 1):
-            return self._finished(found[0], columns)
-        results = (self._finished(each, columns) for each in found)
+            return results[0]
         return pa.concat_tables(
             result.append_column("query_index", _repeated(number, result.num_rows))
             for number, result in enumerate(results)
         )
 
-    def _finished(self, result: pa.Table, columns: Columns) -> pa.Table:
+    def _finished(self, result: pa.Table, columns: Columns, projection: Projection) -> pa.Table:
         shown = pa.Table.from_arrays(result.columns, schema=columns.visible_schema(result.schema))
         if self._late:
-            shown = rows_that_satisfy(shown, _joined(self._late))
-        if self._columns is None:
+            shown = rows_that_satisfy(shown, all_of(self._late))
+        if self._selection == Selection():
             return shown
-        added = [name for name in (DISTANCE, ROW_ID) if name in shown.schema.names]
-        return shown.select([*self._columns, *(n for n in added if n not in self._columns)])
+        added = [DISTANCE, ROW_ID] if self._wants_row_id() else [DISTANCE]
+        batches = [projection.shown(batch, added) for batch in shown.to_batches()]
+        schema = projection.shown_schema(shown.schema, added)
+        return pa.Table.from_batches(batches, schema=schema)
 
+    def _predicate(self, columns: Columns) -> Predicate | None:
+        return columns.predicate(all_of(self._where)) if self._where else None
 
-def _joined(conditions: Sequence[str]) -> str:
-    if len(conditions) == 1:
-        return conditions[0]
-    return " AND ".join(f"({condition})" for condition in conditions)
+    def _plan(self, columns: Columns) -> Plan:
+        plan, vectors = super()._plan(columns), self._vectors
+        if vectors is None:
+            binding = binding_for_input(columns, self._column, self._handle)
+            column, count = binding.vector_column, len(self._inputs)
+            embed = f"{count} {'inputs' if count > 1 else 'input'} with {binding.name!r}"
+        else:
+            column = column_for_vector(columns, self._column, vectors.shape[-1])
+            count, embed = len(np.atleast_2d(vectors)), None
+        late = all_of(self._late) if self._late else None
+        return replace(
+            plan, late=late, embed=embed, search=column, metric=self._metric, queries=count
+        )
 
 
 def _is_real(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not np.isnan(value)
-
-
-def _checked_columns(columns: Any) -> list[str]:
-    listed = isinstance(columns, Iterable) and not isinstance(columns, (str, Mapping))
-    chosen = list(columns) if listed else []
-    if not listed or not all(isinstance(name, str) for name in chosen):
-        raise ConfigurationError(
-            f'select takes a list of column names, select(["a", "b"]), not {columns!r:.60}.'
-        )
-    return chosen
 
 
 _MANY = 2**60

@@ -30,7 +30,7 @@ from embow.engines.predicate._tree import (
     Predicate,
     columns_of,
 )
-from embow.engines.predicate._typing import Family, family
+from embow.engines.predicate._typing import SINGLE, Family, describe, family
 from embow.errors import PredicateError
 from embow.expr import Condition
 from embow.schema._arrays import array_of
@@ -98,6 +98,22 @@ class Expression:
     def columns(self) -> tuple[str, ...]:
         """Top-level columns that must be read, each once."""
         return columns_of(self.root)
+
+    @property
+    def is_column(self) -> bool:
+        """Whether it is a column as it is."""
+        return isinstance(self.root, Column) and len(self.root.path) == 1
+
+    def sort_values(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return the values of a batch's rows in a type that Arrow sorts.
+
+        Raises:
+            PredicateError: Lists and structs have no order, or a value cannot be computed.
+        """
+        if family(self.root.type) not in SINGLE:
+            raise PredicateError(f"Rows cannot be sorted by {describe(self.root)}.")
+        array = plain(self.values(batch))
+        return array.cast(pa.bool_()) if pa.types.is_null(array.type) else array
 
     def values(self, batch: pa.RecordBatch) -> pa.Array:
         """Return the value for each row of a batch; a column comes as it is.

@@ -33,7 +33,8 @@ class Family(enum.Enum):
     OTHER = "another value"
 
 
-_SINGLE = set(Family) - {Family.INTERVAL, Family.LIST, Family.STRUCT, Family.OTHER}
+SINGLE = set(Family) - {Family.INTERVAL, Family.LIST, Family.STRUCT, Family.OTHER}
+"""Values that have an order."""
 _TEMPORAL = {Family.DATE, Family.TIMESTAMP, Family.TIME}
 _TESTS: tuple[tuple[Family, tuple[str, ...]], ...] = (
     (Family.NUMBER, ("is_integer", "is_floating", "is_decimal")),
@@ -89,7 +90,7 @@ def comparable(left: Node, right: Node, what: str) -> tuple[Node, Node]:
     if Family.NULL in (ours, theirs):
         return left, right
     same = ours == theirs or {ours, theirs} == {Family.DATE, Family.TIMESTAMP}
-    if not same or ours not in _SINGLE:
+    if not same or ours not in SINGLE:
         raise PredicateError(f"{what} cannot compare {describe(left)} with {describe(right)}.")
     return left, right
 
@@ -149,7 +150,7 @@ def common_type(nodes: Sequence[Node], what: str) -> pa.DataType:
     kinds = {family(node.type) for node in known}
     if kinds <= {Family.DATE, Family.TIMESTAMP}:
         return pa.timestamp("ns" if any(map(_is_nano, types)) else "us")
-    if odd is not None or not kinds <= _SINGLE:
+    if odd is not None or not kinds <= SINGLE:
         other = odd or next(n for n in known if plain_type(n.type) != plain_type(known[0].type))
         raise PredicateError(f"{what} cannot give {describe(known[0])} and {describe(other)}.")
     if kinds == {Family.NUMBER}:
