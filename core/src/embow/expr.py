@@ -213,7 +213,7 @@ def func(name: str, *args: Any) -> Expr:
     return CallExpr(name.lower(), tuple(map(lit, args)))
 
 
-def sql(text: Condition, *values: Any, **named: Any) -> Expr:
+def sql(text: Condition, /, *values: Any, **named: Any) -> Expr:
     """Return SQL with values for its placeholders: ``?`` in order, ``:name`` by keyword.
 
     A list is taken in ``IN (?)`` and wherever the function takes one.

@@ -144,7 +144,7 @@ class ReadableTable(Results):
         """Return the first rows as an Arrow table."""
         return Query(self._handle).limit(n).to_arrow()
 
-    def count_rows(self, filter: Condition | None = None, *values: Any, **named: Any) -> int:
+    def count_rows(self, /, filter: Condition | None = None, *values: Any, **named: Any) -> int:
         """Count the rows, all or those that satisfy a condition, bound as in ``where``."""
         condition = None if filter is None else sql(filter, *values, **named)
         with self._handle.snapshot() as snapshot:

@@ -146,7 +146,7 @@ class Table(ReadableTable):
         """
         return MergeInsert(self._handle, on, self._kept)
 
-    def delete(self, where: Condition, *values: Any, **named: Any) -> DeleteResult:
+    def delete(self, /, where: Condition, *values: Any, **named: Any) -> DeleteResult:
         """Remove the rows that satisfy a condition, bound as in ``where`` of a search.
 
         Raises:

@@ -12,7 +12,7 @@ from embow._table.columns import Columns
 from embow._table.names import unknown_column
 from embow.engines.predicate import Expression
 from embow.errors import ConfigurationError
-from embow.expr import Condition, Expr, col
+from embow.expr import ColumnExpr, Condition, Expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,8 @@ class Projection:
 
 def expression(given: Condition, schema: pa.Schema) -> Expression:
     """Return a column by its exact name, whatever that is, else an expression."""
-    return Expression.of(col(given) if given in schema.names else given, schema)
+    named = isinstance(given, str) and given in schema.names
+    return Expression.of(ColumnExpr(str(given)) if named else given, schema)
 
 
 def _of_expressions(

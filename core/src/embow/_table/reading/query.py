@@ -70,7 +70,9 @@ class Query(Results):
 
     # -- building -----------------------------------------------------------------------
 
-    def where(self, where: Condition, *values: Any, prefilter: bool = True, **named: Any) -> Self:
+    def where(
+        self, /, where: Condition, *values: Any, prefilter: bool = True, **named: Any
+    ) -> Self:
         """Keep rows that satisfy a condition; several calls are joined by AND.
 
         Example:
@@ -84,6 +86,10 @@ class Query(Results):
                 that many. ``False`` filters the nearest rows, and may use ``_distance``.
             **named: For each ``:name`` in the SQL.
         """
+        if values in ((True,), (False,)) and "?" not in str(where):
+            raise ConfigurationError(
+                f"Values are bound by position; prefilter goes by keyword: prefilter={values[0]}."
+            )
         (self._where if prefilter else self._late).append(sql(where, *values, **named))
         return self
 

@@ -68,7 +68,7 @@ class MergeInsert:
         self._clauses = Clauses(tuple(on))
 
     def when_matched_update_all(
-        self, where: Condition | None = None, *values: Any, **named: Any
+        self, /, where: Condition | None = None, *values: Any, **named: Any
     ) -> Self:
         """Replace the columns given in the data, in rows whose key is in both.
 
@@ -87,7 +87,7 @@ class MergeInsert:
         return self
 
     def when_not_matched_by_source_delete(
-        self, condition: Condition | None = None, *values: Any, **named: Any
+        self, /, condition: Condition | None = None, *values: Any, **named: Any
     ) -> Self:
         """Delete rows of the table whose key is not in the data, all or by condition."""
         where = None if condition is None else sql(condition, *values, **named)

@@ -144,7 +144,7 @@ OPERATORS: dict[str, tuple[int | None, Callable[[Op, Sequence[Node]], Node]]] = 
     **dict.fromkeys(_COMPARISONS, (2, compared)),
     **dict.fromkeys((Op.ADD, Op.SUB, Op.MUL, Op.DIV, Op.MOD), (2, arithmetic)),
     **dict.fromkeys((Op.AND, Op.OR), (None, joined)),
-    **dict.fromkeys((Op.LIKE, Op.ILIKE), (2, lambda op, args: like(op, *args))),
+    **dict.fromkeys((Op.LIKE, Op.ILIKE), (2, lambda op, args: like(op, args[0], args[1]))),
     Op.NOT: (1, lambda _, args: negated(args[0])),
     Op.IS_NULL: (1, lambda _, args: is_null(args[0])),
     Op.NEG: (1, negative),

@@ -17,7 +17,7 @@ from embow.engines.predicate._typing import common_type
 from embow.errors import PredicateError
 
 _MICRO = pa.timestamp("us")
-_TYPES: tuple[tuple[type, pa.DataType], ...] = (
+_TYPES: tuple[tuple[type[Any], pa.DataType], ...] = (
     (bool, pa.bool_()),
     (int, pa.int64()),
     (float, pa.float64()),
