@@ -174,8 +174,18 @@ class CallExpr(Expr):
         if len(self.args) == 2 and not self.name.replace("_", "").isalnum():
             return f"({self.args[0]!r} {self.name} {self.args[1]!r})"
         if self.name in ("and", "or"):
-            return f" {self.name.upper()} ".join(_bracketed(each) for each in self.args)
+            return f" {self.name.upper()} ".join(map(_bracketed, self.chain))
         return f"{self.name}({', '.join(map(repr, self.args))})"
+
+    @property
+    def chain(self) -> list[Expr]:
+        """Operands of it and of what it continues: of ``a & b & c`` all three."""
+        found: list[Expr] = []
+        left: Expr = self
+        while isinstance(left, CallExpr) and left.name == self.name and left.args:
+            found += reversed(left.args[1:])
+            left = left.args[0]
+        return [left, *reversed(found)]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -140,6 +140,8 @@ def value_of(node: Node, batch: pa.RecordBatch) -> pa.Array:
             top = batch.column(path[0])
             return plain(pc.struct_field(top, list(path[1:])) if path[1:] else top)
         case Literal(value=value, type=arrow_type):
+            if not batch.num_rows:
+                return pa.nulls(0, arrow_type)  # Arrow cannot repeat a list no times.
             return pa.repeat(scalar(value, arrow_type), batch.num_rows)
         case Call(op=op, args=args) if op in KERNELS:
             values = [value_of(each, batch) for each in (args if op in PAIRS else args[:1])]

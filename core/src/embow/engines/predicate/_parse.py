@@ -14,7 +14,7 @@ from embow.engines.predicate._constants import constant
 from embow.engines.predicate._tree import Node, Op, Predicate
 from embow.engines.predicate._typing import Family, require
 from embow.errors import PredicateError
-from embow.expr import CallExpr, ColumnExpr, Condition, Expr, LiteralExpr, SqlExpr
+from embow.expr import CallExpr, ColumnExpr, Condition, LiteralExpr, SqlExpr
 
 
 def parse_predicate(condition: Condition, schema: pa.Schema) -> Predicate:
@@ -31,7 +31,7 @@ def parse_predicate(condition: Condition, schema: pa.Schema) -> Predicate:
             types, or uses something that is not in the list above.
     """
     root = require(parse_expression(condition, schema), Family.BOOLEAN, "A filter")
-    return Predicate(_shown(condition), root)
+    return Predicate(str(condition), root)
 
 
 def parse_expression(condition: Condition, schema: pa.Schema) -> Node:
@@ -43,17 +43,10 @@ def parse_expression(condition: Condition, schema: pa.Schema) -> Node:
     try:
         return _node(condition, schema)
     except RecursionError:
-        shown = _shown(condition)
+        shown = f" {condition!r:.60}" if isinstance(condition, str) else ""
         raise PredicateError(
-            f"The filter {shown!r:.60} is nested too deeply. Use fewer parentheses."
+            f"The filter{shown} is nested too deeply. Use fewer parentheses."
         ) from None
-
-
-def _shown(condition: Condition) -> str:
-    try:
-        return condition if isinstance(condition, str) else repr(condition)
-    except RecursionError:
-        return "of many parts"
 
 
 def _node(condition: Condition, schema: pa.Schema) -> Node:
@@ -68,7 +61,7 @@ def _node(condition: Condition, schema: pa.Schema) -> Node:
         case LiteralExpr(value=value):
             return constant(value)
         case CallExpr(name="and" | "or" as name):
-            return joined(Op(name), [_node(each, schema) for each in _chain(condition)])
+            return joined(Op(name), [_node(each, schema) for each in condition.chain])
         case CallExpr(name="cast", args=(value, LiteralExpr(value=str(to)))):
             return cast(_node(value, schema), _type_named(to))
         case CallExpr(name=name, args=args):
@@ -77,16 +70,6 @@ def _node(condition: Condition, schema: pa.Schema) -> Node:
         f'A filter is text such as "price < 10" or an expression such as col("price") < 10, not '
         f"{type(condition).__name__}: {condition!r:.60}."
     )
-
-
-def _chain(call: CallExpr) -> list[Expr]:
-    """Return the conditions that one chain of AND or of OR joins, in their order."""
-    found: list[Expr] = []
-    left: Expr = call
-    while isinstance(left, CallExpr) and left.name == call.name and left.args:
-        found += reversed(left.args[1:])
-        left = left.args[0]
-    return [left, *reversed(found)]
 
 
 def _type_named(name: str) -> pa.DataType:
