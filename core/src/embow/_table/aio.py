@@ -100,6 +100,7 @@ class AsyncVectorSearch(AsyncQuery):
     """A :class:`~embow._table.reading.query.VectorSearch` whose results are awaited."""
 
     limit = building(VectorSearch.limit)
+    order_by = building(VectorSearch.order_by)
     metric = building(VectorSearch.metric)
     distance_type = metric
     distance_range = building(VectorSearch.distance_range)
