@@ -288,7 +288,7 @@ def test_a_bound_value_never_becomes_text() -> None:
         (sql("x = ?", "\ud800"), r"not valid Unicode"),
         (col("nope") == 1, r"column 'nope', which is not there"),
         (col("x") & True, r"AND needs true or false, not column 'x'"),
-        (func("uper", "a"), r"uper, which is not supported. Did you mean 'upper'"),
+        (func("lowr", "a"), r"lowr, which is not supported. Did you mean 'lower'"),
         (func("sum", col("x")), r"sum\(\) is an aggregate"),
         (func("substr", "a", col("x")), r"substr\(\) needs a literal whole number"),
         (col("x")[1], r"needs a list or a struct, not column 'x'"),

@@ -19,7 +19,8 @@ from embow._table.awaiting import Face, Threads, awaited, awaited_face, building
 from embow._table.connect import connect
 from embow._table.database import Database, Observer
 from embow._table.readable import QueryType
-from embow._table.reading.query import Query, VectorSearch
+from embow._table.reading.nearest import VectorSearch
+from embow._table.reading.query import Query
 from embow._table.settings import AddOptions
 from embow._table.table import Table
 from embow._table.versions import Tags
@@ -97,7 +98,7 @@ class AsyncQuery(Face[Query]):
 
 
 class AsyncVectorSearch(AsyncQuery):
-    """A :class:`~embow._table.reading.query.VectorSearch` whose results are awaited."""
+    """A :class:`~embow._table.reading.nearest.VectorSearch` whose results are awaited."""
 
     limit = building(VectorSearch.limit)
     order_by = building(VectorSearch.order_by)

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from embow._cancel import stop_if_cancelled
 from embow._table.handle import Handle
-from embow._table.reading.query import Query, VectorSearch
+from embow._table.reading.nearest import VectorSearch
+from embow._table.reading.query import Query
 from embow._table.reading.results import Results
 from embow._table.versions import Tags, version_number
 from embow.embeddings import EmbeddingFunctionConfig

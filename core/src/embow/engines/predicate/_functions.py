@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from embow.engines.predicate import _typing as rules
 from embow.engines.predicate._align import scalar
 from embow.engines.predicate._constants import constant
 from embow.engines.predicate._constants import interval as interval_of
+from embow.engines.predicate._dates import counted, date_part, date_trunc, named_part, now
 from embow.engines.predicate._tree import Call, Literal, Node, Op
 from embow.engines.predicate._typing import Family, describe, family, require
 from embow.errors import PredicateError, near_name
@@ -91,13 +91,13 @@ def _coalesce(name: str, args: Sequence[Node]) -> Node:
 
 
 def _nullif(name: str, args: Sequence[Node]) -> Node:
-    _count(name, args, 2)
+    counted(name, args, 2)
     value, unwanted = rules.comparable(args[0], args[1], f"{name}()")
     return case([(Call(Op.EQ, (value, unwanted), _BOOL), Literal(None, pa.null()))], value)
 
 
 def _if(name: str, args: Sequence[Node]) -> Node:
-    _count(name, args, 3)
+    counted(name, args, 3)
     return case([(args[0], args[1])], args[2])
 
 
@@ -112,7 +112,7 @@ def _concat(name: str, args: Sequence[Node]) -> Node:
 
 
 def _split_part(name: str, args: Sequence[Node]) -> Node:
-    _count(name, args, 3)
+    counted(name, args, 3)
     parts = Function(Op.SPLIT, (Family.TEXT,), pa.list_(_TEXT), (str,))(name, args[:2])
     rules.as_literal(args[2], int, f"{name}()")
     found = Call(Op.ELEMENT, (parts, args[2]), _TEXT)
@@ -125,81 +125,25 @@ def _log(name: str, args: Sequence[Node]) -> Node:
     """Return the logarithm to base 10, or to a base that comes first."""
     if len(args) == 1:
         return FUNCTIONS["log10"](name, args)
-    _count(name, args, 2)
+    counted(name, args, 2)
     base, value = (FUNCTIONS["ln"](name, [arg]) for arg in args)
     return Call(Op.DIV, (value, base), _FLOAT)
 
 
 def _modulo(name: str, args: Sequence[Node]) -> Node:
-    _count(name, args, 2)
+    counted(name, args, 2)
     for arg in args:
         require(arg, Family.NUMBER, f"{name}()")
     return Call(Op.MOD, tuple(args), rules.number_type([arg.type for arg in args]))
 
 
-def _now(name: str, args: Sequence[Node]) -> Node:
-    _count(name, args, 0)
-    now = dt.datetime.now(dt.UTC)
-    return constant(now.date() if name in ("current_date", "today") else now)
-
-
 def _interval(name: str, args: Sequence[Node]) -> Node:
-    _count(name, args, 1)
+    counted(name, args, 1)
     return interval_of(rules.as_literal(args[0], str, f"{name}()"))
 
 
-_TRUNCATED = (
-    "year",
-    "quarter",
-    "month",
-    "week",
-    "day",
-    "hour",
-    "minute",
-    "second",
-    "millisecond",
-    "microsecond",
-)
-_PARTS = (*_TRUNCATED, "dow", "doy", "epoch")
-
-
-def _date_part(name: str, args: Sequence[Node]) -> Node:
-    _count(name, args, 2)
-    return _part(name, rules.as_literal(args[0], str, f"{name}()").lower(), args[1])
-
-
-def _named_part(name: str, args: Sequence[Node]) -> Node:
-    _count(name, args, 1)
-    return _part(name, name, args[0])
-
-
-def _part(name: str, part: str, moment: Node) -> Node:
-    _moment(name, moment)
-    if part not in _PARTS:
-        raise _no_part(part, _PARTS)
-    unit = Literal(part, _TEXT)
-    return Call(Op.DATE_PART, (moment, unit), _FLOAT if part == "epoch" else _INT)
-
-
-def _date_trunc(name: str, args: Sequence[Node]) -> Node:
-    _count(name, args, 2)
-    part = rules.as_literal(args[0], str, f"{name}()").lower()
-    if part not in _TRUNCATED:
-        raise _no_part(part, _TRUNCATED)
-    moment = _moment(name, args[1])
-    kept = pa.types.is_timestamp(moment.type)
-    arrow_type = rules.plain_type(moment.type) if kept else pa.timestamp("us")
-    return Call(Op.DATE_TRUNC, (moment, Literal(part, _TEXT)), arrow_type)
-
-
-def _moment(name: str, node: Node) -> Node:
-    if family(node.type) not in (Family.DATE, Family.TIMESTAMP, Family.NULL):
-        raise PredicateError(f"{name}() needs a date or timestamp, not {describe(node)}.")
-    return node
-
-
 def _array_has(name: str, args: Sequence[Node]) -> Node:
-    _count(name, args, 2)
+    counted(name, args, 2)
     of = require(args[0], Family.LIST, f"{name}()")
     if family(of.type) is Family.NULL:
         return of
@@ -210,7 +154,7 @@ def _array_has(name: str, args: Sequence[Node]) -> Node:
 
 def _array_any(name: str, args: Sequence[Node]) -> Node:
     """Whether a list holds one, or all, of some constants."""
-    _count(name, args, 2)
+    counted(name, args, 2)
     wanted = args[1]
     if not (isinstance(wanted, Literal) and isinstance(wanted.value, tuple)):
         raise PredicateError(f"{name}() needs a literal list, not {describe(wanted)}.")
@@ -230,17 +174,6 @@ def _make_array(name: str, args: Sequence[Node]) -> Node:
     if odd is not None:
         raise PredicateError(f"A list in SQL holds literals, not {describe(odd)}.")
     return constant([arg.value for arg in args if isinstance(arg, Literal)])
-
-
-def _count(name: str, args: Sequence[Node], wanted: int) -> None:
-    if len(args) != wanted:
-        raise PredicateError(f"{name}() takes {wanted} arguments, not {len(args)}.")
-
-
-def _no_part(part: str, known: Sequence[str]) -> PredicateError:
-    return PredicateError(
-        f"There is no part '{part}' of a moment.{near_name(part, known)} Parts: {', '.join(known)}."
-    )
 
 
 def _check_regex(pattern: str) -> None:
@@ -290,12 +223,12 @@ FUNCTIONS: dict[str, Make] = {
     "coalesce": _coalesce,
     "nullif": _nullif,
     "if": _if,
-    **dict.fromkeys(("now", "current_timestamp", "current_date", "today"), _now),
+    **dict.fromkeys(("now", "current_timestamp", "current_date", "today"), now),
     "interval": _interval,
-    "date_trunc": _date_trunc,
-    **dict.fromkeys(("date_part", "extract"), _date_part),
-    **dict.fromkeys(("year", "quarter", "month", "week", "day", "hour", "minute"), _named_part),
-    "second": _named_part,
+    "date_trunc": date_trunc,
+    **dict.fromkeys(("date_part", "extract"), date_part),
+    **dict.fromkeys(("year", "quarter", "month", "week", "day", "hour", "minute"), named_part),
+    "second": named_part,
     **dict.fromkeys(("array_length", "cardinality", "len"), _ARRAY_LENGTH),
     **dict.fromkeys(("array_has", "array_contains", "list_contains"), _array_has),
     **dict.fromkeys(("array_has_any", "array_has_all"), _array_any),
