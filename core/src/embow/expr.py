@@ -171,7 +171,7 @@ class CallExpr(Expr):
     args: tuple[Expr, ...]
 
     def __repr__(self) -> str:
-        if len(self.args) == 2 and not self.name.replace("_", "").isalnum():
+        if _is_infix(self):
             return f"({self.args[0]!r} {self.name} {self.args[1]!r})"
         if self.name in ("and", "or"):
             return f" {self.name.upper()} ".join(map(_bracketed, self.chain))
@@ -243,4 +243,11 @@ def all_of(conditions: Sequence[Condition]) -> Expr:
 
 
 def _bracketed(expr: Expr) -> str:
-    return repr(expr) if isinstance(expr, (ColumnExpr, LiteralExpr)) else f"({expr!r})"
+    whole = isinstance(expr, (ColumnExpr, LiteralExpr)) or _is_infix(expr)
+    return repr(expr) if whole else f"({expr!r})"
+
+
+def _is_infix(expr: Expr) -> bool:
+    """Whether it is shown with its operator in the middle, and brackets around."""
+    symbol = isinstance(expr, CallExpr) and not expr.name.replace("_", "").isalnum()
+    return symbol and len(expr.args) == 2

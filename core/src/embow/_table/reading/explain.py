@@ -99,14 +99,18 @@ def analyzed(snapshot: Snapshot, plan: Plan, trace: Trace, result: pa.Table) -> 
             told.append(_milliseconds(trace.seconds[name]))
         lines.append(f"  {name:<8}{'; '.join(told)}")
     took = _milliseconds(trace.seconds["all"])
-    lines.append(f"  result  {result.num_rows:,} rows; {_size(result.nbytes)}; {took} in all")
+    lines.append(f"  result  {_rows(result.num_rows)}; {_size(result.nbytes)}; {took} in all")
     return "\n".join(lines)
 
 
 def _title(snapshot: Snapshot, plan: Plan) -> str:
     kind = "Rows" if plan.search is None else "Search"
-    rows = f"{snapshot.count_rows():,} rows"
+    rows = _rows(snapshot.count_rows())
     return f"{kind} of table {plan.table!r}, version {snapshot.base.version}, {rows}"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[tuple[str, str]]:
@@ -130,7 +134,7 @@ def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[tuple[str, str]]:
         yield "keep", f"{plan.late}; of the rows that were found"
     if plan.order:
         yield "sort", f"{', then '.join(map(str, plan.order))}; keys in memory, then rows by id"
-    window = "all rows" if plan.limit is None else f"at most {plan.limit:,} rows"
+    window = "all rows" if plan.limit is None else f"at most {_rows(plan.limit)}"
     after = f" after the first {plan.offset:,}" if plan.offset else ""
     yield "read", f"{plan.selection}; {window}{after}"
 
