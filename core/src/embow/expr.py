@@ -249,5 +249,6 @@ def _bracketed(expr: Expr) -> str:
 
 def _is_infix(expr: Expr) -> bool:
     """Whether it is shown with its operator in the middle, and brackets around."""
-    symbol = isinstance(expr, CallExpr) and not expr.name.replace("_", "").isalnum()
-    return symbol and len(expr.args) == 2
+    if not isinstance(expr, CallExpr) or len(expr.args) != 2:
+        return False
+    return not expr.name.replace("_", "").isalnum()
