@@ -165,7 +165,7 @@ def _align_number(array: pa.Array, value: float | Decimal) -> tuple[pa.Array, pa
     arrow_type = array.type
     if pa.types.is_decimal(arrow_type):
         exact = value if isinstance(value, Decimal) else Decimal(repr(value))
-        wanted = _decimal_type(exact) if exact.is_finite() else None
+        wanted = _decimal_type(exact)
         if wanted is None or wanted.precision - wanted.scale > 38 - arrow_type.scale:
             return array.cast(pa.float64()), scalar(float(value), pa.float64())
         return array, scalar(exact, wanted)
@@ -175,11 +175,14 @@ def _align_number(array: pa.Array, value: float | Decimal) -> tuple[pa.Array, pa
     return array.cast(_WIDE), scalar(Decimal(whole), _WIDE)
 
 
-def _decimal_type(value: Decimal) -> pa.DataType:
-    """Return the smallest decimal type that holds a value."""
+def _decimal_type(value: Decimal) -> pa.DataType | None:
+    """Return the smallest decimal type that holds a value, if one does."""
+    if not value.is_finite():
+        return None
     _, digits, exponent = value.as_tuple()
     scale = max(0, -int(exponent))
-    return pa.decimal128(max(1, len(digits) + max(0, int(exponent)), scale), scale)
+    precision = max(1, len(digits) + max(0, int(exponent)), scale)
+    return pa.decimal128(precision, scale) if precision <= 38 else None
 
 
 def _integer_range(arrow_type: pa.DataType) -> tuple[int, int]:

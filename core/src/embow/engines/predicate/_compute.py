@@ -26,6 +26,7 @@ from embow.engines.predicate._tree import (
     Node,
     Op,
 )
+from embow.errors import PredicateError
 from embow.schema._arrays import array_of
 from embow.schema._masks import as_mask, flags, validity
 
@@ -36,6 +37,8 @@ def value_of(node: Node, batch: pa.RecordBatch) -> pa.Array:
         case Column(path=path):
             top = batch.column(path[0])
             return plain(pc.struct_field(top, list(path[1:])) if path[1:] else top)
+        case Literal(type=arrow_type) if pa.types.is_interval(arrow_type):
+            raise PredicateError("An interval of months is no value by itself: add it to a moment.")
         case Literal(value=value, type=arrow_type):
             if not batch.num_rows:
                 return pa.nulls(0, arrow_type)  # Arrow cannot repeat a list no times.
@@ -162,7 +165,8 @@ def _modulo(call: Call, batch: pa.RecordBatch) -> pa.Array:
         whole = pc.divide(dividend, divisor)
         return pc.subtract(dividend, pc.multiply(whole, divisor))
     floats = [pc.fill_null(each.cast(pa.float64()), 1.0) for each in (dividend, divisor)]
-    remainder = np.fmod(*(np.frombuffer(each.buffers()[1], np.float64) for each in floats))
+    with np.errstate(invalid="ignore"):  # What an infinity leaves is NaN, and no warning.
+        remainder = np.fmod(*(np.frombuffer(each.buffers()[1], np.float64) for each in floats))
     made = pa.Array.from_buffers(pa.float64(), len(dividend), [None, pa.py_buffer(remainder)])
     known = pc.and_(pc.is_valid(dividend), pc.is_valid(divisor))
     return pc.if_else(known, made, scalar(None, pa.float64()))

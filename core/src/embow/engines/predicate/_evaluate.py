@@ -20,7 +20,7 @@ from embow.engines.predicate._tree import (
     Predicate,
     columns_of,
 )
-from embow.engines.predicate._typing import SINGLE, Family, describe, family
+from embow.engines.predicate._typing import SINGLE, describe, family
 from embow.errors import PredicateError
 from embow.expr import Condition
 
@@ -78,8 +78,6 @@ class Expression:
             PredicateError: It does not parse, or names an unknown column.
         """
         root = parse_expression(expression, schema)
-        if family(root.type) is Family.INTERVAL:
-            raise PredicateError("An interval of months is no value by itself: add it to a moment.")
         return cls(str(expression), root)
 
     @property
