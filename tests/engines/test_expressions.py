@@ -376,3 +376,19 @@ def test_a_number_beyond_all_decimals_still_compares() -> None:
     rows = column([Decimal("1.50"), None], pa.decimal128(10, 2))
     assert computed("x < 1e300", rows) == [True, None]
     assert computed(col("x") >= Decimal("1e40"), rows) == [False, None]
+
+
+@given(nullable(st.integers(-4, 4)), st.integers(-4, 4))
+def test_the_greatest_and_the_least_leave_out_null(values: list[int | None], other: int) -> None:
+    """As in other databases; a number beats no number, and all of one kind are taken."""
+    rows = column(values, pa.int64())
+    for name, model in (("greatest", max), ("least", min)):
+        expected = [model(v for v in (value, other) if v is not None) for value in values]
+        assert computed(func(name, col("x"), None, other), rows) == expected
+        assert computed(f"{name}('a', 'b')", rows) == [model("a", "b")] * len(values)
+        both = sql(f"{name}(x / 2.0, :none)", none=math.nan)
+        assert computed(both, rows) == pytest.approx(
+            [math.nan if v is None else v / 2 for v in values], nan_ok=True
+        )
+    with pytest.raises(PredicateError, match="cannot give column 'x'"):
+        computed("greatest(x, 'a')", rows)

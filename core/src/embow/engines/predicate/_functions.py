@@ -169,6 +169,16 @@ def _array_any(name: str, args: Sequence[Node]) -> Node:
     return case(whens, Literal(every, _BOOL))
 
 
+def _extreme(name: str, args: Sequence[Node]) -> Node:
+    known = [arg for arg in args if family(arg.type) is not Family.NULL]
+    if not known:
+        raise PredicateError(f"{name}() takes at least one argument that is not NULL.")
+    arrow_type = rules.common_type(known, f"{name}()")
+    if family(arrow_type) not in rules.SINGLE:
+        raise PredicateError(f"{name}() cannot compare {describe(known[0])}.")
+    return Call(Op(name), tuple(known), arrow_type)
+
+
 def _make_array(name: str, args: Sequence[Node]) -> Node:
     odd = next((arg for arg in args if not isinstance(arg, Literal)), None)
     if odd is not None:
@@ -217,6 +227,7 @@ FUNCTIONS: dict[str, Make] = {
     "round": Function(Op.ROUND, _N, None, (int,), 1),
     **{op.value: Function(op, _N, _FLOAT) for op in _FLOATS},
     **dict.fromkeys(("power", "pow"), _POWER),
+    **{op.value: _extreme for op in (Op.GREATEST, Op.LEAST)},
     "atan2": Function(Op.ATAN2, _N * 2, _FLOAT),
     "log": _log,
     "mod": _modulo,

@@ -16,8 +16,8 @@ from embow.schema._masks import as_mask, flags, validity
 
 Kernel = Callable[[Call, Sequence[pa.Array]], pa.Array]
 
-PAIRS = frozenset({Op.POWER, Op.ATAN2, Op.ARRAY_HAS})
-"""Operations whose second operand is computed too; what others take further is literal."""
+PAIRS = frozenset({Op.POWER, Op.ATAN2, Op.ARRAY_HAS, Op.GREATEST, Op.LEAST})
+"""Operations whose further operands are computed too; those of others are literal."""
 
 
 def literal(call: Call, at: int, default: Any = None) -> Any:
@@ -111,6 +111,11 @@ def _rounded(call: Call, args: Sequence[pa.Array]) -> pa.Array:
 def _floats(function: str) -> Kernel:
     kernel = getattr(pc, function)
     return lambda _, args: kernel(*(arg.cast(pa.float64(), safe=False) for arg in args))
+
+
+def _extreme(function: str) -> Kernel:
+    kernel = getattr(pc, function)
+    return lambda call, args: kernel(*(arg.cast(call.type) for arg in args), skip_nulls=True)
 
 
 # -- moments --------------------------------------------------------------------------------
@@ -245,6 +250,8 @@ KERNELS: dict[Op, Kernel] = {
     Op.LN: _floats("ln"),
     Op.LOG10: _floats("log10"),
     Op.LOG2: _floats("log2"),
+    Op.GREATEST: _extreme("max_element_wise"),
+    Op.LEAST: _extreme("min_element_wise"),
     Op.SIN: _floats("sin"),
     Op.COS: _floats("cos"),
     Op.TAN: _floats("tan"),

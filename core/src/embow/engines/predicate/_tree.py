@@ -38,7 +38,8 @@ class Op(enum.StrEnum):
     ``ELEMENT`` counts from one, and from the end where the number is negative, and is NULL beyond;
     ``FIELD`` takes a literal name. ``MONTHS`` moves a moment by a literal number of months, to the
     last day of a month that is too short. What a function takes beside its first argument is a
-    literal, but for ``ARRAY_HAS``, ``ATAN2`` and ``POWER``.
+    literal, but for ``ARRAY_HAS``, ``ATAN2``, ``POWER``, and for ``GREATEST`` and ``LEAST``, which
+    leave out NULL.
     """
 
     AND = "and"
@@ -92,6 +93,8 @@ class Op(enum.StrEnum):
     LOG10 = "log10"
     LOG2 = "log2"
     POWER = "power"
+    GREATEST = "greatest"
+    LEAST = "least"
     SIN = "sin"
     COS = "cos"
     TAN = "tan"
