@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embow.engines.predicate import evaluate_expression
+from embow.engines.predicate._functions import FUNCTIONS
 from embow.errors import PredicateError
 from embow.expr import Condition, Expr, col, func, lit, sql
+from embow_testing._engine_filters import BATCH
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
 MOMENTS = st.datetimes(dt.datetime(20, 2, 1), dt.datetime(9980, 1, 1))
@@ -392,3 +394,41 @@ def test_the_greatest_and_the_least_leave_out_null(values: list[int | None], oth
         )
     with pytest.raises(PredicateError, match="cannot give column 'x'"):
         computed("greatest(x, 'a')", rows)
+
+
+LITERALS = [
+    *("1", "-1", "0", "2.5", "1e300", "9223372036854775807", "null", "true"),
+    *("'a'", "''", "'%'", "'day'", "'2020-01-01'", "x'00'", "[1,2]", "['a']", "[]"),
+    *("date '2020-01-01'", "interval '1 day'", "interval '1 month 3 hours'", "now()"),
+]
+ATOMS = st.sampled_from([*BATCH.schema.names, *LITERALS])
+SYMBOLS = st.sampled_from([*OPERATORS, "and", "or", "||", "like"])
+
+
+def larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Return texts of expressions made of others, whether they make sense or not."""
+    calls = st.tuples(st.sampled_from(sorted(FUNCTIONS)), st.lists(inner, max_size=3))
+    return st.one_of(
+        st.tuples(inner, SYMBOLS, inner).map(lambda parts: f"({' '.join(parts)})"),
+        calls.map(lambda call: f"{call[0]}({', '.join(call[1])})"),
+        st.tuples(inner, inner, inner).map(
+            lambda parts: f"CASE WHEN {parts[0]} THEN {parts[1]} ELSE {parts[2]} END"
+        ),
+        st.tuples(inner, st.sampled_from(["1", "-1", "'a'"])).map(lambda x: f"{x[0]}[{x[1]}]"),
+        st.tuples(inner, st.sampled_from(["int", "text", "double", "date", "decimal(10, 2)"])).map(
+            lambda x: f"CAST({x[0]} AS {x[1]})"
+        ),
+        inner.map(lambda text: f"({text} IS NULL)"),
+    )
+
+
+@settings(max_examples=300)
+@given(st.recursive(ATOMS, larger, max_leaves=4))
+def test_any_expression_has_a_value_for_each_row_or_says_why_not(text: str) -> None:
+    """No error of a library comes through, whatever meets whatever, and no warning."""
+    for rows in (BATCH, BATCH.slice(1, 2), BATCH.slice(0, 0)):
+        try:
+            values = evaluate_expression(text, rows.schema, rows)
+        except PredicateError:
+            continue
+        assert len(values) == rows.num_rows
