@@ -15,11 +15,20 @@ SOURCE = Path(__file__).parents[1] / "core" / "src" / "embow"
 MAY_IMPORT = {
     "schema": {"errors"},
     "plugins": {"errors", "engines"},
-    "engines": {"variables", "errors", "schema", "_cancel"},
+    "engines": {"variables", "errors", "schema", "expr", "_cancel"},
     "embeddings": {"variables", "errors", "schema", "plugins"},
     "media": {"errors", "embeddings"},
     "pipeline": {"errors", "schema", "plugins", "embeddings", "_cancel"},
-    "_table": {"errors", "schema", "plugins", "embeddings", "pipeline", "engines", "_cancel"},
+    "_table": {
+        "errors",
+        "schema",
+        "expr",
+        "plugins",
+        "embeddings",
+        "pipeline",
+        "engines",
+        "_cancel",
+    },
 }
 """The rooms of the core that a room may use, beside itself."""
 

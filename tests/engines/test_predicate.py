@@ -49,10 +49,10 @@ def test_a_filter_passes_the_rows_sql_says(sql: str, rows: list[int]) -> None:
         ("b AND i", r"AND needs true or false, not column 'i'"),
         ("s + 1 = 2", r"'\+' needs a number, not column 's'"),
         ("i IN (SELECT 1)", r"IN with a subquery, which is not supported"),
-        ("CASE WHEN b THEN b END", r"CASE, which is not supported"),
-        ("coalesce(i, 1) = 1", r"COALESCE, which is not supported"),
+        ("CASE WHEN b THEN i ELSE s END = 1", r"CASE cannot give column 'i'.*column 's'"),
+        ("coalesce(i, s) = 1", r"CASE cannot give column 'i'.*column 's'"),
         ("foo(i) = 1", r"foo, which is not supported"),
-        ("count(*) > 1", r"COUNT, which is not supported"),
+        ("count(*) > 1", r"count\(\) is an aggregate.*DuckDB"),
         ("i = 1 x", r"an alias, which is not supported"),
         ("s LIKE s", r"LIKE needs a literal text"),
         ("i IN (1, u)", r"IN takes a list of literals"),
@@ -261,7 +261,7 @@ def test_a_long_list_of_another_type_is_refused_like_a_short_one() -> None:
         parse_predicate(f"i IN ({numbers}, 'x')", BATCH.schema)
     with pytest.raises(PredicateError, match="IN takes a list of literals, not column 'u'"):
         parse_predicate(f"i IN ({numbers}, u)", BATCH.schema)
-    with pytest.raises(PredicateError, match="not supported"):
+    with pytest.raises(PredicateError, match="no value of that name"):
         parse_predicate(f"i IN ({numbers}) OR i IN (:list_0)", BATCH.schema)
 
 

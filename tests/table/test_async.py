@@ -16,7 +16,8 @@ import pytest
 
 import embow
 from embow._table import aio
-from embow._table.reading.query import Query, VectorSearch
+from embow._table.reading.nearest import VectorSearch
+from embow._table.reading.query import Query
 from embow._table.versions import Tags
 from embow._table.writing.merge import MergeInsert
 from embow.engines._local.catalog import Catalog

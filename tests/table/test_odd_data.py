@@ -133,7 +133,7 @@ def _nested(depth: int) -> str:
         (lambda t: t.search().where(5).to_list(), PredicateError, "not int"),
         (lambda t: t.search("a").distance_range("x"), ConfigurationError, "lower"),
         (lambda t: t.search("a").distance_range(0, float("nan")), ConfigurationError, "upper"),
-        (lambda t: t.search("a").select({"text": "upper(text)"}), ConfigurationError, "list"),
+        (lambda t: t.search("a").select({"text": 1}), ConfigurationError, "list"),
         (lambda t: t.search().to_batches(0), ConfigurationError, "batch_size"),
         (lambda t: t.search("a").to_batches(-1), ConfigurationError, "batch_size"),
         (lambda t: t.search(np.zeros((0, 26))), BadVectorError, "empty"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from embow._table.aio import connect_async as connect_async
     from embow._table.connect import connect as connect
     from embow._table.database import Database as Database
-    from embow._table.reading.query import VectorSearch as VectorSearch
+    from embow._table.reading.nearest import VectorSearch as VectorSearch
     from embow._table.table import Table as Table
     from embow._table.versions import Tags as Tags
     from embow.embeddings import EmbeddingFunction as EmbeddingFunction
@@ -35,7 +35,7 @@ _imported, __dir__, _names = lazy(
         "_table.aio": "AsyncDatabase AsyncTable AsyncVectorSearch connect_async",
         "_table.connect": "connect",
         "_table.database": "Database",
-        "_table.reading.query": "VectorSearch",
+        "_table.reading.nearest": "VectorSearch",
         "_table.table": "Table",
         "_table.versions": "Tags",
         "embeddings": "EmbeddingFunction TextEmbeddingFunction get_registry register",

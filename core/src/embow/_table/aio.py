@@ -19,13 +19,15 @@ from embow._table.awaiting import Face, Threads, awaited, awaited_face, building
 from embow._table.connect import connect
 from embow._table.database import Database, Observer
 from embow._table.readable import QueryType
-from embow._table.reading.query import Query, VectorSearch
+from embow._table.reading.nearest import VectorSearch
+from embow._table.reading.query import Query
 from embow._table.settings import AddOptions
 from embow._table.table import Table
 from embow._table.versions import Tags
 from embow._table.writing.changes import UpdateResult
 from embow._table.writing.merge import MergeInsert
 from embow.errors import ConfigurationError
+from embow.expr import Condition, Expr
 from embow.pipeline import AddReport
 
 
@@ -82,8 +84,11 @@ class AsyncQuery(Face[Query]):
     select = building(Query.select)
     limit = building(Query.limit)
     offset = building(Query.offset)
+    order_by = building(Query.order_by)
     with_row_id = building(Query.with_row_id)
 
+    explain_plan = awaited(Query.explain_plan)
+    analyze_plan = awaited(Query.analyze_plan)
     to_arrow = awaited(Query.to_arrow)
     to_batches = awaited_face(AsyncBatches, Query.to_batches)
     to_list = awaited(Query.to_list)
@@ -93,9 +98,10 @@ class AsyncQuery(Face[Query]):
 
 
 class AsyncVectorSearch(AsyncQuery):
-    """A :class:`~embow._table.reading.query.VectorSearch` whose results are awaited."""
+    """A :class:`~embow._table.reading.nearest.VectorSearch` whose results are awaited."""
 
     limit = building(VectorSearch.limit)
+    order_by = building(VectorSearch.order_by)
     metric = building(VectorSearch.metric)
     distance_type = metric
     distance_range = building(VectorSearch.distance_range)
@@ -152,12 +158,12 @@ class AsyncTable(Face[Table]):
 
     async def update(
         self,
-        updates: Mapping[str, Any] | str | None = None,
+        updates: Mapping[str, Any] | Condition | None = None,
         values: Mapping[str, Any] | None = None,
         *,
-        where: str | None = None,
-        values_sql: Mapping[str, str] | None = None,
-        updates_sql: Mapping[str, str] | None = None,
+        where: Condition | None = None,
+        values_sql: Mapping[str, Condition] | None = None,
+        updates_sql: Mapping[str, Condition] | None = None,
         **options: Unpack[AddOptions],
     ) -> UpdateResult:
         """Change columns of the rows that satisfy a condition, and re-embed what changed.
@@ -165,14 +171,14 @@ class AsyncTable(Face[Table]):
         Takes the arguments of :meth:`embow.Table.update`, and those of LanceDB's asynchronous one.
 
         Args:
-            updates: New values by column; or the condition, where it is text.
+            updates: New values by column; or the condition.
             values: The same as ``updates``.
-            where: SQL condition; all rows where it is ``None``.
+            where: Condition; all rows where it is ``None``.
             values_sql: New values as SQL expressions over the row, by column.
             updates_sql: The same as ``values_sql``.
             **options: As in :meth:`embow.Table.update`.
         """
-        told = [each for each in (where, updates) if isinstance(each, str)]
+        told = [each for each in (where, updates) if isinstance(each, (str, Expr))]
         new = [each for each in (values, updates) if isinstance(each, Mapping)]
         sql = [each for each in (values_sql, updates_sql) if each is not None]
         if len(told) > 1 or len(new) > 1 or len(sql) > 1:

@@ -36,6 +36,7 @@ from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate._tree import Call, Column, Node
 from embow.errors import SchemaError
+from embow.expr import Condition
 from embow.pipeline import PipelineOptions
 from embow.schema._protocol import METADATA_KEY
 
@@ -155,11 +156,11 @@ class Columns:
     def _shown(self) -> Mapping[str, pa.Field]:
         return {self.names[field.name]: field for field in self.visible}
 
-    def predicate(self, sql: str | None) -> Predicate | None:
+    def predicate(self, condition: Condition | None) -> Predicate | None:
         """Return a condition over visible columns as one over physical columns."""
-        if sql is None:
+        if condition is None:
             return None
-        predicate = parse_predicate(sql, self.visible)
+        predicate = parse_predicate(condition, self.visible)
         return replace(predicate, root=_translated(predicate.root, self.names))
 
     def to_visible(self, data: pa.RecordBatch) -> pa.RecordBatch:

@@ -10,11 +10,13 @@ import pyarrow as pa
 
 from embow._cancel import stop_if_cancelled
 from embow._table.handle import Handle
-from embow._table.reading.query import Query, VectorSearch
+from embow._table.reading.nearest import VectorSearch
+from embow._table.reading.query import Query
 from embow._table.reading.results import Results
 from embow._table.versions import Tags, version_number
 from embow.embeddings import EmbeddingFunctionConfig
 from embow.errors import ConfigurationError, TableNotFoundError, near_name
+from embow.expr import Condition, sql
 
 QueryType = Literal["auto", "vector"]
 _NOT_YET = ("fts", "hybrid")
@@ -143,12 +145,11 @@ class ReadableTable(Results):
         """Return the first rows as an Arrow table."""
         return Query(self._handle).limit(n).to_arrow()
 
-    def count_rows(self, filter: str | None = None) -> int:
-        """Count the rows, all or those that satisfy a condition."""
+    def count_rows(self, /, filter: Condition | None = None, *values: Any, **named: Any) -> int:
+        """Count the rows, all or those that satisfy a condition, bound as in ``where``."""
+        condition = None if filter is None else sql(filter, *values, **named)
         with self._handle.snapshot() as snapshot:
-            if filter is None:
-                return snapshot.count_rows()
-            return snapshot.count_rows(self._handle.columns(snapshot).predicate(filter))
+            return snapshot.count_rows(self._handle.columns(snapshot).predicate(condition))
 
     # -- versions -----------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from embow._table.writing.quarantine import Quarantine
 from embow.embeddings import EmbeddingFunction
 from embow.engines.contract import RETENTION, Change, CheckReport, OptimizeReport
 from embow.errors import ConfigurationError
+from embow.expr import Condition, sql
 from embow.pipeline import AddReport, Estimate
 
 AddMode = Literal["append", "overwrite"]
@@ -113,16 +114,17 @@ class Table(ReadableTable):
 
     def update(
         self,
-        where: str | None = None,
+        where: Condition | None = None,
         values: Mapping[str, Any] | None = None,
         *,
-        values_sql: Mapping[str, str] | None = None,
+        values_sql: Mapping[str, Condition] | None = None,
         **options: Unpack[AddOptions],
     ) -> UpdateResult:
         """Change columns of the rows that satisfy a condition, and re-embed what changed.
 
         Args:
-            where: SQL condition; all rows where it is ``None``.
+            where: Condition; all rows where it is ``None``. Values are bound by
+                ``embow.expr.sql("user = ?", name)``.
             values: New values by column.
             values_sql: New values as SQL expressions over the row, by column.
             **options: As in :meth:`add`. A row is never left out: where ``on_error`` is not
@@ -144,13 +146,15 @@ class Table(ReadableTable):
         """
         return MergeInsert(self._handle, on, self._kept)
 
-    def delete(self, where: str) -> DeleteResult:
-        """Remove the rows that satisfy a condition.
+    def delete(self, /, where: Condition, *values: Any, **named: Any) -> DeleteResult:
+        """Remove the rows that satisfy a condition, bound as in ``where`` of a search.
 
         Raises:
             PredicateError: The condition cannot be read.
         """
-        return changes.delete(self._handle, where)
+        if where is None:
+            raise ConfigurationError('delete needs a condition; delete("true") removes every row.')
+        return changes.delete(self._handle, sql(where, *values, **named))
 
     # -- keeping vectors true ---------------------------------------------------------------
 

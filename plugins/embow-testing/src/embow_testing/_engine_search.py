@@ -180,6 +180,8 @@ class SearchSuite(EngineTests):
             found = nearest(snapshot, [0.0, 1.0, 0.0], 1, columns=["text"], with_row_id=True)
             assert found.schema.names == ["text", DISTANCE, ROW_ID]
             assert found[ROW_ID].to_pylist() == row_ids(snapshot, "id = 0").tolist()
+            alone = nearest(snapshot, [0.0, 1.0, 0.0], 2, columns=[])
+            assert (alone.column_names, alone.num_rows) == ([DISTANCE], 2)
             everything = nearest(snapshot, [0.0, 1.0, 0.0], 1)
             assert everything.schema.names == [*SCHEMA.names, DISTANCE]
             assert everything.drop_columns([DISTANCE]).to_pylist() == rows(0)

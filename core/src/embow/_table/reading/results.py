@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from embow.engines.predicate import evaluate, parse_predicate
 from embow.errors import ConfigurationError
+from embow.expr import Condition
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -61,7 +62,7 @@ class Results:
         return [row_to_model(model, row) for row in self.to_list()]
 
 
-def rows_that_satisfy(result: pa.Table, where: str) -> pa.Table:
+def rows_that_satisfy(result: pa.Table, where: Condition) -> pa.Table:
     """Return the rows of a result that satisfy a condition, which may name ``_distance``."""
     predicate = parse_predicate(where, result.schema)
     batches = [

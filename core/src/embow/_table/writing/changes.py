@@ -29,6 +29,7 @@ from embow._table.writing.staging import (
 from embow.engines.contract import Change, EngineTable, RowIds, Snapshot
 from embow.engines.predicate import evaluate_expression
 from embow.errors import ConfigurationError, TableNotFoundError
+from embow.expr import Condition
 from embow.pipeline import AddReport, Estimate
 
 Values = Callable[[pa.RecordBatch], dict[str, pa.Array]]
@@ -164,10 +165,8 @@ def _created(name: str, writing: Ingest, data: Any) -> tuple[EngineTable, AddRep
     return stored, report
 
 
-def delete(handle: Handle, where: str) -> DeleteResult:
+def delete(handle: Handle, where: Condition) -> DeleteResult:
     """Remove rows. See ``Table.delete``."""
-    if where is None:
-        raise ConfigurationError('delete needs a condition; delete("true") removes every row.')
     removed = 0
 
     def plan(snapshot: Snapshot) -> Change:
@@ -182,9 +181,9 @@ def delete(handle: Handle, where: str) -> DeleteResult:
 
 def update(
     handle: Handle,
-    where: str | None,
+    where: Condition | None,
     values: Mapping[str, Any] | None,
-    values_sql: Mapping[str, str] | None,
+    values_sql: Mapping[str, Condition] | None,
     given: Mapping[str, Any],
 ) -> UpdateResult:
     """Change columns of some rows. See ``Table.update``."""
@@ -227,7 +226,9 @@ def _updated(
 
 
 def _new_values(
-    columns: Columns, values: Mapping[str, Any] | None, values_sql: Mapping[str, str] | None
+    columns: Columns,
+    values: Mapping[str, Any] | None,
+    values_sql: Mapping[str, Condition] | None,
 ) -> Values:
     """Return what makes the new columns of stored rows, fitted to the schema."""
     schema = columns.visible

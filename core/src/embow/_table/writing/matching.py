@@ -17,6 +17,7 @@ from embow._table.writing.staging import chunks, stored_rows
 from embow.engines.contract import RowIds, Snapshot
 from embow.engines.predicate import evaluate_expression
 from embow.errors import DataError, PredicateError
+from embow.expr import Condition
 
 
 def _none() -> RowIds:
@@ -29,10 +30,10 @@ class Clauses:
 
     on: tuple[str, ...]
     update: bool = False
-    update_where: str | None = None
+    update_where: Condition | None = None
     insert: bool = False
     delete: bool = False
-    delete_where: str | None = None
+    delete_where: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def _keyed_rows(incoming: pa.RecordBatch, on: Sequence[str]) -> NDArray[np.int64
 def _hits(
     snapshot: Snapshot,
     columns: Columns,
-    where: str,
+    where: Condition,
     incoming: pa.RecordBatch,
     sources: NDArray[np.int64],
     targets: RowIds,
@@ -116,7 +117,7 @@ def _hits(
         )
         hits = evaluate_expression(where, joined.schema, joined)
         if not (pa.types.is_boolean(hits.type) or pa.types.is_null(hits.type)):
-            raise PredicateError(f"The condition {where!r} gives {hits.type}, not true or false.")
+            raise PredicateError(f"The condition '{where}' gives {hits.type}, not true or false.")
         hits = hits.cast(pa.bool_())
         found.append(flags(hits) & validity(hits))
     return np.concatenate(found)

@@ -24,6 +24,7 @@ from embow._table.writing.matching import Clauses, Match, match_rows
 from embow._table.writing.staging import Writer, chunks, keeping_rows, stored_rows
 from embow.engines.contract import Change, Snapshot
 from embow.errors import CommitConflictError, ConfigurationError, MissingColumnError
+from embow.expr import Condition, sql
 from embow.pipeline import AddReport
 from embow.pipeline._types import SourceRows
 
@@ -66,13 +67,18 @@ class MergeInsert:
         self._remember = remember
         self._clauses = Clauses(tuple(on))
 
-    def when_matched_update_all(self, where: str | None = None) -> Self:
+    def when_matched_update_all(
+        self, /, where: Condition | None = None, *values: Any, **named: Any
+    ) -> Self:
         """Replace the columns given in the data, in rows whose key is in both.
 
         Args:
             where: Condition over ``target.column`` (the table) and ``source.column`` (the data).
+            *values: For each ``?`` in the condition, in order.
+            **named: For each ``:name`` in the condition.
         """
-        self._clauses = replace(self._clauses, update=True, update_where=where)
+        condition = None if where is None else sql(where, *values, **named)
+        self._clauses = replace(self._clauses, update=True, update_where=condition)
         return self
 
     def when_not_matched_insert_all(self) -> Self:
@@ -80,9 +86,12 @@ class MergeInsert:
         self._clauses = replace(self._clauses, insert=True)
         return self
 
-    def when_not_matched_by_source_delete(self, condition: str | None = None) -> Self:
+    def when_not_matched_by_source_delete(
+        self, /, condition: Condition | None = None, *values: Any, **named: Any
+    ) -> Self:
         """Delete rows of the table whose key is not in the data, all or by condition."""
-        self._clauses = replace(self._clauses, delete=True, delete_where=condition)
+        where = None if condition is None else sql(condition, *values, **named)
+        self._clauses = replace(self._clauses, delete=True, delete_where=where)
         return self
 
     def execute(

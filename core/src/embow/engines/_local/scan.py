@@ -95,16 +95,17 @@ def _by_id(
 ) -> Iterator[pa.RecordBatch]:
     wanted = np.array(query.row_ids, np.int64)
     distinct = np.unique(wanted)
-    place = {}
+    # Part and position of each id, -1 where there is no such row.
+    places = np.full((len(distinct), 2), -1, np.intp)
     for number, positions in view.locate(distinct):
         part = view.parts[number]
         mask = view.passing(part, query.predicate)
         kept = positions if mask is None else positions[mask[positions]]
-        for row_id, position in zip(part.block.ids[kept].tolist(), kept.tolist(), strict=True):
-            place[row_id] = (number, position)
-    found = [place[row_id] for row_id in wanted.tolist() if row_id in place]
+        at = np.searchsorted(distinct, part.block.ids[kept])
+        places[at, 0], places[at, 1] = number, kept
+    found = places[np.searchsorted(distinct, wanted)]
     stop = None if query.limit is None else query.offset + query.limit
-    window = np.array(found[query.offset : stop], np.intp).reshape(-1, 2)
+    window = found[found[:, 0] >= 0][query.offset : stop]
     if len(window):
         yield gather(view, names, window[:, 0], window[:, 1], schema)
 

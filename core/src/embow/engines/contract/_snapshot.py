@@ -20,7 +20,7 @@ from embow.engines.contract._queries import (
     check_columns,
     check_vector_query,
 )
-from embow.engines.contract._records import Base, Capability, RowIds, require
+from embow.engines.contract._records import ROW_ID, Base, Capability, RowIds, require
 from embow.engines.contract._rows import row_ids_of
 from embow.engines.predicate import Predicate, evaluate
 
@@ -108,7 +108,12 @@ class Snapshot(ABC):
             UnknownColumnError: A column does not exist.
         """
         check_vector_query(self.schema, query)
-        return self._search(query if query.predicate is None else self._filtered(query))
+        filtered = query if query.predicate is None else self._filtered(query)
+        if query.with_row_id or query.columns is None or query.columns:
+            return self._search(filtered)
+        # A table of no columns has no number of rows: the ids keep it until there are distances.
+        found = self._search(replace(filtered, with_row_id=True))
+        return [each.drop_columns(ROW_ID) for each in found]
 
     def search_text(self, query: TextQuery) -> pa.Table:
         """Return the rows that fit the words best, with ``_score``."""

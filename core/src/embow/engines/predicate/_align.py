@@ -74,8 +74,11 @@ def align_literal(array: pa.Array, literal: Literal) -> tuple[pa.Array, pa.Scala
     (exact,) = exact_values([value], arrow_type)
     if exact is not None or value is None or pa.types.is_null(arrow_type):
         return array, scalar(exact, arrow_type)
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | Decimal):
         return _align_number(array, value)
+    if isinstance(value, dt.timedelta):
+        unit = pa.duration("us")
+        return array.cast(unit, safe=False), scalar(value, unit)
     if isinstance(value, dt.time):
         return array.cast(pa.time64("us")), scalar(value, pa.time64("us"))
     # A moment finer than the column's unit, or one beside a column of dates.
@@ -100,6 +103,8 @@ def exact_values(values: Sequence[Constant], arrow_type: pa.DataType) -> list[An
         convert = partial(_instant, arrow_type.unit)
     elif pa.types.is_date(arrow_type):
         convert = _day
+    elif pa.types.is_duration(arrow_type):
+        convert = partial(_length, arrow_type.unit)
     elif any(test(arrow_type) for test in _INEXACT):
         convert = _nothing
     return [None if value is None else convert(value) for value in values]
@@ -113,11 +118,15 @@ def _nothing(_value: Any) -> None:
     return None
 
 
-def _whole(low: int, high: int, value: float) -> int | None:
-    if isinstance(value, float) and not value.is_integer():
+def _whole(low: int, high: int, value: float | Decimal) -> int | None:
+    if not isinstance(value, int) and not _is_whole(value):
         return None
     whole = int(value)
     return whole if low <= whole <= high else None
+
+
+def _is_whole(value: float | Decimal) -> bool:
+    return value.is_integer() if isinstance(value, float) else value % 1 == 0
 
 
 def _rounded(dtype: Any, value: float) -> float:
@@ -137,6 +146,12 @@ def _instant(unit: str, value: dt.date) -> dt.datetime | None:
     return None if moment.microsecond % step else moment
 
 
+def _length(unit: str, value: dt.timedelta) -> dt.timedelta | None:
+    step = {"s": 1_000_000, "ms": 1_000}.get(unit, 1)
+    far = unit == "ns" and abs(value) > dt.timedelta(days=106_751)
+    return None if far or value.microseconds % step else value
+
+
 _NANO = (dt.datetime(1677, 9, 22), dt.datetime(2262, 4, 11))
 
 
@@ -146,25 +161,28 @@ def _moment(value: Any) -> dt.datetime:
     return dt.datetime(value.year, value.month, value.day)
 
 
-def _align_number(array: pa.Array, value: float) -> tuple[pa.Array, pa.Scalar]:
+def _align_number(array: pa.Array, value: float | Decimal) -> tuple[pa.Array, pa.Scalar]:
     arrow_type = array.type
     if pa.types.is_decimal(arrow_type):
-        exact = Decimal(repr(value))
-        wanted = _decimal_type(exact) if exact.is_finite() else None
+        exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+        wanted = _decimal_type(exact)
         if wanted is None or wanted.precision - wanted.scale > 38 - arrow_type.scale:
             return array.cast(pa.float64()), scalar(float(value), pa.float64())
         return array, scalar(exact, wanted)
-    if isinstance(value, float) and not value.is_integer():
-        return array.cast(pa.float64(), safe=False), scalar(value, pa.float64())
+    if not _is_whole(value):
+        return array.cast(pa.float64(), safe=False), scalar(float(value), pa.float64())
     whole = max(-(10**37), min(10**37, int(value)))
     return array.cast(_WIDE), scalar(Decimal(whole), _WIDE)
 
 
-def _decimal_type(value: Decimal) -> pa.DataType:
-    """Return the smallest decimal type that holds a value."""
+def _decimal_type(value: Decimal) -> pa.DataType | None:
+    """Return the smallest decimal type that holds a value, if one does."""
+    if not value.is_finite():
+        return None
     _, digits, exponent = value.as_tuple()
     scale = max(0, -int(exponent))
-    return pa.decimal128(max(1, len(digits) + max(0, int(exponent)), scale), scale)
+    precision = max(1, len(digits) + max(0, int(exponent)), scale)
+    return pa.decimal128(precision, scale) if precision <= 38 else None
 
 
 def _integer_range(arrow_type: pa.DataType) -> tuple[int, int]:

@@ -1,9 +1,8 @@
-"""Computing a filter over Arrow data, with SQL's three-valued logic."""
+"""Filters and expressions on rows: what passes, and which values there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -11,18 +10,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embow.engines.predicate._align import (
-    Operand,
-    align_arrays,
-    align_literal,
-    exact_values,
     plain,
-    scalar,
 )
+from embow.engines.predicate._compute import holds, value_of
 from embow.engines.predicate._parse import parse_expression
-from embow.engines.predicate._tree import Call, Column, Literal, Node, Op, Predicate
+from embow.engines.predicate._tree import (
+    Column,
+    Node,
+    Predicate,
+    columns_of,
+)
+from embow.engines.predicate._typing import SINGLE, describe, family
 from embow.errors import PredicateError
-from embow.schema._arrays import array_of
-from embow.schema._masks import flags, validity
+from embow.expr import Condition
 
 
 def evaluate(predicate: Predicate, batch: pa.RecordBatch) -> NDArray[np.bool_]:
@@ -37,194 +37,83 @@ def evaluate(predicate: Predicate, batch: pa.RecordBatch) -> NDArray[np.bool_]:
     """
     try:
         verdict = value_of(predicate.root, batch)
-    except pa.ArrowException as exc:
+    except (pa.ArrowException, OverflowError) as exc:
         raise PredicateError(f"The filter {predicate.sql!r} fails on a row: {exc}") from exc
-    if pa.types.is_null(verdict.type):
-        return np.zeros(len(verdict), np.bool_)
-    return flags(verdict) & validity(verdict)
+    return holds(verdict)
 
 
-def evaluate_expression(sql: str, schema: pa.Schema, batch: pa.RecordBatch) -> pa.Array:
+def evaluate_expression(
+    expression: Condition, schema: pa.Schema, batch: pa.RecordBatch
+) -> pa.Array:
     """Return the value of an expression for each row of a batch.
 
     Args:
-        sql: An expression in the dialect of `parse_predicate`, such as ``"upper(name)"``.
+        expression: In the dialect of `parse_predicate`, such as ``"upper(name)"``.
         schema: Columns it may name.
         batch: Rows with at least these columns.
 
     Raises:
-        PredicateError: The text does not parse, names an unknown column, or fails on a row.
+        PredicateError: It does not parse, names an unknown column, or fails on a row.
     """
-    node = parse_expression(sql, schema)
-    try:
-        return value_of(node, batch)
-    except pa.ArrowException as exc:
-        raise PredicateError(f"The expression {sql!r:.200} fails on a row: {exc}") from exc
+    return Expression.of(expression, schema).values(batch)
 
 
-def value_of(node: Node, batch: pa.RecordBatch) -> pa.Array:
-    """Return the value of a node for each row of a batch."""
-    match node:
-        case Column(path=path):
-            top = batch.column(path[0])
-            return plain(pc.struct_field(top, list(path[1:])) if path[1:] else top)
-        case Literal(value=value, type=arrow_type):
-            return pa.repeat(scalar(value, arrow_type), batch.num_rows)
-        case Call():
-            return _COMPUTE[node.op](node, batch)
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A checked expression of any type.
 
+    Attributes:
+        text: What it came from, for messages.
+        root: Its tree.
+    """
 
-def _compare(function: str) -> Callable[[Call, pa.RecordBatch], pa.Array]:
-    kernel = getattr(pc, function)
+    text: str
+    root: Node
 
-    def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
-        left, right = call.args
-        operands: tuple[Operand, Operand]
-        if isinstance(right, Literal):
-            operands = align_literal(value_of(left, batch), right)
-        elif isinstance(left, Literal):
-            operands = align_literal(value_of(right, batch), left)[::-1]
-        else:
-            operands = align_arrays(value_of(left, batch), value_of(right, batch))
-        if any(pa.types.is_null(each.type) for each in operands):
-            return pa.nulls(batch.num_rows, pa.bool_())
-        return kernel(*operands)
+    @classmethod
+    def of(cls, expression: Condition, schema: pa.Schema) -> Expression:
+        """Return an expression, checked against a schema.
 
-    return compute
+        Raises:
+            PredicateError: It does not parse, or names an unknown column.
+        """
+        root = parse_expression(expression, schema)
+        return cls(str(expression), root)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Top-level columns that must be read, each once."""
+        return columns_of(self.root)
 
-def _logic(function: str) -> Callable[[Call, pa.RecordBatch], pa.Array]:
-    kernel = getattr(pc, function)
+    @property
+    def is_column(self) -> bool:
+        """Whether it is a column as it is."""
+        return isinstance(self.root, Column) and len(self.root.path) == 1
 
-    def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
-        return kernel(*(value_of(each, batch).cast(pa.bool_()) for each in call.args))
+    def sort_values(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return the values of a batch's rows in a type that Arrow sorts.
 
-    return compute
+        Raises:
+            PredicateError: Lists and structs have no order, or a value cannot be computed.
+        """
+        if family(self.root.type) not in SINGLE:
+            raise PredicateError(f"Rows cannot be sorted by {describe(self.root)}.")
+        array = plain(self.values(batch))
+        return array.cast(pa.bool_()) if pa.types.is_null(array.type) else array
 
+    def values(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return the value for each row of a batch; a column comes as it is.
 
-def _unary(function: str, target: pa.DataType) -> Callable[[Call, pa.RecordBatch], pa.Array]:
-    kernel = getattr(pc, function)
-
-    def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
-        value = value_of(call.args[0], batch)
-        return kernel(value if not pa.types.is_null(value.type) else value.cast(target))
-
-    return compute
-
-
-def _pattern(function: str, **options: Any) -> Callable[[Call, pa.RecordBatch], pa.Array]:
-    kernel = getattr(pc, function)
-
-    def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
-        value, pattern = value_of(call.args[0], batch), call.args[1]
-        assert isinstance(pattern, Literal)
-        text = value.cast(pa.string()) if pa.types.is_null(value.type) else value
-        return kernel(text, pattern.value, **options)
-
-    return compute
-
-
-def _arithmetic(function: str) -> Callable[[Call, pa.RecordBatch], pa.Array]:
-    kernel = getattr(pc, function)
-
-    def compute(call: Call, batch: pa.RecordBatch) -> pa.Array:
-        return kernel(*(_number(each, call.type, batch) for each in call.args))
-
-    return compute
-
-
-def _number(node: Node, result: pa.DataType, batch: pa.RecordBatch) -> pa.Array:
-    value = value_of(node, batch)
-    return value if pa.types.is_decimal(result) else value.cast(result)
-
-
-def _divide(call: Call, batch: pa.RecordBatch) -> pa.Array:
-    dividend = _number(call.args[0], call.type, batch)
-    return pc.divide_checked(dividend, _divisor(call, batch))
-
-
-def _modulo(call: Call, batch: pa.RecordBatch) -> pa.Array:
-    dividend, divisor = _number(call.args[0], call.type, batch), _divisor(call, batch)
-    if pa.types.is_integer(call.type):
-        whole = pc.divide(dividend, divisor)
-        return pc.subtract(dividend, pc.multiply(whole, divisor))
-    floats = [pc.fill_null(each.cast(pa.float64()), 1.0) for each in (dividend, divisor)]
-    remainder = np.fmod(*(np.frombuffer(each.buffers()[1], np.float64) for each in floats))
-    made = pa.Array.from_buffers(pa.float64(), len(dividend), [None, pa.py_buffer(remainder)])
-    known = pc.and_(pc.is_valid(dividend), pc.is_valid(divisor))
-    return pc.if_else(known, made, scalar(None, pa.float64()))
-
-
-def _divisor(call: Call, batch: pa.RecordBatch) -> Operand:
-    """Return the divisor with zeros made null; a literal stays one value."""
-    node = call.args[1]
-    if isinstance(node, Literal) and node.value and pa.types.is_integer(call.type):
-        return scalar(node.value, call.type)
-    divisor = _number(node, call.type, batch)
-    zero = pc.equal(divisor.cast(pa.float64(), safe=False), scalar(0.0, pa.float64()))
-    return pc.if_else(zero, scalar(None, divisor.type), divisor)
-
-
-def _member(call: Call, batch: pa.RecordBatch) -> pa.Array:
-    tested, *members = call.args
-    value = value_of(tested, batch)
-    literals = [member for member in members if isinstance(member, Literal)]
-    exact = exact_values([each.value for each in literals], value.type)
-    found: pa.Array | None = None
-    for literal, held in zip(literals, exact, strict=True):
-        if held is None:
-            hit = pc.equal(*align_literal(value, literal))
-            found = hit if found is None else pc.or_kleene(found, hit)
-    if any(held is not None for held in exact):
-        held = array_of([each for each in exact if each is not None], value.type)
-        if pa.types.is_floating(value.type):
-            value = pc.add(value, scalar(0.0, value.type))  # So that -0 is 0, as in the list.
-        inside = pc.if_else(pc.is_valid(value), pc.is_in(value, held), scalar(None, pa.bool_()))
-        found = inside if found is None else pc.or_kleene(found, inside)
-    return found
-
-
-def _cast(call: Call, batch: pa.RecordBatch) -> pa.Array:
-    value = value_of(call.args[0], batch)
-    if pa.types.is_floating(value.type) and pa.types.is_integer(call.type):
-        return pc.trunc(value).cast(call.type)
-    if pa.types.is_timestamp(value.type) and not pa.types.is_string(call.type):
-        return value.cast(call.type, safe=False)
-    return value.cast(call.type)
-
-
-def _concatenate(call: Call, batch: pa.RecordBatch) -> pa.Array:
-    wide = [value_of(each, batch).cast(pa.large_string()) for each in call.args]
-    return pc.binary_join_element_wise(*wide, scalar("", pa.large_string()))
-
-
-_COMPUTE: dict[Op, Callable[[Call, pa.RecordBatch], pa.Array]] = {
-    Op.AND: _logic("and_kleene"),
-    Op.OR: _logic("or_kleene"),
-    Op.NOT: _logic("invert"),
-    Op.EQ: _compare("equal"),
-    Op.NE: _compare("not_equal"),
-    Op.LT: _compare("less"),
-    Op.LE: _compare("less_equal"),
-    Op.GT: _compare("greater"),
-    Op.GE: _compare("greater_equal"),
-    Op.IN: _member,
-    Op.IS_NULL: _unary("is_null", pa.string()),
-    Op.LIKE: _pattern("match_like"),
-    Op.ILIKE: _pattern("match_like", ignore_case=True),
-    Op.ADD: _arithmetic("add_checked"),
-    Op.SUB: _arithmetic("subtract_checked"),
-    Op.MUL: _arithmetic("multiply_checked"),
-    Op.DIV: _divide,
-    Op.MOD: _modulo,
-    Op.NEG: _arithmetic("negate_checked"),
-    Op.CONCAT: _concatenate,
-    Op.CAST: _cast,
-    Op.UPPER: _unary("utf8_upper", pa.string()),
-    Op.LOWER: _unary("utf8_lower", pa.string()),
-    Op.LENGTH: _unary("utf8_length", pa.string()),
-    Op.STARTS_WITH: _pattern("starts_with"),
-    Op.ENDS_WITH: _pattern("ends_with"),
-    Op.CONTAINS: _pattern("match_substring"),
-    Op.REGEXP_MATCH: _pattern("match_substring_regex"),
-}
+        Raises:
+            PredicateError: A value cannot be computed: an overflow, a cast that fails.
+        """
+        try:
+            if isinstance(self.root, Column):
+                top, *rest = self.root.path
+                column = batch.column(top)
+                return pc.struct_field(column, rest) if rest else column
+            return value_of(self.root, batch)
+        except (pa.ArrowException, OverflowError) as exc:
+            raise PredicateError(
+                f"The expression {self.text!r:.200} fails on a row: {exc}"
+            ) from exc

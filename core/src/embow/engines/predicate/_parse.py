@@ -1,39 +1,89 @@
-"""SQL text to a checked tree."""
+"""SQL text and expressions of Python to a checked tree."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from embow.engines.predicate._tree import Literal, Node, Predicate
-from embow.engines.predicate._typing import Family, number_literal, require
+from embow.engines.predicate._bind import bind
+from embow.engines.predicate._checked import apply, cast, joined
+from embow.engines.predicate._columns import resolve_column
+from embow.engines.predicate._constants import constant
+from embow.engines.predicate._tree import Node, Op, Predicate
+from embow.engines.predicate._typing import Family, require
 from embow.errors import PredicateError
+from embow.expr import CallExpr, ColumnExpr, Condition, LiteralExpr, SqlExpr
 
 
-def parse_predicate(sql: str, schema: pa.Schema) -> Predicate:
-    """Parse a condition and check it against a schema.
+def parse_predicate(condition: Condition, schema: pa.Schema) -> Predicate:
+    """Turn a condition into a tree, checked against a schema.
 
     The dialect: text in single quotes (``'it''s'``), column names bare, in double quotes or in
-    back-ticks, fields of a struct after a dot. ``= == != <> < <= > >=``, ``AND OR NOT``, ``IN``,
-    ``BETWEEN``, ``LIKE``, ``ILIKE``, ``IS [NOT] NULL / TRUE / FALSE``, ``+ - * / % ||``,
-    ``CAST``, ``upper lower length starts_with ends_with contains regexp_match``,
-    ``date '...'``, ``timestamp '...'``.
+    back-ticks, fields of a struct after a dot, ``x[1]`` for the first element of a list.
+    ``= == != <> < <= > >=``, ``AND OR NOT``, ``IN``, ``BETWEEN``, ``LIKE``, ``ILIKE``,
+    ``IS [NOT] NULL / TRUE / FALSE``, ``+ - * / % ||``, ``CASE``, ``CAST``, ``date '...'``,
+    ``timestamp '...'``, ``interval '3 days'``, and the functions of ``_functions.FUNCTIONS``.
 
     Raises:
         PredicateError: The text does not parse, names a column the schema lacks, compares unlike
             types, or uses something that is not in the list above.
     """
-    return Predicate(sql, require(parse_expression(sql, schema), Family.BOOLEAN, "A filter"))
+    root = require(parse_expression(condition, schema), Family.BOOLEAN, "A filter")
+    return Predicate(str(condition), root)
 
 
-def parse_expression(sql: str, schema: pa.Schema) -> Node:
-    """Parse an expression of any type and check it against a schema.
+def parse_expression(condition: Condition, schema: pa.Schema) -> Node:
+    """Turn an expression of any type into a tree, checked against a schema.
 
     Raises:
         PredicateError: As for :func:`parse_predicate`.
     """
+    try:
+        return _node(condition, schema)
+    except RecursionError:
+        shown = f" {condition!r:.60}" if isinstance(condition, str) else ""
+        raise PredicateError(
+            f"The filter{shown} is nested too deeply. Use fewer parentheses."
+        ) from None
+
+
+def _node(condition: Condition, schema: pa.Schema) -> Node:
+    match condition:
+        case str():
+            return _parsed(condition, (), {}, schema)
+        case SqlExpr(text=text, values=values, named=named):
+            return _parsed(text, values, named, schema)
+        case ColumnExpr(name=name):
+            path = [name] if name in schema.names else name.split(".")
+            return resolve_column(path, schema, quoted=False)
+        case LiteralExpr(value=value):
+            return constant(value)
+        case CallExpr(name="and" | "or" as name):
+            return joined(Op(name), [_node(each, schema) for each in condition.chain])
+        case CallExpr(name="cast", args=(value, LiteralExpr(value=str(to)))):
+            return cast(_node(value, schema), _type_named(to))
+        case CallExpr(name=name, args=args):
+            return apply(name, [_node(each, schema) for each in args])
+    raise PredicateError(
+        f'A filter is text such as "price < 10" or an expression such as col("price") < 10, not '
+        f"{type(condition).__name__}: {condition!r:.60}."
+    )
+
+
+def _type_named(name: str) -> pa.DataType:
+    from sqlglot import exp
+
+    from embow.engines.predicate._types import cast_type
+
+    parsed = parse_sql(f"CAST(NULL AS {name})")
+    if not isinstance(parsed, exp.Cast):
+        raise PredicateError(f"{name!r} is not the name of a type.")
+    return cast_type(parsed.args["to"])
+
+
+def _parsed(sql: str, values: Sequence[Any], named: Mapping[str, Any], schema: pa.Schema) -> Node:
     if not isinstance(sql, str):
         raise PredicateError(
             f'A filter is text such as "price < 10", not {type(sql).__name__}: {sql!r:.60}.'
@@ -44,49 +94,8 @@ def parse_expression(sql: str, schema: pa.Schema) -> Node:
         raise PredicateError(f"The filter {sql!r:.60} is not valid Unicode: {exc.reason}.") from exc
     from embow.engines.predicate._build import Builder  # sqlglot: only when there is a filter
 
-    short, lists = _without_long_lists(sql)
-    try:
-        return Builder(schema, lists).build(parse_sql(short))
-    except RecursionError:
-        raise PredicateError(
-            f"The filter {sql!r:.60} is nested too deeply. Use fewer parentheses."
-        ) from None
-
-
-_TEXT = r"'[^']*(?:''[^']*)*'"
-_CONSTANT = rf"(?:{_TEXT}|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
-_LONG_LIST = re.compile(
-    rf"""{_TEXT} | "[^"]*" | `[^`]*` | --[^\n]* | /\*.*?\*/  # where a list is none
-    | (?P<opening>\bIN\s*\()\s*(?P<constants>{_CONSTANT}(?:\s*,\s*{_CONSTANT}){{200,}})\s*\)""",
-    re.IGNORECASE | re.DOTALL | re.VERBOSE,
-)
-
-
-def _without_long_lists(sql: str) -> tuple[str, dict[str, list[Node]]]:
-    """Take long lists of constants out of a filter: a parser needs a second for 50,000.
-
-    Returns:
-        The filter with a placeholder in the place of each list, and their constants.
-    """
-    lists: dict[str, list[Node]] = {}
-    prefix = "list_"
-    while prefix in sql:
-        prefix += "_"
-
-    def taken(match: re.Match[str]) -> str:
-        if match["constants"] is None:
-            return match[0]
-        name = f"{prefix}{len(lists)}"
-        lists[name] = [_constant(each) for each in re.findall(_CONSTANT, match["constants"])]
-        return f"{match['opening']}:{name})"
-
-    return _LONG_LIST.sub(taken, sql), lists
-
-
-def _constant(text: str) -> Literal:
-    if text[0] == "'":
-        return Literal(text[1:-1].replace("''", "'"), pa.string())
-    return number_literal(text)
+    short, bound = bind(sql, values, named)
+    return Builder(schema, bound).build(parse_sql(short))
 
 
 def parse_sql(sql: str) -> Any:

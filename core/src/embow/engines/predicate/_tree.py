@@ -10,7 +10,20 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-Constant = bool | int | float | Decimal | str | bytes | dt.date | dt.datetime | dt.time | None
+Constant = (
+    bool
+    | int
+    | float
+    | Decimal
+    | str
+    | bytes
+    | dt.date
+    | dt.datetime
+    | dt.time
+    | dt.timedelta
+    | tuple["Constant", ...]
+    | None
+)
 
 
 class Op(enum.StrEnum):
@@ -20,7 +33,13 @@ class Op(enum.StrEnum):
     in which a backslash makes the next character plain; ``CONTAINS``, ``STARTS_WITH`` and
     ``ENDS_WITH`` take a literal, ``REGEXP_MATCH`` a literal pattern that may match anywhere.
     ``DIV`` of integers truncates towards zero, ``MOD`` has the sign of the dividend, and both are
-    NULL where the divisor is zero.
+    NULL where the divisor is zero. ``CASE`` takes a condition and a value in turn, and the last
+    value, for rows where no condition holds; what a row does not take is not computed for it.
+    ``ELEMENT`` counts from one, and from the end where the number is negative, and is NULL beyond;
+    ``FIELD`` takes a literal name. ``MONTHS`` moves a moment by a literal number of months, to the
+    last day of a month that is too short. What a function takes beside its first argument is a
+    literal, but for ``ARRAY_HAS``, ``ATAN2``, ``POWER``, and for ``GREATEST`` and ``LEAST``, which
+    leave out NULL.
     """
 
     AND = "and"
@@ -51,6 +70,43 @@ class Op(enum.StrEnum):
     ENDS_WITH = "ends_with"
     CONTAINS = "contains"
     REGEXP_MATCH = "regexp_match"
+    TRIM = "trim"
+    LTRIM = "ltrim"
+    RTRIM = "rtrim"
+    SUBSTR = "substr"
+    LEFT = "left"
+    RIGHT = "right"
+    REPLACE = "replace"
+    REGEXP_REPLACE = "regexp_replace"
+    REVERSE = "reverse"
+    STRPOS = "strpos"
+    SPLIT = "split"
+    ABS = "abs"
+    SIGN = "sign"
+    CEIL = "ceil"
+    FLOOR = "floor"
+    ROUND = "round"
+    TRUNC = "trunc"
+    SQRT = "sqrt"
+    EXP = "exp"
+    LN = "ln"
+    LOG10 = "log10"
+    LOG2 = "log2"
+    POWER = "power"
+    GREATEST = "greatest"
+    LEAST = "least"
+    SIN = "sin"
+    COS = "cos"
+    TAN = "tan"
+    ATAN2 = "atan2"
+    MONTHS = "months"
+    DATE_TRUNC = "date_trunc"
+    DATE_PART = "date_part"
+    CASE = "case"
+    ELEMENT = "[]"
+    FIELD = "field"
+    ARRAY_LENGTH = "array_length"
+    ARRAY_HAS = "array_has"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +163,12 @@ class Predicate:
     @property
     def columns(self) -> tuple[str, ...]:
         """Top-level columns that must be read, each once, in order of first use."""
-        return tuple(dict.fromkeys(_columns(self.root)))
+        return columns_of(self.root)
+
+
+def columns_of(node: Node) -> tuple[str, ...]:
+    """Return the top-level columns of a tree, each once, in order of first use."""
+    return tuple(dict.fromkeys(_columns(node)))
 
 
 def _columns(node: Node) -> Iterator[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
+from typing import Any
 
 import pyarrow as pa
 
-from embow.engines.predicate._tree import Call, Column, Literal, Node, Op
+from embow.engines.predicate._align import plain
+from embow.engines.predicate._tree import Call, Column, Literal, Node
 from embow.errors import PredicateError
 
 
@@ -23,11 +25,16 @@ class Family(enum.Enum):
     TIMESTAMP = "a timestamp"
     TIME = "a time"
     BINARY = "bytes"
+    DURATION = "a duration"
+    INTERVAL = "an interval of months"
+    LIST = "a list"
+    STRUCT = "a struct"
     NULL = "NULL"
-    OTHER = "a nested or other value"
+    OTHER = "another value"
 
 
-_INTEGER, _FLOAT = pa.int64(), pa.float64()
+SINGLE = set(Family) - {Family.INTERVAL, Family.LIST, Family.STRUCT, Family.OTHER}
+"""Values that have an order."""
 _TEMPORAL = {Family.DATE, Family.TIMESTAMP, Family.TIME}
 _TESTS: tuple[tuple[Family, tuple[str, ...]], ...] = (
     (Family.NUMBER, ("is_integer", "is_floating", "is_decimal")),
@@ -37,6 +44,10 @@ _TESTS: tuple[tuple[Family, tuple[str, ...]], ...] = (
     (Family.TIMESTAMP, ("is_timestamp",)),
     (Family.TIME, ("is_time",)),
     (Family.BINARY, ("is_binary", "is_large_binary", "is_fixed_size_binary", "is_binary_view")),
+    (Family.DURATION, ("is_duration",)),
+    (Family.INTERVAL, ("is_interval",)),
+    (Family.LIST, ("is_list", "is_large_list", "is_fixed_size_list")),
+    (Family.STRUCT, ("is_struct",)),
     (Family.NULL, ("is_null",)),
 )
 
@@ -79,7 +90,7 @@ def comparable(left: Node, right: Node, what: str) -> tuple[Node, Node]:
     if Family.NULL in (ours, theirs):
         return left, right
     same = ours == theirs or {ours, theirs} == {Family.DATE, Family.TIMESTAMP}
-    if not same or ours is Family.OTHER:
+    if not same or ours not in SINGLE:
         raise PredicateError(f"{what} cannot compare {describe(left)} with {describe(right)}.")
     return left, right
 
@@ -107,12 +118,65 @@ def _as_temporal(node: Node, other: Node) -> Node:
     return node
 
 
-def number_literal(text: str) -> Literal:
-    """Return digits as a whole number where they are one."""
-    try:
-        return Literal(int(text), _INTEGER)
-    except ValueError:
-        return Literal(float(text), _FLOAT)
+def as_literal(node: Node, kind: type, what: str) -> Any:
+    """Return the value of a literal of one kind of Python.
+
+    Raises:
+        PredicateError: The node is another.
+    """
+    if (
+        isinstance(node, Literal)
+        and isinstance(node.value, kind)
+        and not isinstance(node.value, bool)
+    ):
+        return node.value
+    wanted = "text" if kind is str else "whole number"
+    raise PredicateError(f"{what} needs a literal {wanted}, not {describe(node)}.")
+
+
+def common_type(nodes: Sequence[Node], what: str) -> pa.DataType:
+    """Return a type that holds the values of all nodes, for one column of them.
+
+    Raises:
+        PredicateError: They are of unlike types; the message names two.
+    """
+    known = [node for node in nodes if family(node.type) is not Family.NULL]
+    if not known:
+        return pa.null()
+    types = {plain_type(node.type) for node in known}
+    if len(types) == 1:
+        return types.pop()
+    odd = next((node for node in known if family(node.type) is not family(known[0].type)), None)
+    kinds = {family(node.type) for node in known}
+    if kinds <= {Family.DATE, Family.TIMESTAMP}:
+        return pa.timestamp("ns" if any(map(_is_nano, types)) else "us")
+    if odd is not None or not kinds <= SINGLE:
+        other = odd or next(n for n in known if plain_type(n.type) != plain_type(known[0].type))
+        raise PredicateError(f"{what} cannot give {describe(known[0])} and {describe(other)}.")
+    if kinds == {Family.NUMBER}:
+        return number_type(types)
+    wide = {Family.TEXT: pa.large_string(), Family.BINARY: pa.large_binary()}
+    widest = {Family.DURATION: pa.duration("us"), Family.TIME: pa.time64("us")}
+    (kind,) = kinds
+    return {**wide, **widest}[kind]
+
+
+def _is_nano(arrow_type: pa.DataType) -> bool:
+    return getattr(arrow_type, "unit", "") == "ns"
+
+
+def number_type(types: Collection[pa.DataType]) -> pa.DataType:
+    """Return the type numbers of these types are computed in."""
+    if any(pa.types.is_floating(each) for each in types):
+        return pa.float64()
+    decimals = [each for each in types if pa.types.is_decimal(each)]
+    return max(decimals, key=lambda each: each.scale) if decimals else pa.int64()
+
+
+@cache
+def plain_type(arrow_type: pa.DataType) -> pa.DataType:
+    """Return the type that values of a column are computed in."""
+    return plain(pa.nulls(0, arrow_type)).type
 
 
 def temporal_literal(text: str, wanted: Family) -> Literal:
@@ -141,16 +205,3 @@ _EXAMPLES = {
     Family.TIMESTAMP: "'2024-01-31 12:00:00'",
     Family.TIME: "'12:00:00'",
 }
-
-
-def arithmetic_type(op: Op, left: Node, right: Node) -> pa.DataType:
-    """Return the type of a sum, product or quotient of two numbers."""
-    for node in (left, right):
-        require(node, Family.NUMBER, f"'{op.value}'")
-    types = (left.type, right.type)
-    if any(pa.types.is_floating(each) for each in types):
-        return pa.float64()
-    for each in types:
-        if pa.types.is_decimal(each):
-            return each
-    return pa.int64()

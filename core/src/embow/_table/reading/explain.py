@@ -1,0 +1,157 @@
+"""What a query will do and what it did, in words: steps, rows, bytes, milliseconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from embow._table.columns import Columns
+from embow._table.reading.order import Key
+from embow._table.reading.projection import Selection
+from embow.engines.contract import ScanQuery, Snapshot
+from embow.engines.predicate import Predicate
+from embow.expr import Expr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The steps of a query on one version of a table.
+
+    Attributes:
+        table: Its name.
+        columns: Its columns.
+        where: Filter before anything else.
+        order: What rows are sorted by.
+        late: Filter of what a search found.
+        embed: What is embedded first, in words.
+        search: Vector column that is searched.
+        metric: Distance of the search.
+        queries: How many vectors are searched for.
+        selection: What is returned.
+        physical: Stored columns that are read for it.
+        limit: Rows wanted.
+        offset: Rows left out first.
+    """
+
+    table: str
+    columns: Columns
+    where: Predicate | None = None
+    order: tuple[Key, ...] = ()
+    late: Expr | None = None
+    embed: str | None = None
+    search: str | None = None
+    metric: str = ""
+    queries: int = 1
+    selection: Selection
+    physical: tuple[str, ...]
+    limit: int | None
+    offset: int
+
+
+@dataclass(slots=True)
+class Trace:
+    """How long the steps of a run took.
+
+    Attributes:
+        seconds: By the name of the step.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Measure what is done inside."""
+        begun = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
+
+
+def explained(snapshot: Snapshot, plan: Plan) -> str:
+    """Return the steps that a query will take."""
+    steps = _steps(snapshot, plan)
+    return "\n".join([_title(snapshot, plan), *(f"  {name:<8}{text}" for name, text in steps)])
+
+
+def analyzed(snapshot: Snapshot, plan: Plan, trace: Trace, result: pa.Table) -> str:
+    """Return the steps that a query took, and what each was measured to take.
+
+    A filter is measured by itself, since stores apply it while they read.
+    """
+    lines = [_title(snapshot, plan)]
+    passing = snapshot.count_rows()
+    for name, text in _steps(snapshot, plan):
+        told = [text]
+        if name == "filter" and plan.where is not None:
+            rows = passing
+            with trace.step("filter"):
+                passing = snapshot.count_rows(plan.where)
+            told.append(f"{passing:,} of {rows:,} rows pass")
+            told.append(_size(_bytes_of(snapshot, plan.where)))
+        if name == "search" and plan.search is not None:
+            wide = plan.columns.visible.field(plan.search).type
+            told.append(f"{passing:,} vectors")
+            told.append(_size(passing * wide.list_size * wide.value_type.bit_width // 8))
+        if name in trace.seconds:
+            told.append(_milliseconds(trace.seconds[name]))
+        lines.append(f"  {name:<8}{'; '.join(told)}")
+    took = _milliseconds(trace.seconds["all"])
+    lines.append(f"  result  {_rows(result.num_rows)}; {_size(result.nbytes)}; {took} in all")
+    return "\n".join(lines)
+
+
+def _title(snapshot: Snapshot, plan: Plan) -> str:
+    kind = "Rows" if plan.search is None else "Search"
+    rows = _rows(snapshot.count_rows())
+    return f"{kind} of table {plan.table!r}, version {snapshot.base.version}, {rows}"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[tuple[str, str]]:
+    if plan.embed is not None:
+        yield "embed", plan.embed
+    if plan.where is not None:
+        own = snapshot.understands(plan.where)
+        how = "by the store, as it reads" if own else "by embow, before the store is asked for rows"
+        shown = {physical: name for name, physical in plan.columns.names.items()}
+        names = ", ".join(shown[name] for name in plan.where.columns) or "no columns"
+        yield "filter", f"{plan.where.sql}; reads {names}; computed {how}"
+    if plan.search is not None:
+        wide = plan.columns.visible.field(plan.search).type
+        many = f"{plan.queries} queries, " if plan.queries != 1 else ""
+        yield (
+            "search",
+            f"{plan.search} ({many}{plan.metric}, {wide.list_size} x {wide.value_type}); "
+            "exact scan of every row that passes, no index",
+        )
+    if plan.late is not None:
+        yield "keep", f"{plan.late}; of the rows that were found"
+    if plan.order:
+        yield "sort", f"{', then '.join(map(str, plan.order))}; keys in memory, then rows by id"
+    window = "all rows" if plan.limit is None else f"at most {_rows(plan.limit)}"
+    after = f" after the first {plan.offset:,}" if plan.offset else ""
+    yield "read", f"{plan.selection}; {window}{after}"
+
+
+def _bytes_of(snapshot: Snapshot, predicate: Predicate) -> int:
+    if not predicate.columns:
+        return 0
+    columns = list(predicate.columns)
+    return sum(batch.nbytes for batch in snapshot.scan(ScanQuery(columns=columns)))
+
+
+def _size(count: int) -> str:
+    for power, unit in ((3, "GB"), (2, "MB"), (1, "kB")):
+        if count >= 1000**power:
+            return f"{count / 1000**power:,.1f} {unit}"
+    return f"{count} bytes"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:,.2f} ms"

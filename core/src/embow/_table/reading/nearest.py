@@ -1,0 +1,187 @@
+"""The search for what is nearest: what ``table.search(query)`` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Self, cast, get_args
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from embow._table.columns import Columns
+from embow._table.handle import Handle
+from embow._table.reading.explain import Plan
+from embow._table.reading.plan import (
+    as_vectors,
+    binding_for_input,
+    column_for_vector,
+    embedded,
+    inputs_of,
+)
+from embow._table.reading.projection import Projection, Selection
+from embow._table.reading.query import Query, whole_number
+from embow._table.reading.results import rows_that_satisfy
+from embow.engines.contract import DISTANCE, ROW_ID, Metric, Snapshot, VectorQuery
+from embow.engines.predicate import Predicate
+from embow.errors import ConfigurationError, EmbowError
+from embow.expr import Condition, all_of
+
+DEFAULT_LIMIT = 10
+
+
+class VectorSearch(Query):
+    """The rows nearest to one query or several, nearest first, with ``_distance``.
+
+    Example:
+        ``table.search("greetings").metric("cosine").limit(3).to_pandas()``
+    """
+
+    computed: Mapping[str, pa.DataType] = {ROW_ID: pa.int64(), DISTANCE: pa.float32()}
+
+    def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
+        super().__init__(handle)
+        self._query = query
+        self._vectors = None if isinstance(query, str) else as_vectors(query)
+        self._inputs, self._listed = inputs_of(query) if self._vectors is None else ([], False)
+        self._column = column
+        self._metric: Metric = "l2"
+        self._range: tuple[float | None, float | None] = (None, None)
+        self._limit = DEFAULT_LIMIT
+
+    def __repr__(self) -> str:
+        vectors = self._vectors
+        shown = f"{self._query!r:.60}" if vectors is None else f"<vectors {vectors.shape}>"
+        return f"{super().__repr__()[:-1]}, query={shown}, metric={self._metric!r})"
+
+    def limit(self, limit: int | None) -> Self:
+        """Return at most so many rows a query; 10 where this is not called."""
+        if limit is None:
+            raise ConfigurationError("A vector search needs a limit of at least 1.")
+        self._limit = whole_number("limit", limit, least=1)
+        return self
+
+    def order_by(
+        self, column: Condition, *, ascending: bool = True, nulls_first: bool = False
+    ) -> Self:
+        """Refuse: the nearest come first. Sort what ``to_arrow`` returns."""
+        raise ConfigurationError(
+            "A search returns the nearest rows first. Sort its result, to_arrow().sort_by('name'), "
+            "or read rows in order with search().order_by('name')."
+        )
+
+    def metric(self, metric: Metric) -> Self:
+        """Choose the distance: ``"l2"`` (squared, the default), ``"cosine"`` or ``"dot"``."""
+        name = str(metric).lower()
+        if name not in get_args(Metric):
+            raise ConfigurationError(
+                f"Metric {metric!r} is not known; use {', '.join(get_args(Metric))}."
+            )
+        self._metric = cast("Metric", name)
+        return self
+
+    distance_type = metric
+
+    def distance_range(
+        self, lower_bound: float | None = None, upper_bound: float | None = None
+    ) -> Self:
+        """Keep rows with ``lower_bound <= _distance < upper_bound``."""
+        for name, bound in (("lower_bound", lower_bound), ("upper_bound", upper_bound)):
+            if bound is not None and not _is_real(bound):
+                raise ConfigurationError(f"{name} must be a number or None, not {bound!r:.60}.")
+        self._range = (lower_bound, upper_bound)
+        return self
+
+    def to_arrow(self) -> pa.Table:
+        """Embed the query where that is needed, search, and return an Arrow table."""
+        if self._vectors is not None:
+            with self._handle.snapshot() as snapshot:
+                columns = self._handle.columns(snapshot)
+                chosen = column_for_vector(columns, self._column, self._vectors.shape[-1])
+                return self._found(snapshot, columns, chosen, np.atleast_2d(self._vectors))
+        columns = self._handle.seen()
+        while True:
+            used = columns
+            try:
+                with self._step("embed"):
+                    binding, vectors = embedded(self._handle, used, self._inputs, self._column)
+            except EmbowError:
+                columns = self._handle.look()
+                if columns is used:
+                    raise
+                continue  # They were seen some time ago; by those of now it may be embedded.
+            with self._handle.snapshot() as snapshot:
+                columns = self._handle.columns(snapshot)
+                same = columns is used
+                if same or binding_for_input(columns, self._column, self._handle) == binding:
+                    return self._found(snapshot, columns, binding.vector_column, vectors)
+
+    def _scanned(self, batch_size: int | None) -> Iterator[Any]:
+        found = self.to_arrow()
+        yield found.schema
+        yield from found.to_batches(max_chunksize=batch_size)
+
+    def _found(
+        self, snapshot: Snapshot, columns: Columns, column: str, vectors: NDArray[np.float32]
+    ) -> pa.Table:
+        projection = self._projected(columns)
+        query = VectorQuery(
+            column=columns.names[column],
+            vectors=vectors,
+            k=cast("int", self._limit),
+            metric=self._metric,
+            offset=self._offset,
+            predicate=self._predicate(columns),
+            # A late filter may need other columns than those returned.
+            columns=list(columns.names.values()) if self._late else projection.physical,
+            distance_range=self._range,
+            with_row_id=self._wants_row_id() or ROW_ID in projection.uses,
+        )
+        with self._step("search"):
+            found = snapshot.search(query)
+        results = [self._finished(each, columns, projection) for each in found]
+        if not self._listed and (self._vectors is None or self._vectors.ndim == 1):
+            return results[0]
+        return pa.concat_tables(
+            result.append_column("query_index", _repeated(number, result.num_rows))
+            for number, result in enumerate(results)
+        )
+
+    def _finished(self, result: pa.Table, columns: Columns, projection: Projection) -> pa.Table:
+        shown = pa.Table.from_arrays(result.columns, schema=columns.visible_schema(result.schema))
+        if self._late:
+            shown = rows_that_satisfy(shown, all_of(self._late))
+        if self._selection == Selection():
+            return shown
+        added = [DISTANCE, ROW_ID] if self._wants_row_id() else [DISTANCE]
+        batches = [projection.shown(batch, added) for batch in shown.to_batches()]
+        schema = projection.shown_schema(shown.schema, added)
+        return pa.Table.from_batches(batches, schema=schema)
+
+    def _predicate(self, columns: Columns) -> Predicate | None:
+        return columns.predicate(all_of(self._where)) if self._where else None
+
+    def _plan(self, columns: Columns) -> Plan:
+        plan, vectors = super()._plan(columns), self._vectors
+        if vectors is None:
+            binding = binding_for_input(columns, self._column, self._handle)
+            column, count = binding.vector_column, len(self._inputs)
+            embed = f"{count} {'inputs' if count > 1 else 'input'} with {binding.name!r}"
+        else:
+            column = column_for_vector(columns, self._column, vectors.shape[-1])
+            count, embed = len(np.atleast_2d(vectors)), None
+        late = all_of(self._late) if self._late else None
+        return replace(
+            plan, late=late, embed=embed, search=column, metric=self._metric, queries=count
+        )
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not np.isnan(value)
+
+
+def _repeated(value: int, count: int) -> pa.Array:
+    return pa.Array.from_buffers(
+        pa.int32(), count, [None, pa.py_buffer(np.full(count, value, dtype=np.int32))]
+    )
