@@ -23,7 +23,7 @@ from embow._table.writing.quarantine import Quarantine
 from embow._table.writing.staging import (
     Writer,
     keeping_rows,
-    require_same_functions,
+    require_fit,
     stored_rows,
 )
 from embow.engines.contract import Change, EngineTable, RowIds, Snapshot
@@ -89,7 +89,7 @@ def add(
             batches = begun.batches(data, writer.report)
             writer.staged = handle.stored.write(batches, base=snapshot.base)
         if columns is not begun.columns:
-            require_same_functions(begun.columns, columns, handle)
+            require_fit(begun.columns, columns, handle)
         if begun.rejected:
             Quarantine.of(handle.engine, columns, handle.stored).store(begun.rejected)
         return Change(snapshot.base, add=[writer.staged] if writer.staged else [])

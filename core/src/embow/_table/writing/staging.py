@@ -87,19 +87,18 @@ def same_target(one: Columns, other: Columns) -> bool:
     return one.same_functions(other) and one.stored.equals(other.stored)
 
 
-def require_same_functions(used: Columns, now: Columns, handle: Handle) -> None:
-    """Refuse to commit rows that were embedded with functions the table no longer has.
+def require_fit(used: Columns, now: Columns, handle: Handle) -> None:
+    """Refuse to commit rows that were made for columns or functions the table no longer has.
+
+    Columns that came in since, and allow null, are null in them.
 
     Raises:
         CommitConflictError: The call is to be made again.
     """
-    there = {field.name: field for field in now.visible}
-    fits = all(f.name in there and f.equals(there[f.name]) for f in used.visible)
-    if not fits or not used.same_functions(now):
+    if not now.takes_rows_of(used):
         raise CommitConflictError(
-            f"The embedding functions of table {handle.name!r} were changed while rows "
-            "were being added. Nothing was stored; add the rows again to embed them with the new "
-            "function."
+            f"The columns or embedding functions of table {handle.name!r} were changed while rows "
+            "were being added. Nothing was stored; add the rows again as the table is now."
         )
 
 
