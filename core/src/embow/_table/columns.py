@@ -37,7 +37,6 @@ from embow.embeddings._trust import OWNER_KEY, SIGNATURE_KEY, owner_mark
 from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate._tree import Call, Column, Node
-from embow.errors import SchemaError
 from embow.pipeline import PipelineOptions
 from embow.schema._protocol import METADATA_KEY
 

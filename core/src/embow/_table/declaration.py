@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from embow._table.columns import Columns
 from embow._table.identity import describe, require_same_identity
+from embow._table.incoming.conform import check_columns
 from embow._table.incoming.inference import inferred_schema
 from embow._table.incoming.inputs import Reading, iter_batches
 from embow._table.incoming.mending import default_entries
@@ -25,7 +26,7 @@ from embow.embeddings import (
 )
 from embow.engines.contract import is_vector
 from embow.errors import ConfigurationError, PluginError, SchemaError
-from embow.schema._columns import check_column_names
+from embow.schema._columns import check_column_names, keys_of
 from embow.schema._rows import defaults_of
 
 
@@ -35,10 +36,12 @@ def declared(
     functions: Sequence[EmbeddingFunctionConfig] | None,
     data: Any = None,
     settings: TableSettings | None = None,
+    primary_key: str | Sequence[str] | None = None,
 ) -> tuple[Columns, Any]:
     """Return the columns of a new table, and its data.
 
-    Where no schema is given it is read off the first batch, and the data returned is the stream of
+    The primary key is the one given, else the one the model marks. Where no schema is given it is
+    read off the first batch, and the data returned is the stream of
     all batches.
 
     Raises:
@@ -59,7 +62,40 @@ def declared(
     kept = settings.entries() if settings and settings != TableSettings() else {}
     if hasattr(schema, "model_fields"):
         kept |= default_entries(defaults_of(schema))
-    return Columns.create(visible, {k: v for k, v in kept.items() if v is not None}), data
+        primary_key = keys_of(schema) if primary_key is None else primary_key
+    key = _checked_key(name, visible, primary_key)
+    visible = pa.schema(
+        [field.with_nullable(field.nullable and field.name not in key) for field in visible],
+        metadata=visible.metadata,
+    )
+    return Columns.create(visible, {k: v for k, v in kept.items() if v is not None}, key), data
+
+
+def _checked_key(table: str, schema: pa.Schema, key: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the columns of the primary key, sure that they can be one."""
+    names = (key,) if isinstance(key, str) else tuple(key or ())
+    check_columns(names, tuple(schema.names))
+    for name in names:
+        data_type = schema.field(name).type
+        if not any(is_one(data_type) for is_one in _KEY_TYPES):
+            raise SchemaError(
+                f"Table {table!r}: column {name!r} is {data_type} and cannot be in the primary "
+                "key. Whole numbers, text, bytes, dates and times can."
+            )
+    return names
+
+
+_KEY_TYPES = (
+    pa.types.is_integer,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_fixed_size_binary,
+    pa.types.is_boolean,
+    pa.types.is_decimal,
+    pa.types.is_date,
+    pa.types.is_timestamp,
+)
 
 
 def require_same(stored: Columns, given: Columns, name: str) -> None:
@@ -73,6 +109,11 @@ def require_same(stored: Columns, given: Columns, name: str) -> None:
         bound = stored.binding(binding.vector_column)
         if bound is not None:
             require_same_identity(bound, binding)
+    if given.key and stored.key != given.key:
+        raise SchemaError(
+            f"Table {name!r} has the primary key {', '.join(stored.key) or '(none)'}, and "
+            f"{', '.join(given.key)} was given. A key is declared when a table is made."
+        )
     difference = _difference(stored.visible, given.visible)
     if difference is not None:
         raise SchemaError(f"Table {name!r} has another schema: {difference}.")

@@ -5,7 +5,7 @@ A facade: every capability has its own module, which takes the handle and not th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, TypeVar, Unpack, overload
 
@@ -16,10 +16,15 @@ from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow._table.readable import ReadableTable
 from embow._table.settings import AddOptions, CallOptions, TableSettings
 from embow._table.truth import migration, verification
-from embow._table.writing import changes, retry
+from embow._table.writing import changes, reshaping, retry
+from embow._table.writing.altering import ColumnChange
 from embow._table.writing.changes import DeleteResult, UpdateResult
-from embow._table.writing.merge import MergeInsert
+from embow._table.writing.computing import Computing
+from embow._table.writing.keys import require_key
+from embow._table.writing.merge import MergeInsert, MergeResult
 from embow._table.writing.quarantine import Quarantine
+from embow._table.writing.reshaping import SchemaChange
+from embow._table.writing.staging import drop_stored
 from embow.embeddings import EmbeddingFunction
 from embow.engines.contract import RETENTION, Change, CheckReport, OptimizeReport
 from embow.errors import ConfigurationError
@@ -144,13 +149,80 @@ class Table(ReadableTable):
         """
         return MergeInsert(self._handle, on, self._kept)
 
-    def delete(self, where: str) -> DeleteResult:
-        """Remove the rows that satisfy a condition.
+    def upsert(self, data: Any, **options: Unpack[AddOptions]) -> MergeResult:
+        """Add rows whose primary key is new, and change those whose key is there, in one commit.
+
+        Columns that the rows leave out stay as they are in the rows that are there.
+
+        Args:
+            data: Rows as in :meth:`add`, held in memory.
+            **options: As in :meth:`add`.
+
+        Raises:
+            ConfigurationError: The table has no primary key.
+            DataError: A key comes twice in the data, or a row does not fit.
+        """
+        key = require_key(self._handle, self._handle.look(), "upsert")
+        merge = self.merge_insert(key).when_matched_update_all().when_not_matched_insert_all()
+        return merge.execute(data, **options)
+
+    def delete(self, where: str | None = None, *, keys: Any = None) -> DeleteResult:
+        """Remove the rows that satisfy a condition, or those of some primary keys.
+
+        Args:
+            where: SQL condition.
+            keys: Keys as in :meth:`get`; those that are not there are no error.
 
         Raises:
             PredicateError: The condition cannot be read.
         """
-        return changes.delete(self._handle, where)
+        return changes.delete(self._handle, where, keys)
+
+    # -- columns ------------------------------------------------------------------------------
+
+    def add_columns(
+        self,
+        columns: Mapping[str, str | Computing] | pa.Field | Iterable[pa.Field] | pa.Schema,
+    ) -> SchemaChange:
+        """Add columns, in one commit.
+
+        The values are made once, from the rows that are there: later rows bring their own or have
+        null.
+
+        Args:
+            columns: ``{"name": "SQL expression over the row"}``; ``{"name": function}``, which
+                takes a ``pyarrow.RecordBatch`` of all columns and returns an array or list of as
+                many values; or fields or a schema, whose columns are null in every row.
+
+        Raises:
+            SchemaError: A name is taken, or the type cannot be told.
+            PredicateError: An expression cannot be read, or fails on a row.
+        """
+        return reshaping.add_columns(self._handle, columns)
+
+    def alter_columns(self, *alterations: ColumnChange) -> SchemaChange:
+        """Change the name, type, nullability or metadata of columns, in one commit.
+
+        Args:
+            *alterations: Dicts with the column as ``path``, and any of ``rename``, ``nullable``,
+                ``data_type`` (a pyarrow type that every value fits) and ``metadata`` (texts by
+                name, in the place of those there are).
+
+        Raises:
+            SchemaError: A name is taken, or a function or the primary key rests on what changes.
+            DataError: A value does not fit, or is null and may not be; the row is named.
+        """
+        return reshaping.alter_columns(self._handle, alterations)
+
+    def drop_columns(self, columns: Sequence[str]) -> SchemaChange:
+        """Take columns away, in one commit. A vector column takes its function with it.
+
+        Earlier versions keep them; ``optimize`` frees what no version needs.
+
+        Raises:
+            SchemaError: A function reads the column, or it is in the primary key.
+        """
+        return reshaping.drop_columns(self._handle, columns)
 
     # -- keeping vectors true ---------------------------------------------------------------
 
@@ -261,6 +333,7 @@ class Table(ReadableTable):
         failed = quarantine.open()
         if failed is not None:
             failed.optimize(keep=keep, delete_unverified=delete_unverified)
+        drop_stored(handle, reshaping.dropped_columns)
         return handle.stored.optimize(keep=keep, delete_unverified=delete_unverified)
 
     def _kept(self, done: Done) -> Done:
