@@ -59,6 +59,7 @@ class Table(ReadableTable):
         fill_value: float = 0.0,
         *,
         dry_run: Literal[False] = False,
+        new_columns: bool = False,
         **options: Unpack[AddOptions],
     ) -> AddReport: ...
 
@@ -71,6 +72,7 @@ class Table(ReadableTable):
         fill_value: float = 0.0,
         *,
         dry_run: Literal[True],
+        new_columns: bool = False,
         **options: Unpack[AddOptions],
     ) -> Estimate: ...
 
@@ -82,6 +84,7 @@ class Table(ReadableTable):
         fill_value: float = 0.0,
         *,
         dry_run: bool = False,
+        new_columns: bool = False,
         **options: Unpack[AddOptions],
     ) -> AddReport | Estimate:
         """Add rows, embedding what has no vector yet, in one commit.
@@ -98,6 +101,8 @@ class Table(ReadableTable):
             fill_value: See ``on_bad_vectors``.
             dry_run: Return the estimate of inputs, tokens and requests, and store nothing. No
                 provider is called; a generator is used up.
+            new_columns: Also take columns the table does not have, which the first rows show. They
+                are added in a commit before that of the rows, and null in the rows that are there.
             **options: ``on_error`` (``"raise"``, ``"skip"``, ``"null"``, ``"quarantine"``),
                 ``on_long`` (``"truncate"``, ``"error"``, ``"split"``), ``concurrency``,
                 ``deadline`` in seconds, ``cache``, ``budget`` in tokens, ``progress``.
@@ -114,7 +119,17 @@ class Table(ReadableTable):
         if mode not in ("append", "overwrite"):
             raise ConfigurationError(f"mode={mode!r}: mode must be 'append' or 'overwrite'.")
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
-        return self._kept(changes.add(self._handle, data, mode, policy, options, dry_run=dry_run))
+        return self._kept(
+            changes.add(
+                self._handle,
+                data,
+                mode,
+                policy,
+                options,
+                dry_run=dry_run,
+                new_columns=new_columns,
+            )
+        )
 
     def update(
         self,

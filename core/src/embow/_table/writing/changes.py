@@ -16,11 +16,13 @@ from embow._cancel import stop_if_cancelled
 from embow._table.columns import QUARANTINE, REPLACED, Columns
 from embow._table.handle import Handle
 from embow._table.incoming.conform import Conformer, check_columns
+from embow._table.incoming.inputs import Reading, iter_batches, new_fields
 from embow._table.incoming.rows import rows_to_batch
 from embow._table.incoming.vectors import BadVectorPolicy
 from embow._table.writing.ingest import Ingest, rewritten, take_rows
 from embow._table.writing.keys import Keys, rows_of_keys
 from embow._table.writing.quarantine import Quarantine
+from embow._table.writing.reshaping import add_columns
 from embow._table.writing.staging import (
     Writer,
     keeping_rows,
@@ -29,7 +31,7 @@ from embow._table.writing.staging import (
 )
 from embow.engines.contract import Base, Change, EngineTable, RowIds, Snapshot
 from embow.engines.predicate import evaluate_expression
-from embow.errors import ConfigurationError, TableNotFoundError
+from embow.errors import ConfigurationError, SchemaError, TableNotFoundError
 from embow.pipeline import AddReport, Estimate
 
 Values = Callable[[pa.RecordBatch], dict[str, pa.Array]]
@@ -60,6 +62,7 @@ def add(
     given: Mapping[str, Any],
     *,
     dry_run: bool = False,
+    new_columns: bool = False,
 ) -> AddReport | Estimate:
     """Add rows in one commit, or tell what that would take. See ``Table.add``.
 
@@ -68,6 +71,8 @@ def add(
     sets none aside twice.
     """
     writer = Writer(handle)
+    if new_columns:
+        data = _with_new_columns(handle, data, dry_run=dry_run)
     if dry_run:
         columns = handle.look()
         settled = handle.options(columns, given, policy.on_error)
@@ -102,6 +107,26 @@ def add(
 
     writer.commit(plan)
     return writer.report
+
+
+def _with_new_columns(handle: Handle, data: Any, *, dry_run: bool) -> Any:
+    """Add the columns that the data bring, and return the data; a dry run leaves them out."""
+    handle.require_latest()
+    known = handle.look().visible
+    fields, data = new_fields(data, known)
+    if not fields:
+        return data
+    if dry_run:
+        batches = iter_batches(data, Reading(pa.schema([*known, *fields])))
+        names = {field.name for field in fields}
+        return (batch.drop_columns(names & set(batch.schema.names)) for batch in batches)
+    try:
+        add_columns(handle, fields)
+    except SchemaError:
+        there = handle.look().visible.names
+        if not all(field.name in there for field in fields):
+            raise  # Else another writer brought the same columns at the same moment.
+    return data
 
 
 def overwrite_rows(writer: Writer, writing: Ingest, data: Any) -> None:
