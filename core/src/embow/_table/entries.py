@@ -56,7 +56,7 @@ def _read(
 ) -> Shown:
     field = stored.field(physical).with_name(name).with_nullable(nullable)
     if metadata is not None:
-        field = field.with_metadata(as_bytes(metadata) or None)
+        field = with_metadata(field, metadata)
     return Shown(field, physical)
 
 
@@ -73,16 +73,17 @@ def column_entries(shown: Iterable[Shown], stored: pa.Schema) -> dict[str, str]:
 def _entry(shown: Shown, stored: pa.Schema) -> list[Any]:
     field, physical = shown.field, shown.physical
     there = stored.field(physical).metadata if physical in stored.names else None
-    entry = [field.name, physical, field.nullable]
-    return entry if field.metadata == there else [*entry, _as_text(field.metadata or {})]
+    entry, own = [field.name, physical, field.nullable], field.metadata or {}
+    return entry if own == (there or {}) else [*entry, _as_text(own)]
 
 
-def as_bytes(metadata: Mapping[str, str]) -> dict[bytes, bytes]:
-    """Return metadata of a field as Arrow has them."""
-    return {
+def with_metadata(field: pa.Field, metadata: Mapping[str, str]) -> pa.Field:
+    """Return a field with these metadata and no other."""
+    raw = {
         key.encode("utf-8", "surrogateescape"): value.encode("utf-8", "surrogateescape")
         for key, value in metadata.items()
     }
+    return field.with_metadata(raw) if raw else field.remove_metadata()
 
 
 def _as_text(metadata: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, Required, Self, TypedDict
 import pyarrow as pa
 
 from embow._table.columns import Columns
-from embow._table.entries import as_bytes
+from embow._table.entries import with_metadata
 from embow.errors import ConfigurationError, SchemaError, near_name
 
 
@@ -122,5 +122,5 @@ class Alteration:
         if self.data_type is not None:
             field = field.with_type(self.data_type)
         if self.metadata is not None:
-            field = field.with_metadata(as_bytes(self.metadata) or None)
+            field = with_metadata(field, self.metadata)
         return field
