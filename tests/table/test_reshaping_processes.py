@@ -20,7 +20,7 @@ import embow
 from embow.engines._local import faults
 from embow.errors import CommitConflictError, DuplicateKeyError, SchemaError
 
-table = embow.connect(sys.argv[1], engine_options={"small_rows": 3}).open_table("t")
+table = embow.connect(sys.argv[1], storage_options={"small_rows": 3}).open_table("t")
 me, point, skip = int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 
 def hook(name):
@@ -62,7 +62,7 @@ CASES = [
 @pytest.fixture
 def table(tmp_path: Path) -> embow.Table:
     """Ten rows with a key, in files."""
-    db = embow.connect(tmp_path / "db", engine_options={"small_rows": 3})
+    db = embow.connect(tmp_path / "db", storage_options={"small_rows": 3})
     return db.create_table("t", OLD, primary_key="id")
 
 
