@@ -32,6 +32,7 @@ LAYERS = (
     ("handle",),
     ("reading", "writing", "truth", "versions", "declaration"),
     ("readable",),
+    ("truthful",),
     ("table",),
     ("database",),
     ("connect",),

@@ -157,7 +157,7 @@ def test_a_column_that_is_never_null_refuses_rows_without_it(prices: embow.Table
 
 
 def test_a_name_that_was_dropped_can_be_used_again(prices: embow.Table) -> None:
-    """Its former values are not seen again, also after the files were merged; versions have them."""
+    """Its former values are not seen again, also once files were merged; versions have them."""
     prices.drop_columns(["note"])
     prices.add_columns({"note": "id * 10"})
     prices.optimize()
@@ -391,3 +391,39 @@ def test_a_migration_does_not_bring_back_what_was_renamed(
         words.migrate("vector", letters.create(scale=2.0))
     assert sorted(words.schema.names) == sorted({"text", "vector", "tag", "other"} - {name})
     assert words.verify().ok
+
+
+# -- tables of other programs ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def foreign(tmp_path: Any) -> Any:
+    """A table whose column was stored by another program as one that is never null."""
+    from embow.engines._local import LocalEngine
+    from embow.engines.contract import EngineOptions
+
+    engine = LocalEngine(str(tmp_path / "db"), EngineOptions())
+    schema = pa.schema([pa.field("n", pa.int64(), nullable=False), ("m", pa.string())])
+    engine.create_table("t", schema, [pa.record_batch({"n": [1], "m": ["x"]}, schema)])
+    engine.close()
+    with embow.connect(tmp_path / "db") as db:
+        yield db.open_table("t")
+
+
+def test_what_another_program_stored_as_never_null_is_renamed_at_most(foreign: Any) -> None:
+    """To drop or rewrite it would leave a column that later rows have no value for."""
+    calls: list[Any] = [
+        lambda: foreign.drop_columns(["n"]),
+        lambda: foreign.alter_columns({"path": "n", "nullable": True}),
+        lambda: foreign.alter_columns({"path": "n", "data_type": pa.string()}),
+    ]
+    for call in calls:
+        with pytest.raises(SchemaError, match="Copy the table"):
+            call()
+    foreign.alter_columns({"path": "n", "rename": "number", "metadata": {"a": "b"}})
+    foreign.drop_columns(["m"])
+    foreign.add([{"number": 2}])
+    foreign.optimize(timedelta(0))
+    assert foreign.to_arrow().to_pylist() == [{"number": 1}, {"number": 2}]
+    with pytest.raises(DataError, match="number"):
+        foreign.add([{"number": None}])

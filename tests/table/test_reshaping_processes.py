@@ -95,7 +95,7 @@ def test_killed_at_any_step_a_change_is_there_whole_or_not_at_all(
     if "done" in out:
         assert found == AFTER[call]
     if found == OLD:
-        exec(CALLS[call], {"table": fresh, "pa": pa})  # noqa: S102 - the text of the child
+        exec(CALLS[call], {"table": fresh, "pa": pa})
     assert by_id(fresh.to_arrow().to_pylist()) == AFTER[call]
     assert fresh.check().ok
     fresh.checkout(1)
