@@ -9,7 +9,13 @@ import pyarrow as pa
 import pytest
 
 import embow
-from embow.errors import ConfigurationError, DataError, DuplicateKeyError, SchemaError
+from embow.errors import (
+    CommitConflictError,
+    ConfigurationError,
+    DataError,
+    DuplicateKeyError,
+    SchemaError,
+)
 
 
 @pytest.fixture
@@ -236,3 +242,34 @@ def test_of_two_that_add_one_key_at_the_same_time_one_is_refused(keyed: embow.Ta
     keyed.delete(keys=7)
     keyed.add(rows(8))
     assert keyed.get([7, 8])["name"].to_pylist() == ["early", "late"]
+
+
+def test_a_key_can_be_declared_later(db: embow.Database) -> None:
+    """Where no two rows have the same and none is null; and taken back."""
+    table = db.create_table("t", [{"a": 1, "b": 1}, {"a": 1, "b": 2}])
+    with pytest.raises(DuplicateKeyError, match="a=1"):
+        table.set_primary_key("a")
+    assert table.set_primary_key(["a", "b"]).version == 2
+    assert table.set_primary_key(["a", "b"]).version == 2
+    assert not table.schema.field("a").nullable
+    with pytest.raises(DuplicateKeyError):
+        table.add([{"a": 1, "b": 2}])
+    table.set_primary_key(None)
+    table.add([{"a": 1, "b": 2}])
+    table.add_columns({"c": "cast(null as bigint)"})
+    with pytest.raises(DataError, match="holds nulls"):
+        table.set_primary_key("c")
+    assert table.primary_key == ()
+
+
+def test_a_writer_that_began_before_there_was_a_key_conflicts(db: embow.Database) -> None:
+    """Its rows were not compared."""
+    table = db.create_table("t", [{"a": 1}])
+
+    def rows() -> Any:
+        yield {"a": 1}
+        table.set_primary_key("a")
+
+    with pytest.raises(CommitConflictError):
+        table.add(rows())
+    assert table.count_rows() == 1

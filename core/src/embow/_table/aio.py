@@ -192,6 +192,7 @@ class AsyncTable(Face[Table]):
     add_columns = awaited(Table.add_columns)
     alter_columns = awaited(Table.alter_columns)
     drop_columns = awaited(Table.drop_columns)
+    set_primary_key = awaited(Table.set_primary_key)
 
     @functools.wraps(Table.merge_insert)
     def merge_insert(self, on: str | Sequence[str]) -> AsyncMerge:

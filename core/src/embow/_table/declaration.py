@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from embow._table.columns import Columns
 from embow._table.identity import describe, require_same_identity
-from embow._table.incoming.conform import check_columns
 from embow._table.incoming.inference import inferred_schema
 from embow._table.incoming.inputs import Reading, iter_batches
 from embow._table.incoming.mending import default_entries
 from embow._table.settings import TableSettings
+from embow._table.writing.keys import checked_key
 from embow.embeddings import (
     Binding,
     EmbeddingFunctionConfig,
@@ -63,39 +63,12 @@ def declared(
     if hasattr(schema, "model_fields"):
         kept |= default_entries(defaults_of(schema))
         primary_key = keys_of(schema) if primary_key is None else primary_key
-    key = _checked_key(name, visible, primary_key)
+    key = checked_key(name, visible, primary_key)
     visible = pa.schema(
         [field.with_nullable(field.nullable and field.name not in key) for field in visible],
         metadata=visible.metadata,
     )
     return Columns.create(visible, {k: v for k, v in kept.items() if v is not None}, key), data
-
-
-def _checked_key(table: str, schema: pa.Schema, key: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Return the columns of the primary key, sure that they can be one."""
-    names = (key,) if isinstance(key, str) else tuple(key or ())
-    check_columns(names, tuple(schema.names))
-    for name in names:
-        data_type = schema.field(name).type
-        if not any(is_one(data_type) for is_one in _KEY_TYPES):
-            raise SchemaError(
-                f"Table {table!r}: column {name!r} is {data_type} and cannot be in the primary "
-                "key. Whole numbers, text, bytes, dates and times can."
-            )
-    return names
-
-
-_KEY_TYPES = (
-    pa.types.is_integer,
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_binary,
-    pa.types.is_fixed_size_binary,
-    pa.types.is_boolean,
-    pa.types.is_decimal,
-    pa.types.is_date,
-    pa.types.is_timestamp,
-)
 
 
 def require_same(stored: Columns, given: Columns, name: str) -> None:

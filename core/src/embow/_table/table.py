@@ -233,6 +233,16 @@ class Table(TruthfulTable):
 
     # -- settings and files ------------------------------------------------------------------
 
+    def set_primary_key(self, columns: str | Sequence[str] | None) -> SchemaChange:
+        """Declare the column or columns that tell rows apart, or with ``None`` that none do.
+
+        Raises:
+            DuplicateKeyError: Two rows have the same key.
+            DataError: A key is null.
+            SchemaError: A column is of a type that cannot be a key.
+        """
+        return reshaping.set_primary_key(self._handle, columns)
+
     def check(self) -> CheckReport:
         """Read all that is stored, of every version, and report what is not as it was written."""
         return self._handle.stored.check()

@@ -267,7 +267,7 @@ def _updated(
 
 def _require_keys(snapshot: Snapshot, columns: Columns, ids: RowIds, new: Values) -> None:
     """Refuse new values that give two rows one key."""
-    keys = Keys(columns)
+    keys = Keys(columns, columns.key)
     for old in stored_rows(snapshot, ids):
         seen, values = columns.to_visible(old), new(old)
         arrays = [values.get(name, seen.column(name)) for name in columns.key]

@@ -73,7 +73,7 @@ class Ingest:
     keys: Keys = field(init=False)
 
     def __post_init__(self) -> None:
-        self.keys = Keys(self.columns)
+        self.keys = Keys(self.columns, self.columns.key)
 
     def batches(self, data: Any, report: AddReport) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of the user's data, filling in the report as they pass."""

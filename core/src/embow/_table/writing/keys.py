@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 
 from embow._table.columns import Columns
 from embow._table.handle import Handle
-from embow._table.incoming.conform import Conformer
+from embow._table.incoming.conform import Conformer, check_columns
 from embow._table.incoming.inputs import one_batch
 from embow._table.incoming.rows import rows_to_batch
 from embow.engines.contract import ROW_ID, RowIds, ScanQuery, Snapshot, row_ids_of
-from embow.errors import ConfigurationError, DataError, DuplicateKeyError
+from embow.errors import ConfigurationError, DataError, DuplicateKeyError, SchemaError
 from embow.pipeline._types import SourceRows
 
 _NOTHING = np.empty(0, np.int64)
@@ -32,10 +32,12 @@ class Keys:
 
     Attributes:
         columns: The table's.
+        names: Visible columns of the key.
         seen: Keys so far, under visible names.
     """
 
     columns: Columns
+    names: Sequence[str]
     seen: list[pa.RecordBatch] = field(default_factory=list)
     _rows: int = 0
     _compared: int = 0
@@ -49,19 +51,19 @@ class Keys:
             DuplicateKeyError: Two rows have one key, or a stored row has it.
         """
         for each in rows:
-            keys = each.batch.select(list(self.columns.key))
+            keys = each.batch.select(list(self.names))
             self.take(keys)
             if snapshot is not None:
                 _require_free(keys, snapshot, self.columns, _NOTHING)
             yield each
-        self._require_distinct()
+        self.require_distinct()
 
     def take(self, keys: pa.RecordBatch) -> None:
         """Note keys; all are compared each time there are twice as many."""
         self.seen.append(keys)
         self._rows += keys.num_rows
         if self._rows >= 2 * self._compared:
-            self._require_distinct()
+            self.require_distinct()
 
     def require_free(self, snapshot: Snapshot, columns: Columns, gone: RowIds = _NOTHING) -> None:
         """Refuse keys that a stored row has, other than those that go.
@@ -69,21 +71,26 @@ class Keys:
         Raises:
             DuplicateKeyError: One is there.
         """
-        self._require_distinct()
+        self.require_distinct()
         if self._rows:
             keys = one_batch(pa.Table.from_batches(self.seen))
             _require_free(keys, snapshot, columns, gone)
 
-    def _require_distinct(self) -> None:
+    def require_distinct(self) -> None:
+        """Refuse two equal keys among those so far.
+
+        Raises:
+            DuplicateKeyError: There are two.
+        """
         if self._compared == self._rows:
             return
-        names = list(self.columns.key)
+        names = list(self.names)
         table = pa.Table.from_batches(self.seen)
         counted = table.group_by(names, use_threads=False).aggregate([([], "count_all")])
         if counted.num_rows < table.num_rows:
             twice = counted.filter(pc.greater(counted["count_all"], 1)).select(names)
             raise DuplicateKeyError(
-                f"Two rows of the data have the same key {_shown(twice.slice(0, 1))}. Rows are "
+                f"Two rows have the same key {_shown(twice.slice(0, 1))}. Rows are "
                 "told apart by it, so nothing was changed. Leave one of them out."
             )
         self._compared = self._rows
@@ -125,6 +132,38 @@ def rows_of_keys(handle: Handle, snapshot: Snapshot, keys: Any) -> RowIds:
     return ids
 
 
+def checked_key(table: str, schema: pa.Schema, key: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the columns of the primary key, sure that they can be one.
+
+    Raises:
+        UnknownColumnError: There is no such column.
+        SchemaError: Its type is none of a key.
+    """
+    names = (key,) if isinstance(key, str) else tuple(key or ())
+    check_columns(names, tuple(schema.names))
+    for name in names:
+        data_type = schema.field(name).type
+        if not any(is_one(data_type) for is_one in _KEY_TYPES):
+            raise SchemaError(
+                f"Table {table!r}: column {name!r} is {data_type} and cannot be in the primary "
+                "key. Whole numbers, text, bytes, dates and times can."
+            )
+    return names
+
+
+_KEY_TYPES = (
+    pa.types.is_integer,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_fixed_size_binary,
+    pa.types.is_boolean,
+    pa.types.is_decimal,
+    pa.types.is_date,
+    pa.types.is_timestamp,
+)
+
+
 def require_key(handle: Handle, columns: Columns, what: str) -> tuple[str, ...]:
     """Return the columns of the primary key.
 
@@ -133,9 +172,9 @@ def require_key(handle: Handle, columns: Columns, what: str) -> tuple[str, ...]:
     """
     if not columns.key:
         raise ConfigurationError(
-            f"Table {handle.name!r} has no primary key, which {what} finds rows by. Declare it "
-            f"when the table is made: create_table(..., primary_key="
-            f'"{next(iter(columns.names))}"), or use merge_insert(on) and delete(where).'
+            f"Table {handle.name!r} has no primary key, which {what} finds rows by. Declare "
+            f'it: set_primary_key("{next(iter(columns.names))}"), or create_table(..., '
+            "primary_key=...). Without one there are merge_insert(on) and delete(where)."
         )
     return columns.key
 

@@ -189,7 +189,7 @@ def _require_keys(
         missing = next(name for name in names if name not in there)
         raise MissingColumnError(f"Column {missing!r} of the primary key is missing from the rows.")
     if there:
-        keys = Keys(columns)
+        keys = Keys(columns, columns.key)
         keys.take(take_rows(incoming.select(names), np.append(match.sources, match.inserted)))
         gone = np.append(match.targets, match.deleted)
         keys.require_free(snapshot, columns, gone)

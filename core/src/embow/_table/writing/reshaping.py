@@ -22,6 +22,7 @@ from embow._table.names import free_name, hash_column
 from embow._table.truth.backfill import has_null
 from embow._table.writing.altering import Alteration
 from embow._table.writing.computing import NewColumn
+from embow._table.writing.keys import Keys, checked_key
 from embow._table.writing.quarantine import Quarantine
 from embow.embeddings import Binding
 from embow.embeddings._trust import SIGNATURE_KEY
@@ -146,6 +147,39 @@ def drop_columns(handle: Handle, names: Sequence[str]) -> SchemaChange:
     return call.run(plan)
 
 
+def set_primary_key(handle: Handle, key: str | Sequence[str] | None) -> SchemaChange:
+    """Declare which columns tell rows apart. See ``Table.set_primary_key``."""
+
+    def plan(snapshot: Snapshot) -> Change | None:
+        columns = handle.columns(snapshot)
+        names = checked_key(handle.name, columns.visible, key)
+        if names == columns.key:
+            return None
+        shown = [_told(snapshot, each, each.field.name in names) for each in columns.shown]
+        physical = [columns.names[name] for name in names]
+        keys = Keys(columns, names)
+        for batch in snapshot.scan(ScanQuery(columns=physical)) if names else ():
+            keys.take(batch.select(physical).rename_columns(list(names)))
+        keys.require_distinct()
+        entries = column_entries(shown, columns.stored) | name_entries(KEY, physical)
+        return Change(snapshot.base, metadata=entries, alone=True)
+
+    return SchemaChange(handle.transact(plan).version)
+
+
+def _told(snapshot: Snapshot, shown: Shown, never: bool) -> Shown:
+    """Return a column told that it is never null, sure that it is not."""
+    if not never or not shown.field.nullable:
+        return shown
+    if has_null(snapshot, shown.physical):
+        name = shown.field.name
+        raise DataError(
+            f"Column {name!r} holds nulls, and may not be told that it does not. Give these rows a "
+            f'value first: update(where="{name} IS NULL", values=...).'
+        )
+    return replace(shown, field=shown.field.with_nullable(False))
+
+
 def dropped_columns(columns: Columns) -> list[str]:
     """Return the physical columns that were dropped and are still stored."""
     used = {*columns.names.values(), *(each.physical for each in columns.previous.values())}
@@ -159,12 +193,8 @@ def _altered(call: _Reshaping, snapshot: Snapshot, columns: Columns, wanted: Alt
     shown = Shown(columns.visible.field(wanted.path), columns.physical(wanted.path))
     new = wanted.of(shown.field)
     rewritten = new.type != shown.field.type
-    told = shown.field.nullable and not new.nullable and not rewritten
-    if told and has_null(snapshot, shown.physical):
-        raise DataError(
-            f"Column {wanted.path!r} holds nulls, and may not be told that it does not. Give these "
-            f'rows a value first: update(where="{wanted.path} IS NULL", values=...).'
-        )
+    if not rewritten:
+        _told(snapshot, shown, not new.nullable)
     if new.nullable and not snapshot.schema.field(shown.physical).nullable:
         rewritten = True  # Another program stored it as one that is never null.
     if not rewritten:

@@ -33,7 +33,7 @@ def retry_failed(handle: Handle, given: Mapping[str, Any]) -> AddReport:
         numbers, ids, rows = found
         options = handle.options(columns, {**given, "on_error": "quarantine"})
         if columns.key:
-            keys = Keys(columns)
+            keys = Keys(columns, columns.key)
             keys.take(rows.select(list(columns.key)))
             keys.require_free(snapshot, columns)
         writing = Ingest(handle, columns, options, snapshot=snapshot)
