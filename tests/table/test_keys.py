@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 import embow
+from embow.engines.contract import EngineTable
 from embow.errors import (
     CommitConflictError,
     ConfigurationError,
@@ -273,3 +274,20 @@ def test_a_writer_that_began_before_there_was_a_key_conflicts(db: embow.Database
     with pytest.raises(CommitConflictError):
         table.add(rows())
     assert table.count_rows() == 1
+
+
+def test_an_update_and_an_add_of_one_key_do_not_both_come_in(
+    keyed: embow.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The update looks again where a row came in before its commit."""
+    commit = EngineTable.commit
+
+    def late(self: EngineTable, change: Any) -> Any:
+        monkeypatch.undo()
+        keyed.add([{"id": 7, "name": "early"}])
+        return commit(self, change)
+
+    monkeypatch.setattr(EngineTable, "commit", late)
+    with pytest.raises(DuplicateKeyError, match="id=7"):
+        keyed.update("id = 1", {"id": 7})
+    assert keyed.get([1, 7])["name"].to_pylist() == ["row 1", "early"]
