@@ -389,6 +389,27 @@ def test_a_change_sees_rows_that_came_in_meanwhile(prices: embow.Table) -> None:
     assert prices.to_arrow()["twice"].to_pylist() == [2, 4, 6]
 
 
+def test_what_a_broken_off_migration_left_goes_with_the_name(
+    words: embow.Table, letters: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could not be taken up under another one."""
+    words.add([{"text": "fig"}])
+
+    def broken(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(migration.Backfill, "catch_up", broken)
+    with pytest.raises(KeyboardInterrupt):
+        words.migrate("vector", letters.create(scale=2.0))
+    monkeypatch.undo()
+    words.alter_columns({"path": "vector", "rename": "embedded"})
+    words.optimize(timedelta(0))
+    with words._handle.snapshot() as snapshot:
+        assert snapshot.schema.names == ["text", "vector", "tag", "_embow_hash_vector"]
+    words.migrate("embedded", letters.create(scale=2.0))
+    assert words.verify().ok
+
+
 @pytest.mark.parametrize("name", ["text", "vector"])
 def test_a_migration_does_not_bring_back_what_was_renamed(
     words: embow.Table, letters: Any, monkeypatch: pytest.MonkeyPatch, name: str

@@ -7,10 +7,9 @@ is made again: rows that have a new vector are taken up, and the cache holds wha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -18,7 +17,7 @@ from embow._table.columns import Columns, Previous
 from embow._table.handle import Handle
 from embow._table.identity import describe
 from embow._table.incoming.conform import check_columns
-from embow._table.names import HIDDEN_PREFIX, free_name, hash_column, new_column
+from embow._table.names import begun_columns, free_name, hash_column, is_hidden, new_column
 from embow._table.truth.backfill import Backfill, has_null
 from embow._table.truth.sample import Sample
 from embow._table.writing.staging import Writer, drop_stored, keeping_rows
@@ -50,19 +49,12 @@ class _NewModel:
     keep_old: bool = True
 
     @classmethod
-    def of(
-        cls,
-        columns: Columns,
-        vector: str,
-        source: str,
-        function: EmbeddingFunction,
-        keep_old: bool = True,
-    ) -> _NewModel:
+    def of(cls, columns: Columns, vector: str, source: str, function: EmbeddingFunction) -> Self:
         """Return the way of a column; what was called the same once has its own vectors."""
         others = {name: each.physical for name, each in columns.previous.items() if name != vector}
         taken = {*columns.names.values(), *others.values(), *columns.dropped}
         name = free_name(new_column(vector, function.fingerprint()), taken)
-        return cls(vector, source, function, name, keep_old)
+        return cls(vector, source, function, name)
 
     @property
     def binding(self) -> Binding:
@@ -101,7 +93,7 @@ def add_embedding(
     """Add a vector column and fill it. See ``Table.add_embedding``."""
     columns = handle.look()
     check_columns((source,), tuple(columns.names))
-    if vector in columns.visible.names or vector.startswith(HIDDEN_PREFIX):
+    if vector in columns.visible.names or is_hidden(vector):
         raise SchemaError(
             f"Table {handle.name!r} has a column {vector!r} already; to re-embed it use "
             f"migrate({vector!r}, function)."
@@ -127,7 +119,8 @@ def migrate(
             f"Column {vector!r} is embedded by this function already: "
             f"{describe(function.identity())}."
         )
-    model = _NewModel.of(columns, vector, binding.source_column, function, keep_old)
+    model = _NewModel.of(columns, vector, binding.source_column, function)
+    model = replace(model, keep_old=keep_old)
     return _estimate(handle, model, options) if dry_run else _run(handle, model, options)
 
 
@@ -296,11 +289,9 @@ def _drop_unused(handle: Handle, vector: str, before: Columns, commit: Commit) -
 def _unused(columns: Columns, vector: str, before: Columns) -> list[str]:
     """Return the hidden columns of earlier models, and of migrations that were given up."""
     kept = {*columns.names.values(), *(each.physical for each in columns.previous.values())}
-    former = {before.names.get(vector)}
+    stored = columns.stored.names
+    former = {before.names.get(vector, "")}
     if vector in before.previous:
         former.add(before.previous[vector].physical)
-    name = re.escape(vector)
-    begun = re.compile(rf"(?:{name}__[0-9a-f]{{12}}|{HIDDEN_PREFIX}_new_{name}_[0-9a-f]{{16}})\Z")
-    stored = columns.stored.names
-    gone = {each for each in stored if begun.match(each) or each in former} - kept
+    gone = (begun_columns(vector, stored) | former.intersection(stored)) - kept
     return [each for each in stored if each in gone | {hash_column(name) for name in gone}]

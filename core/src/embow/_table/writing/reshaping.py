@@ -18,7 +18,7 @@ from embow._table.entries import DROPPED, KEY, Shown, column_entries, name_entri
 from embow._table.handle import Handle
 from embow._table.incoming.conform import Conformer, check_columns
 from embow._table.incoming.mending import renamed_defaults
-from embow._table.names import free_name, hash_column
+from embow._table.names import begun_columns, free_name, hash_column
 from embow._table.truth.backfill import has_null
 from embow._table.writing.altering import Alteration
 from embow._table.writing.computing import NewColumn
@@ -264,6 +264,10 @@ def _hidden(columns: Columns, after: Mapping[str, Shown]) -> list[str]:
                 "that is never null: it cannot be changed so or dropped where it is. Copy the "
                 "table: db.create_table('copy', table.to_batches())."
             )
+    kept = shown | {each.physical for each in columns.previous.values()}
+    for name in columns.names:  # A change of model that is under way finds that it is too late.
+        if name not in after or after[name].field.name != name:
+            gone += sorted(begun_columns(name, columns.stored.names) - kept - set(gone))
     hashes = [hash_column(physical) for physical in gone]
     return [*gone, *(name for name in hashes if name in columns.stored.names)]
 
