@@ -36,11 +36,12 @@ NOT_PRIVATE = {"_asdict", "_exit", "_fields", "_replace"}
 """Public names of the standard library that begin with an underscore all the same."""
 
 LAYERS = (
-    ("names", "settings", "identity", "incoming", "awaiting"),
+    ("names", "entries", "settings", "identity", "incoming", "awaiting"),
     ("columns",),
     ("handle",),
     ("reading", "writing", "truth", "versions", "declaration"),
     ("readable",),
+    ("truthful",),
     ("table",),
     ("database",),
     ("connect",),

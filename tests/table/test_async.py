@@ -295,3 +295,20 @@ def test_a_forked_child_has_threads_of_its_own(tmp_path: Path) -> None:
         finally:
             os._exit(status)
     assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_columns_and_keys_are_awaited(tmp_path: Path) -> None:
+    """Each call of the synchronous table."""
+
+    async def main() -> None:
+        async with await embow.connect_async(tmp_path) as db:
+            table = await db.create_table("t", [{"id": 1, "n": 2}], primary_key="id")
+            assert await table.primary_key() == ("id",)
+            assert (await table.add_columns({"m": "n * 2"})).version == 2
+            await table.alter_columns({"path": "n", "rename": "k"})
+            await table.drop_columns(["m"])
+            await table.upsert([{"id": 1, "k": 3}, {"id": 2, "k": 4}])
+            assert (await table.get([2, 1]))["k"].to_pylist() == [4, 3]
+            assert (await table.delete(keys=[1])).num_deleted_rows == 1
+
+    asyncio.run(main())

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from embow.embeddings import TextEmbeddingFunction as TextEmbeddingFunction
     from embow.embeddings import get_registry as get_registry
     from embow.embeddings import register as register
+    from embow.schema import KeyField as KeyField
     from embow.schema import Model as Model
     from embow.schema import Vector as Vector
 
@@ -39,7 +40,7 @@ _imported, __dir__, _names = lazy(
         "_table.table": "Table",
         "_table.versions": "Tags",
         "embeddings": "EmbeddingFunction TextEmbeddingFunction get_registry register",
-        "schema": "Model Vector",
+        "schema": "KeyField Model Vector",
     },
 )
 __all__ = [*_names, "__version__"]

@@ -21,6 +21,7 @@ EmbowError
 │   ├── MissingColumnError                 a required column is not in the rows
 │   ├── UnknownColumnError                 a column the table does not have
 │   ├── BadVectorError                     wrong length, NaN, infinite
+│   ├── DuplicateKeyError                  two rows of one primary key
 │   └── PredicateError                     a filter that cannot be parsed or typed
 ├── TableError
 │   ├── TableNotFoundError (ValueError)
@@ -144,6 +145,10 @@ class UnknownColumnError(DataError):
 
 class BadVectorError(DataError):
     """A vector has the wrong length or holds NaN or infinity."""
+
+
+class DuplicateKeyError(DataError):
+    """Two rows would have the same primary key."""
 
 
 class PredicateError(DataError):

@@ -152,6 +152,7 @@ class AsyncTable(Face[Table]):
 
     schema = awaited(read(Table.schema))
     version = awaited(read(Table.version))
+    primary_key = awaited(read(Table.primary_key))
     embedding_functions = awaited(read(Table.embedding_functions))
 
     add = awaited(Table.add)
@@ -192,7 +193,12 @@ class AsyncTable(Face[Table]):
         )
         return await self.threads.run(work)
 
+    upsert = awaited(Table.upsert)
     delete = awaited(Table.delete)
+    add_columns = awaited(Table.add_columns)
+    alter_columns = awaited(Table.alter_columns)
+    drop_columns = awaited(Table.drop_columns)
+    set_primary_key = awaited(Table.set_primary_key)
 
     @functools.wraps(Table.merge_insert)
     def merge_insert(self, on: str | Sequence[str]) -> AsyncMerge:
@@ -217,6 +223,7 @@ class AsyncTable(Face[Table]):
         face = AsyncVectorSearch if isinstance(query, VectorSearch) else AsyncQuery
         return face(query, self.threads)
 
+    get = awaited(Table.get)
     count_rows = awaited(Table.count_rows)
     head = awaited(Table.head)
     to_arrow = awaited(Table.to_arrow)

@@ -8,10 +8,8 @@ do and another model's vectors take the place of the old ones without a row bein
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,15 +17,19 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from embow._table.incoming.mending import read_defaults
-from embow._table.names import (
-    HASH_TYPE,
-    HIDDEN_PREFIX,
-    free_name,
-    hash_column,
-    is_hidden,
-    unknown_column,
+from embow._table.entries import (
+    DROPPED,
+    KEY,
+    Shown,
+    column_entries,
+    entries_of_user,
+    metadata_of_user,
+    name_entries,
+    read_columns,
+    read_names,
 )
+from embow._table.incoming.mending import read_defaults
+from embow._table.names import HASH_TYPE, free_name, hash_column, unknown_column
 from embow._table.settings import TableSettings, pipeline_options
 from embow.embeddings import Binding, read_bindings
 from embow.embeddings._bindings import bindings_metadata, sign
@@ -35,20 +37,16 @@ from embow.embeddings._trust import OWNER_KEY, SIGNATURE_KEY, owner_mark
 from embow.engines.contract import RESERVED
 from embow.engines.predicate import Predicate, parse_predicate
 from embow.engines.predicate._tree import Call, Column, Node
-from embow.errors import SchemaError
 from embow.expr import Condition
 from embow.pipeline import PipelineOptions
 from embow.schema._protocol import METADATA_KEY
 
 FUNCTIONS = METADATA_KEY.decode()
-COLUMNS = "embow.columns"
 PREVIOUS = "embow.previous"
 QUARANTINE = "embow.quarantine"
 """What the hidden table of failed rows is called; no name of a table, which may change."""
 REPLACED = "embow.replaced_quarantine"
 """What it was called before all rows were replaced: a process may have died before it was gone."""
-_OWN = "embow."
-_BINARY = "embow.binary:"
 _FORMER_PREVIOUS = "_embow_previous"
 
 
@@ -86,41 +84,61 @@ class Columns:
         Raises:
             SchemaError: The metadata are damaged.
         """
-        try:
-            listed = json.loads(metadata[COLUMNS]) if COLUMNS in metadata else _as_named(stored)
-            fields = [
-                stored.field(physical).with_name(name).with_nullable(nullable)
-                for name, physical, nullable in listed
-            ]
-        except (KeyError, TypeError, ValueError) as exc:
-            raise SchemaError(f"The table's list of columns is damaged: {exc}.") from exc
-        visible = pa.schema(fields, metadata=_of_user(metadata) or None)
-        names = {name: physical for name, physical, _ in listed}
+        shown = read_columns(stored, metadata)
+        visible = pa.schema([each.field for each in shown], metadata_of_user(metadata) or None)
+        names = {each.field.name: each.physical for each in shown}
         return cls(visible, stored, metadata, tuple(read_bindings(visible).values()), names)
 
     @classmethod
-    def create(cls, visible: pa.Schema, extra: Mapping[str, str] | None = None) -> Columns:
-        """Return how declared columns are to be stored; functions in the metadata are bound."""
+    def create(
+        cls,
+        visible: pa.Schema,
+        extra: Mapping[str, str] | None = None,
+        key: Sequence[str] = (),
+    ) -> Columns:
+        """Return how declared columns are to be stored; functions in the metadata are bound.
+
+        All are stored nullable, and the list of columns says which may not be null: so a column can
+        be exchanged or go without a row being written, as a change of model and of schema do.
+        """
         bindings = tuple(read_bindings(visible).values())
-        filled = [binding.vector_column for binding in bindings]
         names: dict[str, str] = {}
-        fields = []
         for field in visible:
             names[field.name] = free_name(field.name, names.values())
-            # A change of model leaves the old vectors where they are: later rows have none there.
-            nullable = field.nullable or field.name in filled
-            fields.append(field.with_name(names[field.name]).with_nullable(nullable))
-        fields += [pa.field(hash_column(names[name]), HASH_TYPE) for name in filled]
-        stored = pa.schema(fields)
-        listed = [[f.name, names[f.name], f.nullable] for f in visible]
-        metadata = {**_entries_of_user(visible.metadata), **(extra or {})}
+        fields = [f.with_name(names[f.name]).with_nullable(True) for f in visible]
+        hashed = [hash_column(names[binding.vector_column]) for binding in bindings]
+        stored = pa.schema([*fields, *(pa.field(name, HASH_TYPE) for name in hashed)])
+        metadata = {**entries_of_user(visible.metadata), **(extra or {})}
         metadata[QUARANTINE] = uuid4().hex
         if (mark := owner_mark()) is not None:
             metadata[OWNER_KEY] = mark
-        metadata |= {k: v for k, v in function_entries(bindings).items() if v is not None}
-        if listed != _as_named(stored):
-            metadata[COLUMNS] = json.dumps(listed, ensure_ascii=False)
+        entries = function_entries(bindings) | name_entries(KEY, (names[name] for name in key))
+        metadata |= {k: v for k, v in entries.items() if v is not None}
+        if fields != list(visible):
+            shown = [Shown(field, names[field.name]) for field in visible]
+            metadata |= column_entries(shown, stored)
         return cls(visible, stored, metadata, bindings, names)
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """Visible columns of the primary key; empty where there is none."""
+        called = {physical: name for name, physical in self.names.items()}
+        return tuple(called[physical] for physical in read_names(self.metadata, KEY))
+
+    @cached_property
+    def dropped(self) -> list[str]:
+        """Physical columns that are shown no more; some may be gone."""
+        return read_names(self.metadata, DROPPED)
+
+    @property
+    def shown(self) -> list[Shown]:
+        """The visible columns with the physical ones that hold them."""
+        return [Shown(field, self.names[field.name]) for field in self.visible]
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """Physical names that no new column may have."""
+        return frozenset((*self.stored.names, *self.dropped))
 
     @cached_property
     def settings(self) -> TableSettings:
@@ -207,6 +225,13 @@ class Columns:
         """Return whether rows embedded for one fit the other: same functions, same columns."""
         return (self.bindings, self.names) == (other.bindings, other.names)
 
+    def takes_rows_of(self, former: Columns) -> bool:
+        """Return whether rows made for former columns are rows of these: others may be null."""
+        shown = {each.field.name: each for each in self.shown}
+        kept = [shown.pop(each.field.name, None) == each for each in former.shown]
+        same = (self.bindings, self.key) == (former.bindings, former.key)
+        return all(kept) and same and all(each.field.nullable for each in shown.values())
+
     @property
     def previous(self) -> dict[str, Previous]:
         """What migrated vector columns were before, by visible name."""
@@ -239,25 +264,30 @@ class Columns:
 
     def column_entries(self, name: str, physical: str, nullable: bool) -> dict[str, str | None]:
         """Return the metadata to set so that a name stands for a physical column."""
-        listed = {f.name: [f.name, self.names[f.name], f.nullable] for f in self.visible}
-        listed[name] = [name, physical, nullable]
-        return {COLUMNS: json.dumps(list(listed.values()), ensure_ascii=False)}
+        shown = {each.field.name: each for each in self.shown}
+        known = self.visible.field(name) if name in shown else pa.field(name, pa.null())
+        shown[name] = Shown(known.with_nullable(nullable), physical)
+        return dict(column_entries(shown.values(), self.stored))
 
 
 def function_entries(
-    bindings: Iterable[Binding], former: Iterable[Binding] = (), before: str | None = None
+    bindings: Iterable[Binding],
+    former: Iterable[Binding] = (),
+    before: str | None = None,
+    called: Callable[[Binding], Binding] = lambda binding: binding,
 ) -> dict[str, str | None]:
-    """Return the metadata to set for bindings; former ones that can be gone back to are signed."""
+    """Return the metadata to set for bindings; former ones that can be gone back to are signed.
+
+    Args:
+        bindings: Those to have, under the names of columns until now.
+        former: Those to be able to go back to.
+        before: The table's signature until now.
+        called: Returns a binding with the names its columns have from now on.
+    """
     bindings = list(bindings)
-    if not bindings:
-        return {FUNCTIONS: None, SIGNATURE_KEY: None}
-    signature = sign([*bindings, *former], before)
-    return {FUNCTIONS: bindings_metadata(bindings).decode(), SIGNATURE_KEY: signature}
-
-
-def _as_named(stored: pa.Schema) -> list[list[Any]]:
-    """Return the list of columns that goes without saying."""
-    return [[f.name, f.name, f.nullable] for f in stored if not is_hidden(f.name)]
+    signature = sign([*bindings, *former], before, called)
+    text = bindings_metadata(map(called, bindings)).decode() if bindings else None
+    return {FUNCTIONS: text, SIGNATURE_KEY: signature}
 
 
 def _translated(node: Node, names: Mapping[str, str]) -> Node:
@@ -268,33 +298,3 @@ def _translated(node: Node, names: Mapping[str, str]) -> Node:
             return replace(node, args=tuple(_translated(each, names) for each in args))
         case _:
             return node
-
-
-def _of_user(metadata: Mapping[str, str]) -> dict[bytes, bytes]:
-    """Return the schema metadata that users see."""
-    seen = {
-        key.encode(): value.encode()
-        for key, value in metadata.items()
-        if not key.startswith((_OWN, HIDDEN_PREFIX))
-    }
-    try:
-        for key, value in metadata.items():
-            if key.startswith(_BINARY):
-                seen[key.removeprefix(_BINARY).encode()] = base64.b64decode(value, validate=True)
-    except binascii.Error as exc:
-        raise SchemaError(f"The table's metadata are damaged: {exc}.") from exc
-    return seen
-
-
-def _entries_of_user(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
-    """Return schema metadata as entries of text; what is no text goes in base64."""
-    entries: dict[str, str] = {}
-    for raw, value in (metadata or {}).items():
-        key = raw.decode(errors="replace")
-        if key.startswith((_OWN, HIDDEN_PREFIX)):
-            raise SchemaError(f"Metadata key {key!r} is kept for embow. Choose another.")
-        try:
-            entries[key] = value.decode()
-        except UnicodeDecodeError:
-            entries[f"{_BINARY}{key}"] = base64.b64encode(value).decode()
-    return entries

@@ -103,6 +103,7 @@ class Database:
         fill_value: float = 0.0,
         embedding_functions: Sequence[EmbeddingFunctionConfig] | None = None,
         *,
+        primary_key: str | Sequence[str] | None = None,
         on_error: OnError | None = None,
         on_long: OnLong | None = None,
         **options: Unpack[LimitOptions],
@@ -119,6 +120,8 @@ class Database:
             on_bad_vectors: See :meth:`Table.add`.
             fill_value: See :meth:`Table.add`.
             embedding_functions: Functions to bind to columns of an Arrow schema.
+            primary_key: Column or columns that tell rows apart: none may be null, and no two rows
+                may have the same. Those that the model marks with ``KeyField`` if ``None``.
             on_error: Default of :meth:`Table.add` for this table, kept with it.
             on_long: Default of :meth:`Table.add` for this table, kept with it.
             **options: Other settings of :meth:`Table.add` for the first rows.
@@ -138,8 +141,8 @@ class Database:
                     f"Table {name!r} already exists. Open it with open_table({name!r}), or replace "
                     "it with mode='overwrite'."
                 )
-            return self._open_checked(name, schema, embedding_functions)
-        columns, data = declared(name, schema, embedding_functions, data, settings)
+            return self._open_checked(name, schema, embedding_functions, primary_key)
+        columns, data = declared(name, schema, embedding_functions, data, settings, primary_key)
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
         context = self._context
         settled = context.options(columns, options, policy.on_error)
@@ -150,17 +153,21 @@ class Database:
             if not exist_ok:
                 raise
             # Another worker that starts at the same moment was first.
-            return self._open_checked(name, schema, embedding_functions)
+            return self._open_checked(name, schema, embedding_functions, primary_key)
         table = Table(context.handle(stored))
         table.last_report = report
         return table
 
     def _open_checked(
-        self, name: str, schema: Any, functions: Sequence[EmbeddingFunctionConfig] | None
+        self,
+        name: str,
+        schema: Any,
+        functions: Sequence[EmbeddingFunctionConfig] | None,
+        primary_key: str | Sequence[str] | None = None,
     ) -> Table:
         handle = self._context.handle(self._opened(name))
         if schema is not None:
-            given, _ = declared(name, schema, functions)
+            given, _ = declared(name, schema, functions, primary_key=primary_key)
             require_same(handle.look(), given, name)
         return Table(handle)
 

@@ -16,6 +16,7 @@ from embow._table.incoming.inference import inferred_schema
 from embow._table.incoming.inputs import Reading, iter_batches
 from embow._table.incoming.mending import default_entries
 from embow._table.settings import TableSettings
+from embow._table.writing.keys import checked_key
 from embow.embeddings import (
     Binding,
     EmbeddingFunctionConfig,
@@ -25,7 +26,7 @@ from embow.embeddings import (
 )
 from embow.engines.contract import is_vector
 from embow.errors import ConfigurationError, PluginError, SchemaError
-from embow.schema._columns import check_column_names
+from embow.schema._columns import check_column_names, keys_of
 from embow.schema._rows import defaults_of
 
 
@@ -35,10 +36,12 @@ def declared(
     functions: Sequence[EmbeddingFunctionConfig] | None,
     data: Any = None,
     settings: TableSettings | None = None,
+    primary_key: str | Sequence[str] | None = None,
 ) -> tuple[Columns, Any]:
     """Return the columns of a new table, and its data.
 
-    Where no schema is given it is read off the first batch, and the data returned is the stream of
+    The primary key is the one given, else the one the model marks. Where no schema is given it is
+    read off the first batch, and the data returned is the stream of
     all batches.
 
     Raises:
@@ -59,7 +62,13 @@ def declared(
     kept = settings.entries() if settings and settings != TableSettings() else {}
     if hasattr(schema, "model_fields"):
         kept |= default_entries(defaults_of(schema))
-    return Columns.create(visible, {k: v for k, v in kept.items() if v is not None}), data
+        primary_key = keys_of(schema) if primary_key is None else primary_key
+    key = checked_key(name, visible, primary_key)
+    visible = pa.schema(
+        [field.with_nullable(field.nullable and field.name not in key) for field in visible],
+        metadata=visible.metadata,
+    )
+    return Columns.create(visible, {k: v for k, v in kept.items() if v is not None}, key), data
 
 
 def require_same(stored: Columns, given: Columns, name: str) -> None:
@@ -73,6 +82,11 @@ def require_same(stored: Columns, given: Columns, name: str) -> None:
         bound = stored.binding(binding.vector_column)
         if bound is not None:
             require_same_identity(bound, binding)
+    if given.key and stored.key != given.key:
+        raise SchemaError(
+            f"Table {name!r} has the primary key {', '.join(stored.key) or '(none)'}, and "
+            f"{', '.join(given.key)} was given. A key is declared when a table is made."
+        )
     difference = _difference(stored.visible, given.visible)
     if difference is not None:
         raise SchemaError(f"Table {name!r} has another schema: {difference}.")

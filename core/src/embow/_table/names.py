@@ -36,6 +36,15 @@ def new_column(vector: str, fingerprint: str) -> str:
     return physical_name(f"{vector}__{fingerprint[:12]}")
 
 
+def begun_columns(vector: str, stored: Iterable[str]) -> set[str]:
+    """Return the physical columns that changes of a column's model began, finished or not."""
+    name = re.escape(vector)
+    begun = re.compile(
+        rf"(?:{name}__[0-9a-f]{{12}}(?:__[0-9a-f]{{8}})*|{HIDDEN_PREFIX}_new_{name}_[0-9a-f]{{16}})"
+    )
+    return {each for each in stored if begun.fullmatch(each)}
+
+
 def is_hidden(name: str) -> bool:
     """Return whether a name belongs to embow and not to the user."""
     return name.startswith(HIDDEN_PREFIX)

@@ -14,6 +14,7 @@ from embow._table.reading.nearest import VectorSearch
 from embow._table.reading.query import Query
 from embow._table.reading.results import Results
 from embow._table.versions import Tags, version_number
+from embow._table.writing.keys import get_rows
 from embow.embeddings import EmbeddingFunctionConfig
 from embow.errors import ConfigurationError, TableNotFoundError, near_name
 from embow.expr import Condition, sql
@@ -61,6 +62,11 @@ class ReadableTable(Results):
             )
             for b in columns.bindings
         }
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """Columns that tell rows apart; empty where none were declared."""
+        return self._handle.look().key
 
     def __len__(self) -> int:
         return self.count_rows()
@@ -144,6 +150,19 @@ class ReadableTable(Results):
     def head(self, n: int = 5) -> pa.Table:
         """Return the first rows as an Arrow table."""
         return Query(self._handle).limit(n).to_arrow()
+
+    def get(self, keys: Any) -> pa.Table:
+        """Return the rows of some primary keys, in the order of the keys; others are left out.
+
+        Args:
+            keys: One key or a list of them: a value, or for a key of several columns a tuple of
+                values or a dict.
+
+        Raises:
+            ConfigurationError: The table has no primary key.
+            DataError: A key does not fit the columns.
+        """
+        return get_rows(self._handle, keys)
 
     def count_rows(self, /, filter: Condition | None = None, *values: Any, **named: Any) -> int:
         """Count the rows, all or those that satisfy a condition, bound as in ``where``."""

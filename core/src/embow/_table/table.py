@@ -5,32 +5,33 @@ A facade: every capability has its own module, which takes the handle and not th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, TypeVar, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 import pyarrow as pa
 
-from embow._table.handle import Handle
 from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
-from embow._table.readable import ReadableTable
-from embow._table.settings import AddOptions, CallOptions, TableSettings
-from embow._table.truth import migration, verification
-from embow._table.writing import changes, retry
+from embow._table.settings import AddOptions, TableSettings
+from embow._table.truthful import TruthfulTable
+from embow._table.writing import changes, reshaping
+from embow._table.writing.altering import ColumnChange
 from embow._table.writing.changes import DeleteResult, UpdateResult
-from embow._table.writing.merge import MergeInsert
+from embow._table.writing.computing import Computing
+from embow._table.writing.keys import require_key
+from embow._table.writing.merge import MergeInsert, MergeResult
 from embow._table.writing.quarantine import Quarantine
-from embow.embeddings import EmbeddingFunction
+from embow._table.writing.reshaping import SchemaChange
+from embow._table.writing.staging import drop_stored
 from embow.engines.contract import RETENTION, Change, CheckReport, OptimizeReport
 from embow.errors import ConfigurationError
 from embow.expr import Condition, sql
 from embow.pipeline import AddReport, Estimate
 
 AddMode = Literal["append", "overwrite"]
-Done = TypeVar("Done", AddReport, Estimate, AddReport | Estimate)
 
 
-class Table(ReadableTable):
+class Table(TruthfulTable):
     """Rows of one schema, with vectors that embed themselves.
 
     Made by ``Database.create_table`` and ``Database.open_table``. Safe to use from several threads;
@@ -39,10 +40,6 @@ class Table(ReadableTable):
     Attributes:
         last_report: What the latest call that embedded did, in this object.
     """
-
-    def __init__(self, handle: Handle) -> None:
-        super().__init__(handle)
-        self.last_report: AddReport | None = None
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -55,6 +52,7 @@ class Table(ReadableTable):
         fill_value: float = 0.0,
         *,
         dry_run: Literal[False] = False,
+        new_columns: bool = False,
         **options: Unpack[AddOptions],
     ) -> AddReport: ...
 
@@ -67,6 +65,7 @@ class Table(ReadableTable):
         fill_value: float = 0.0,
         *,
         dry_run: Literal[True],
+        new_columns: bool = False,
         **options: Unpack[AddOptions],
     ) -> Estimate: ...
 
@@ -78,6 +77,7 @@ class Table(ReadableTable):
         fill_value: float = 0.0,
         *,
         dry_run: bool = False,
+        new_columns: bool = False,
         **options: Unpack[AddOptions],
     ) -> AddReport | Estimate:
         """Add rows, embedding what has no vector yet, in one commit.
@@ -94,6 +94,8 @@ class Table(ReadableTable):
             fill_value: See ``on_bad_vectors``.
             dry_run: Return the estimate of inputs, tokens and requests, and store nothing. No
                 provider is called; a generator is used up.
+            new_columns: Also take columns the table does not have, which the first rows show. They
+                are added in a commit before that of the rows, and null in the rows that are there.
             **options: ``on_error`` (``"raise"``, ``"skip"``, ``"null"``, ``"quarantine"``),
                 ``on_long`` (``"truncate"``, ``"error"``, ``"split"``), ``concurrency``,
                 ``deadline`` in seconds, ``cache``, ``budget`` in tokens, ``progress``.
@@ -110,7 +112,17 @@ class Table(ReadableTable):
         if mode not in ("append", "overwrite"):
             raise ConfigurationError(f"mode={mode!r}: mode must be 'append' or 'overwrite'.")
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
-        return self._kept(changes.add(self._handle, data, mode, policy, options, dry_run=dry_run))
+        return self._kept(
+            changes.add(
+                self._handle,
+                data,
+                mode,
+                policy,
+                options,
+                dry_run=dry_run,
+                new_columns=new_columns,
+            )
+        )
 
     def update(
         self,
@@ -146,96 +158,101 @@ class Table(ReadableTable):
         """
         return MergeInsert(self._handle, on, self._kept)
 
-    def delete(self, /, where: Condition, *values: Any, **named: Any) -> DeleteResult:
-        """Remove the rows that satisfy a condition, bound as in ``where`` of a search.
+    def upsert(self, data: Any, **options: Unpack[AddOptions]) -> MergeResult:
+        """Add rows whose primary key is new, and change those whose key is there, in one commit.
+
+        Columns that the rows leave out stay as they are in the rows that are there.
+
+        Args:
+            data: Rows as in :meth:`add`, held in memory.
+            **options: As in :meth:`add`.
+
+        Raises:
+            ConfigurationError: The table has no primary key.
+            DataError: A key comes twice in the data, or a row does not fit.
+        """
+        key = require_key(self._handle, self._handle.look(), "upsert")
+        merge = self.merge_insert(key).when_matched_update_all().when_not_matched_insert_all()
+        return merge.execute(data, **options)
+
+    def delete(
+        self, /, where: Condition | None = None, *values: Any, keys: Any = None, **named: Any
+    ) -> DeleteResult:
+        """Remove the rows that satisfy a condition, or those of some primary keys.
+
+        Args:
+            where: Condition, bound as in ``where`` of a search.
+            *values: Values of its ``?``.
+            keys: Keys as in :meth:`get`; those that are not there are no error.
+            **named: Values of its ``:name``.
 
         Raises:
             PredicateError: The condition cannot be read.
         """
-        if where is None:
-            raise ConfigurationError('delete needs a condition; delete("true") removes every row.')
-        return changes.delete(self._handle, sql(where, *values, **named))
+        condition = None if where is None else sql(where, *values, **named)
+        return changes.delete(self._handle, condition, keys)
 
-    # -- keeping vectors true ---------------------------------------------------------------
+    # -- columns ------------------------------------------------------------------------------
 
-    def verify(self, *, remote: bool = False) -> verification.VerifyReport:
-        """Find stale, missing and foreign vectors by their source hashes, without provider calls.
+    def add_columns(
+        self,
+        columns: Mapping[str, str | Computing] | pa.Field | Iterable[pa.Field] | pa.Schema,
+    ) -> SchemaChange:
+        """Add columns, in one commit.
+
+        The values are made once, from the rows that are there: later rows bring their own or have
+        null.
 
         Args:
-            remote: Also embed a few stored sources of each column again and compare, to find out
-                whether the model changed behind its name.
+            columns: ``{"name": "SQL expression over the row"}``; ``{"name": function}``, which
+                takes a ``pyarrow.RecordBatch`` of all columns and returns an array or list of as
+                many values; or fields or a schema, whose columns are null in every row.
+
+        Raises:
+            SchemaError: A name is taken, or the type cannot be told.
+            PredicateError: An expression cannot be read, or fails on a row.
         """
-        return verification.verify(self._handle, remote=remote)
+        return reshaping.add_columns(self._handle, columns)
+
+    def alter_columns(self, *alterations: ColumnChange) -> SchemaChange:
+        """Change the name, type, nullability or metadata of columns, in one commit.
+
+        Args:
+            *alterations: Dicts with the column as ``path``, and any of ``rename``, ``nullable``,
+                ``data_type`` (a pyarrow type that every value fits) and ``metadata`` (texts by
+                name, in the place of those there are).
+
+        Raises:
+            SchemaError: A name is taken, or a function or the primary key rests on what changes.
+            DataError: A value does not fit, or is null and may not be; the row is named.
+        """
+        return reshaping.alter_columns(self._handle, alterations)
+
+    def drop_columns(self, columns: Sequence[str]) -> SchemaChange:
+        """Take columns away, in one commit. A vector column takes its function with it.
+
+        Earlier versions keep them; ``optimize`` frees what no version needs.
+
+        Raises:
+            SchemaError: A function reads the column, or it is in the primary key.
+        """
+        return reshaping.drop_columns(self._handle, columns)
+
+    # -- settings and files ------------------------------------------------------------------
+
+    def set_primary_key(self, columns: str | Sequence[str] | None) -> SchemaChange:
+        """Declare the column or columns that tell rows apart, or with ``None`` that none do.
+
+        Raises:
+            DuplicateKeyError: Two rows have the same key.
+            DataError: A key is null.
+            SchemaError: A column is of a type that cannot be a key.
+        """
+        return reshaping.set_primary_key(self._handle, columns)
 
     def check(self) -> CheckReport:
         """Read all that is stored, of every version, and report what is not as it was written."""
         return self._handle.stored.check()
-
-    def repair(self, **options: Unpack[AddOptions]) -> AddReport:
-        """Re-embed the rows whose vector is stale or missing, in one commit."""
-        return self._kept(verification.repair(self._handle, options))
-
-    def add_embedding(
-        self,
-        vector: str,
-        source: str,
-        function: EmbeddingFunction,
-        *,
-        dry_run: bool = False,
-        **options: Unpack[AddOptions],
-    ) -> AddReport | Estimate:
-        """Add a vector column and fill it for all rows.
-
-        Can be called again after an interruption: what was embedded is not paid for twice.
-        ``dry_run=True`` returns the estimate instead and changes nothing.
-        """
-        return self._kept(
-            migration.add_embedding(
-                self._handle, vector, source, function, dry_run=dry_run, **options
-            )
-        )
-
-    def migrate(
-        self,
-        vector: str,
-        function: EmbeddingFunction,
-        *,
-        dry_run: bool = False,
-        keep_old: bool = True,
-        **options: Unpack[AddOptions],
-    ) -> AddReport | Estimate:
-        """Re-embed a vector column with another function, and switch in one commit.
-
-        The new vectors are written beside the old ones; counts and a sample are checked before the
-        switch. The old column is kept for :meth:`rollback` unless ``keep_old=False``.
-        ``dry_run=True`` returns the estimate instead and changes nothing.
-        """
-        return self._kept(
-            migration.migrate(
-                self._handle, vector, function, dry_run=dry_run, keep_old=keep_old, **options
-            )
-        )
-
-    def rollback(self, vector: str) -> None:
-        """Switch a migrated vector column back to the function and vectors it had before."""
-        migration.rollback(self._handle, vector)
-
-    def rebind(self, vector: str, function: EmbeddingFunction, *, sample: int = 32) -> float:
-        """Give a vector column another function that makes the same vectors, re-embedding nothing.
-
-        A sample of rows is embedded and compared first. Returns the smallest cosine similarity.
-        """
-        return migration.rebind(self._handle, vector, function, sample=sample)
-
-    # -- rows that could not be embedded ----------------------------------------------------
-
-    def failed_rows(self) -> pa.Table:
-        """Return the quarantined rows, with ``failed_column``, ``error_kind`` and ``error``."""
-        return retry.failed_rows(self._handle)
-
-    def retry_failed(self, **options: Unpack[CallOptions]) -> AddReport:
-        """Try the quarantined rows again; those that fail again stay."""
-        return self._kept(retry.retry_failed(self._handle, options))
 
     def configure(self, *, on_error: str | None = None, on_long: str | None = None) -> None:
         """Set defaults of :meth:`add` for this table, kept with it; ``None`` clears one."""
@@ -265,9 +282,5 @@ class Table(ReadableTable):
         failed = quarantine.open()
         if failed is not None:
             failed.optimize(keep=keep, delete_unverified=delete_unverified)
+        drop_stored(handle, reshaping.dropped_columns)
         return handle.stored.optimize(keep=keep, delete_unverified=delete_unverified)
-
-    def _kept(self, done: Done) -> Done:
-        if isinstance(done, AddReport):
-            self.last_report = done
-        return done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -129,12 +129,21 @@ def bindings_metadata(bindings: Iterable[Binding]) -> bytes:
     return json.dumps([binding.to_record() for binding in bindings]).encode()
 
 
-def sign(bindings: Iterable[Binding], before: str | None = None) -> str | None:
+def sign(
+    bindings: Iterable[Binding],
+    before: str | None = None,
+    called: Callable[[Binding], Binding] | None = None,
+) -> str | None:
     """Return the signature to keep in a table, for bindings this user stands behind.
 
     Those are the bindings whose function this process made, and those that ``before``, the
     table's signature until now, is good for. Others get none, however they were allowed, so that
     changing a stranger's table never turns it into one's own.
+
+    Args:
+        bindings: As they were until now.
+        before: The table's signature until now.
+        called: Returns a binding with the names its columns have from now on.
 
     Returns:
         ``"v1:"`` and a code for each; ``None`` where no binding asks for anything, none may be
@@ -142,7 +151,7 @@ def sign(bindings: Iterable[Binding], before: str | None = None) -> str | None:
     """
     codes = []
     for binding in bindings:
-        content = _signed_content(binding)
+        content = _signed_content(binding if called is None else called(binding))
         if content is not None and (binding.made_here() or is_signed([binding], before)):
             code = signing.code(content, create=True)
             codes += [code] if code is not None else []

@@ -9,6 +9,7 @@ from embow._lazy import lazy
 if TYPE_CHECKING:
     from embow.schema._bindings import ColumnBinding as ColumnBinding
     from embow.schema._bindings import bindings_of as bindings_of
+    from embow.schema._fields import KeyField as KeyField
     from embow.schema._from_arrow import model_from_arrow as model_from_arrow
     from embow.schema._model import Model as Model
     from embow.schema._model import pydantic_to_schema as pydantic_to_schema
@@ -25,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "_bindings": "ColumnBinding bindings_of",
+        "_fields": "KeyField",
         "_from_arrow": "model_from_arrow",
         "_model": "Model pydantic_to_schema",
         "_protocol": "METADATA_KEY ColumnFunction",

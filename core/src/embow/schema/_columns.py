@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from embow.errors import SchemaError, UnsupportedTypeError
 from embow.schema._annotations import peel, type_name
-from embow.schema._fields import Marker, marker_of
+from embow.schema._fields import KeyMarker, Marker, marker_of
 from embow.schema._protocol import ColumnFunction, VectorMarker
 from embow.schema._resolve import Decoder, Resolved, Site, resolve
 from embow.schema._vector import VectorSpec, VectorType
@@ -135,6 +135,17 @@ def _columns(model: type[BaseModel], site: Site) -> tuple[Column, ...]:
             f"first, or call {model.__name__}.model_rebuild() once it is."
         ) from exc
     return tuple(_column(name, field, site) for name, field in model.model_fields.items())
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """Return the columns that a model marks as its primary key."""
+    return [
+        column.name
+        for column in columns_of(model)
+        if any(
+            isinstance(each, KeyMarker) for each in model.model_fields[column.attribute].metadata
+        )
+    ]
 
 
 def _column(name: str, field: FieldInfo, site: Site) -> Column:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field, GetCoreSchemaHandler
@@ -49,6 +50,24 @@ def vector_field(function: ColumnFunction, *, source: str | None = None, **kwarg
     if "default_factory" not in kwargs:
         kwargs.setdefault("default", None)
     return _marked(VectorMarker(function, source), kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMarker:
+    """Says that a field is in the primary key."""
+
+
+def KeyField(**kwargs: Any) -> Any:  # noqa: N802 - named as the fields of functions are
+    """Return a pydantic field of the primary key: never null, and no two rows have the same.
+
+    Every argument of ``pydantic.Field`` passes through. Several such fields make up one key.
+
+    Example:
+        ``id: int = embow.KeyField()``
+    """
+    field: FieldInfo = Field(**kwargs)
+    field.metadata.append(KeyMarker())
+    return field
 
 
 def marker_of(name: str, field: FieldInfo) -> Marker | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from embow._table.incoming.inference import inferred_schema
 from embow._table.incoming.mending import mended_rows, with_defaults
 from embow._table.incoming.rows import rows_to_batch
 from embow.errors import DataError
@@ -60,6 +61,23 @@ def iter_batches(data: Any, how: Reading) -> Iterator[pa.RecordBatch]:
         yield from _iter_items(data, how)
     else:
         raise DataError(_unreadable(data))
+
+
+def new_fields(data: Any, known: pa.Schema) -> tuple[list[pa.Field], Any]:
+    """Return the columns of the first rows that are not known, and the data to be read again.
+
+    Raises:
+        SchemaError: The type of one cannot be read off its values.
+        DataError: The data is of no kind that can be read.
+    """
+    batches = iter_batches(data, Reading())
+    first = next(batches, None)
+    if first is None:
+        return [], data
+    names = [name for name in first.schema.names if name not in known.names]
+    found = [field.with_nullable(True) for field in inferred_schema(first.select(names))]
+    once = isinstance(data, (Iterator, pa.RecordBatchReader))
+    return found, itertools.chain([first], batches) if once else data
 
 
 def count_rows(data: Any) -> int | None:

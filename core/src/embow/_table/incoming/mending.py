@@ -8,7 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from embow.errors import SchemaError
 from embow.schema._arrays import array_of
+from embow.schema._cells import CellError
 
 DEFAULTS = "embow.defaults"
 
@@ -28,6 +30,30 @@ def read_defaults(metadata: Mapping[str, str]) -> dict[str, Any]:
     with pa.ipc.open_stream(base64.b64decode(metadata[DEFAULTS])) as stream:
         (row,) = stream.read_all().to_pylist()
     return dict(row)
+
+
+def renamed_defaults(
+    metadata: Mapping[str, str], fields: Mapping[str, pa.Field]
+) -> dict[str, str | None]:
+    """Return the metadata to set so that columns keep their defaults under other names and types.
+
+    Args:
+        metadata: The table's.
+        fields: What becomes of each column; one that is not there loses its default.
+
+    Raises:
+        SchemaError: A default does not fit the new type.
+    """
+    kept = {name: each for name, each in read_defaults(metadata).items() if name in fields}
+    try:
+        arrays = [array_of([value], fields[name].type) for name, value in kept.items()]
+    except CellError as exc:
+        raise SchemaError(
+            f"A column has a default that does not fit its new type: {exc.reason}. Keep the type, "
+            "or put the rows into a table of another model."
+        ) from exc
+    row = pa.RecordBatch.from_arrays(arrays, [fields[name].name for name in kept])
+    return {DEFAULTS: None, **default_entries(row)} if DEFAULTS in metadata else {}
 
 
 def with_defaults(

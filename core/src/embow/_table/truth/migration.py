@@ -7,10 +7,9 @@ is made again: rows that have a new vector are taken up, and the cache holds wha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -18,10 +17,10 @@ from embow._table.columns import Columns, Previous
 from embow._table.handle import Handle
 from embow._table.identity import describe
 from embow._table.incoming.conform import check_columns
-from embow._table.names import HIDDEN_PREFIX, hash_column, new_column
+from embow._table.names import begun_columns, free_name, hash_column, is_hidden, new_column
 from embow._table.truth.backfill import Backfill, has_null
 from embow._table.truth.sample import Sample
-from embow._table.writing.staging import Writer, keeping_rows
+from embow._table.writing.staging import Writer, drop_stored, keeping_rows
 from embow.embeddings import Binding, EmbeddingFunction
 from embow.engines.contract import Change, Commit, ScanQuery, Snapshot
 from embow.errors import (
@@ -36,7 +35,6 @@ from embow.pipeline._types import SourceRows
 
 _SAMPLE = 32
 _ROUNDS = 100
-_DROP_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +44,21 @@ class _NewModel:
     vector: str
     source: str
     function: EmbeddingFunction
+    column: str
+    """Physical column of the new vectors; named after the model, to be taken up again."""
     keep_old: bool = True
+
+    @classmethod
+    def of(cls, columns: Columns, vector: str, source: str, function: EmbeddingFunction) -> Self:
+        """Return the way of a column; what was called the same once has its own vectors."""
+        others = {name: each.physical for name, each in columns.previous.items() if name != vector}
+        taken = {*columns.names.values(), *others.values(), *columns.dropped}
+        name = free_name(new_column(vector, function.fingerprint()), taken)
+        return cls(vector, source, function, name)
 
     @property
     def binding(self) -> Binding:
         return Binding.from_record(self.function.to_binding(self.source, self.vector))
-
-    @property
-    def column(self) -> str:
-        """Physical column of the new vectors; named after the model, to be taken up again."""
-        return new_column(self.vector, self.function.fingerprint())
 
     def field(self, columns: Columns) -> pa.Field:
         """Return the column as it will be: of the former one's number type and nullability."""
@@ -90,12 +93,12 @@ def add_embedding(
     """Add a vector column and fill it. See ``Table.add_embedding``."""
     columns = handle.look()
     check_columns((source,), tuple(columns.names))
-    if vector in columns.visible.names or vector.startswith(HIDDEN_PREFIX):
+    if vector in columns.visible.names or is_hidden(vector):
         raise SchemaError(
             f"Table {handle.name!r} has a column {vector!r} already; to re-embed it use "
             f"migrate({vector!r}, function)."
         )
-    model = _NewModel(vector, source, _checked(function))
+    model = _NewModel.of(columns, vector, source, _checked(function))
     return _estimate(handle, model, options) if dry_run else _run(handle, model, options)
 
 
@@ -109,13 +112,15 @@ def migrate(
     **options: Any,
 ) -> AddReport | Estimate:
     """Re-embed a column with another function. See ``Table.migrate``."""
-    binding = _bound(handle.look(), vector)
+    columns = handle.look()
+    binding = _bound(columns, vector)
     if binding.fingerprint == _checked(function).fingerprint():
         raise ConfigurationError(
             f"Column {vector!r} is embedded by this function already: "
             f"{describe(function.identity())}."
         )
-    model = _NewModel(vector, binding.source_column, function, keep_old)
+    model = _NewModel.of(columns, vector, binding.source_column, function)
+    model = replace(model, keep_old=keep_old)
     return _estimate(handle, model, options) if dry_run else _run(handle, model, options)
 
 
@@ -233,7 +238,7 @@ def _run(handle: Handle, model: _NewModel, given: Mapping[str, Any]) -> AddRepor
             writer.commit(backfill.begin)
         finally:
             backfill.discard()
-        switched = _switched(writer, model, backfill)
+        switched = _switched(writer, model, backfill, columns)
     commit = _drop_unused(handle, model.vector, columns, switched)
     writer.finish(commit)
     report = writer.report
@@ -243,13 +248,20 @@ def _run(handle: Handle, model: _NewModel, given: Mapping[str, Any]) -> AddRepor
     return report
 
 
-def _switched(writer: Writer, model: _NewModel, backfill: Backfill) -> Commit:
+def _switched(writer: Writer, model: _NewModel, backfill: Backfill, begun: Columns) -> Commit:
     """Embed what other writers add meanwhile, and switch when nothing is left."""
     switched = False
+    held = (begun.names.get(model.source), begun.names.get(model.vector))
 
     def plan(snapshot: Snapshot) -> Change:
         nonlocal switched
         columns = writer.handle.columns(snapshot)
+        if (columns.names.get(model.source), columns.names.get(model.vector)) != held:
+            raise CommitConflictError(
+                f"Column {model.source!r} or {model.vector!r} of table {writer.handle.name!r} was "
+                "changed by another writer while it was being embedded. Nothing was switched; call "
+                "again with the columns as they are now."
+            )
         filling = backfill.catch_up(snapshot)
         switched = filling is None
         if filling is not None:
@@ -269,30 +281,17 @@ def _switched(writer: Writer, model: _NewModel, backfill: Backfill) -> Commit:
 
 
 def _drop_unused(handle: Handle, vector: str, before: Columns, commit: Commit) -> Commit:
-    """Drop the vectors of a column that nothing names any more, and return the last commit.
-
-    Where others keep changing the schema they are left, for the next change of model to drop.
-    """
-    for _ in range(_DROP_TRIES):
-        with handle.snapshot(at_least=commit.version) as snapshot:
-            names = _unused(handle.columns(snapshot), vector, before)
-        if not names:
-            break
-        try:
-            return handle.stored.drop_columns(names, base=snapshot.base)
-        except CommitConflictError:
-            continue
-    return commit
+    """Drop the vectors of a column that nothing names any more, and return the last commit."""
+    dropped = drop_stored(handle, lambda now: _unused(now, vector, before), commit.version)
+    return dropped or commit
 
 
 def _unused(columns: Columns, vector: str, before: Columns) -> list[str]:
     """Return the hidden columns of earlier models, and of migrations that were given up."""
     kept = {*columns.names.values(), *(each.physical for each in columns.previous.values())}
-    former = {before.names.get(vector)}
+    stored = columns.stored.names
+    former = {before.names.get(vector, "")}
     if vector in before.previous:
         former.add(before.previous[vector].physical)
-    name = re.escape(vector)
-    begun = re.compile(rf"(?:{name}__[0-9a-f]{{12}}|{HIDDEN_PREFIX}_new_{name}_[0-9a-f]{{16}})\Z")
-    stored = columns.stored.names
-    gone = {each for each in stored if begun.match(each) or each in former} - kept
+    gone = (begun_columns(vector, stored) | former.intersection(stored)) - kept
     return [each for each in stored if each in gone | {hash_column(name) for name in gone}]

@@ -16,19 +16,22 @@ from embow._cancel import stop_if_cancelled
 from embow._table.columns import QUARANTINE, REPLACED, Columns
 from embow._table.handle import Handle
 from embow._table.incoming.conform import Conformer, check_columns
+from embow._table.incoming.inputs import Reading, iter_batches, new_fields
 from embow._table.incoming.rows import rows_to_batch
 from embow._table.incoming.vectors import BadVectorPolicy
 from embow._table.writing.ingest import Ingest, rewritten, take_rows
+from embow._table.writing.keys import Keys, rows_of_keys
 from embow._table.writing.quarantine import Quarantine
+from embow._table.writing.reshaping import add_columns
 from embow._table.writing.staging import (
     Writer,
     keeping_rows,
-    require_same_functions,
+    require_fit,
     stored_rows,
 )
-from embow.engines.contract import Change, EngineTable, RowIds, Snapshot
+from embow.engines.contract import Base, Change, EngineTable, RowIds, Snapshot
 from embow.engines.predicate import evaluate_expression
-from embow.errors import ConfigurationError, TableNotFoundError
+from embow.errors import ConfigurationError, SchemaError, TableNotFoundError
 from embow.expr import Condition
 from embow.pipeline import AddReport, Estimate
 
@@ -60,6 +63,7 @@ def add(
     given: Mapping[str, Any],
     *,
     dry_run: bool = False,
+    new_columns: bool = False,
 ) -> AddReport | Estimate:
     """Add rows in one commit, or tell what that would take. See ``Table.add``.
 
@@ -68,6 +72,8 @@ def add(
     sets none aside twice.
     """
     writer = Writer(handle)
+    if new_columns:
+        data = _with_new_columns(handle, data, dry_run=dry_run)
     if dry_run:
         columns = handle.look()
         settled = handle.options(columns, given, policy.on_error)
@@ -80,23 +86,48 @@ def add(
         overwrite_rows(writer, Ingest(handle, fresh, settled, policy), data)
         return writer.report
     begun: Ingest | None = None
+    begun_on: Base | None = None
 
     def plan(snapshot: Snapshot) -> Change:
-        nonlocal begun
+        nonlocal begun, begun_on
         columns = handle.columns(snapshot)
         if begun is None:
+            begun_on = snapshot.base
             settled = handle.options(columns, given, policy.on_error)
             begun = Ingest(handle, columns, settled, policy, snapshot=snapshot)
             batches = begun.batches(data, writer.report)
             writer.staged = handle.stored.write(batches, base=snapshot.base)
         if columns is not begun.columns:
-            require_same_functions(begun.columns, columns, handle)
+            require_fit(begun.columns, columns, handle)
+        if columns.key and snapshot.base != begun_on:
+            begun.keys.require_free(snapshot, columns)
         if begun.rejected:
             Quarantine.of(handle.engine, columns, handle.stored).store(begun.rejected)
-        return Change(snapshot.base, add=[writer.staged] if writer.staged else [])
+        staged = [writer.staged] if writer.staged else []
+        return Change(snapshot.base, add=staged, alone=bool(columns.key))
 
     writer.commit(plan)
     return writer.report
+
+
+def _with_new_columns(handle: Handle, data: Any, *, dry_run: bool) -> Any:
+    """Add the columns that the data bring, and return the data; a dry run leaves them out."""
+    handle.require_latest()
+    known = handle.look().visible
+    fields, data = new_fields(data, known)
+    if not fields:
+        return data
+    if dry_run:
+        batches = iter_batches(data, Reading(pa.schema([*known, *fields])))
+        names = {field.name for field in fields}
+        return (batch.drop_columns(names & set(batch.schema.names)) for batch in batches)
+    try:
+        add_columns(handle, fields)
+    except SchemaError:
+        there = handle.look().visible.names
+        if not all(field.name in there for field in fields):
+            raise  # Else another writer brought the same columns at the same moment.
+    return data
 
 
 def overwrite_rows(writer: Writer, writing: Ingest, data: Any) -> None:
@@ -165,13 +196,20 @@ def _created(name: str, writing: Ingest, data: Any) -> tuple[EngineTable, AddRep
     return stored, report
 
 
-def delete(handle: Handle, where: Condition) -> DeleteResult:
+def delete(handle: Handle, where: Condition | None, keys: Any = None) -> DeleteResult:
     """Remove rows. See ``Table.delete``."""
+    if where is None and keys is None:
+        raise ConfigurationError('delete needs a condition; delete("true") removes every row.')
+    if where is not None and keys is not None:
+        raise ConfigurationError("delete takes a condition or keys=..., not both.")
     removed = 0
 
     def plan(snapshot: Snapshot) -> Change:
         nonlocal removed
-        ids = snapshot.row_ids(handle.columns(snapshot).predicate(where))
+        if keys is not None:
+            ids = rows_of_keys(handle, snapshot, keys)
+        else:
+            ids = snapshot.row_ids(handle.columns(snapshot).predicate(where))
         removed = len(ids)
         return Change(snapshot.base, remove=ids)
 
@@ -204,8 +242,11 @@ def update(
         if not changed:
             return None
         new = _new_values(columns, values, values_sql)
+        keyed = not set(columns.key).isdisjoint(values or values_sql or ())
+        if keyed:
+            _require_keys(snapshot, columns, ids, new)
         staged = writer.stage(snapshot, (ids,), lambda: _updated(writer, snapshot, ids, new, given))
-        return Change(snapshot.base, add=[staged], remove=ids)
+        return Change(snapshot.base, add=[staged], remove=ids, alone=keyed)
 
     copied = handle.confined(handle.look()) if values_sql else nullcontext()
     with copied:
@@ -223,6 +264,16 @@ def _updated(
     writing = Ingest(handle, columns, options, snapshot=snapshot)
     rows = (rewritten(old, new(old), columns) for old in stored_rows(snapshot, ids))
     return writing.embedded(rows, writer.report)
+
+
+def _require_keys(snapshot: Snapshot, columns: Columns, ids: RowIds, new: Values) -> None:
+    """Refuse new values that give two rows one key."""
+    keys = Keys(columns, columns.key)
+    for old in stored_rows(snapshot, ids):
+        seen, values = columns.to_visible(old), new(old)
+        arrays = [values.get(name, seen.column(name)) for name in columns.key]
+        keys.take(pa.RecordBatch.from_arrays(arrays, list(columns.key)))
+    keys.require_free(snapshot, columns, ids)
 
 
 def _new_values(

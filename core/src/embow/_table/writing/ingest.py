@@ -30,6 +30,7 @@ from embow._table.incoming.vectors import (
 )
 from embow._table.names import HASH_TYPE, HIDDEN_PREFIX
 from embow._table.truth.sample import part_of, rider
+from embow._table.writing.keys import Keys
 from embow.embeddings import Binding
 from embow.engines.contract import Snapshot
 from embow.errors import DataError, EmbowError, PluginError, UntrustedError
@@ -60,6 +61,7 @@ class Ingest:
             the last batch was pulled.
         snapshot: The rows that stay in the table, one of which tells whether the model is still the
             same; ``None`` where none do.
+        keys: Primary keys of the user's data that came so far.
     """
 
     context: Context
@@ -68,10 +70,17 @@ class Ingest:
     policy: BadVectorPolicy = field(default_factory=BadVectorPolicy)
     rejected: list[Rejected] = field(default_factory=list)
     snapshot: Snapshot | None = None
+    keys: Keys = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keys = Keys(self.columns, self.columns.key)
 
     def batches(self, data: Any, report: AddReport) -> Iterator[pa.RecordBatch]:
         """Yield physical batches of the user's data, filling in the report as they pass."""
-        return self.embedded(self._incoming(data, report), report, count_rows(data))
+        rows = self._incoming(data, report)
+        if self.columns.key:
+            rows = self.keys.watched(rows, self.snapshot)
+        return self.embedded(rows, report, count_rows(data))
 
     def _incoming(self, data: Any, report: AddReport) -> Iterator[SourceRows]:
         """Yield the user's rows as the table has them; those with odd text fail by the settings."""

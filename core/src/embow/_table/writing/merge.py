@@ -20,6 +20,7 @@ from embow._table.incoming.mending import with_defaults
 from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow._table.settings import AddOptions
 from embow._table.writing.ingest import Ingest, new_rows, rewritten, take_rows
+from embow._table.writing.keys import Keys
 from embow._table.writing.matching import Clauses, Match, match_rows
 from embow._table.writing.staging import Writer, chunks, keeping_rows, stored_rows
 from embow.engines.contract import Change, Snapshot
@@ -145,6 +146,8 @@ def _execute(
         gone = np.concatenate([match.targets, match.deleted])
         if not len(gone) and not len(match.inserted):
             return None
+        if now.key and set(now.key) != set(clauses.on):
+            _require_keys(snapshot, now, incoming, match)
         settled = keeping_rows(handle.options(now, given, policy.on_error))
         writing = Ingest(handle, now, settled, snapshot=snapshot)
         rows = _rows(snapshot, now, incoming, match)
@@ -183,6 +186,22 @@ def _require_fit(incoming: pa.RecordBatch, now: Columns, handle: Handle) -> None
             f"The columns of table {handle.name!r} were changed while rows were being merged. "
             "Nothing was changed; merge the rows again."
         )
+
+
+def _require_keys(
+    snapshot: Snapshot, columns: Columns, incoming: pa.RecordBatch, match: Match
+) -> None:
+    """Refuse a merge by other columns that gives two rows one primary key."""
+    names = list(columns.key)
+    there = [name for name in names if name in incoming.schema.names]
+    if len(there) < len(names) and (there or len(match.inserted)):
+        missing = next(name for name in names if name not in there)
+        raise MissingColumnError(f"Column {missing!r} of the primary key is missing from the rows.")
+    if there:
+        keys = Keys(columns, columns.key)
+        keys.take(take_rows(incoming.select(names), np.append(match.sources, match.inserted)))
+        gone = np.append(match.targets, match.deleted)
+        keys.require_free(snapshot, columns, gone)
 
 
 def _rows(

@@ -10,6 +10,7 @@ import pyarrow as pa
 from embow._table.columns import QUARANTINE
 from embow._table.handle import Handle
 from embow._table.writing.ingest import Ingest
+from embow._table.writing.keys import Keys
 from embow._table.writing.quarantine import Quarantine, retried_entries
 from embow._table.writing.staging import Writer
 from embow.engines.contract import Change, Snapshot
@@ -31,6 +32,10 @@ def retry_failed(handle: Handle, given: Mapping[str, Any]) -> AddReport:
             return None
         numbers, ids, rows = found
         options = handle.options(columns, {**given, "on_error": "quarantine"})
+        if columns.key:
+            keys = Keys(columns, columns.key)
+            keys.take(rows.select(list(columns.key)))
+            keys.require_free(snapshot, columns)
         writing = Ingest(handle, columns, options, snapshot=snapshot)
         staged = writer.stage(snapshot, (numbers,), lambda: writing.batches(rows, writer.report))
         failed = {failure.row: failure for failure in reversed(writer.report.failed)}
@@ -38,7 +43,8 @@ def retry_failed(handle: Handle, given: Mapping[str, Any]) -> AddReport:
         if not staged.rows:
             return None
         came = [each for each, failure in tried.items() if failure is None]
-        return Change(snapshot.base, add=[staged], metadata=retried_entries(came))
+        entries = retried_entries(came)
+        return Change(snapshot.base, add=[staged], metadata=entries, alone=bool(columns.key))
 
     with handle.confined(handle.look()):
         writer.commit(plan)

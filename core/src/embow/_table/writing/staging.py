@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,6 +17,8 @@ from embow._table.incoming.inputs import BATCH_ROWS
 from embow.engines.contract import Change, Commit, RowIds, ScanQuery, Snapshot, Staged
 from embow.errors import CommitConflictError
 from embow.pipeline import AddReport, PipelineOptions
+
+_DROP_TRIES = 5
 
 
 @dataclass(slots=True)
@@ -87,20 +90,36 @@ def same_target(one: Columns, other: Columns) -> bool:
     return one.same_functions(other) and one.stored.equals(other.stored)
 
 
-def require_same_functions(used: Columns, now: Columns, handle: Handle) -> None:
-    """Refuse to commit rows that were embedded with functions the table no longer has.
+def require_fit(used: Columns, now: Columns, handle: Handle) -> None:
+    """Refuse to commit rows that were made for columns or functions the table no longer has.
+
+    Columns that came in since, and allow null, are null in them.
 
     Raises:
         CommitConflictError: The call is to be made again.
     """
-    there = {field.name: field for field in now.visible}
-    fits = all(f.name in there and f.equals(there[f.name]) for f in used.visible)
-    if not fits or not used.same_functions(now):
+    if not now.takes_rows_of(used):
         raise CommitConflictError(
-            f"The embedding functions of table {handle.name!r} were changed while rows "
-            "were being added. Nothing was stored; add the rows again to embed them with the new "
-            "function."
+            f"The columns or embedding functions of table {handle.name!r} were changed while rows "
+            "were being added. Nothing was stored; add the rows again as the table is now."
         )
+
+
+def drop_stored(
+    handle: Handle, choose: Callable[[Columns], Sequence[str]], at_least: int = 0
+) -> Commit | None:
+    """Drop physical columns that nothing names, chosen anew where the schema changed meanwhile.
+
+    Where others keep changing the schema they are left, for the next such call to drop.
+    """
+    for _ in range(_DROP_TRIES):
+        with handle.snapshot(at_least=at_least) as snapshot:
+            names = choose(handle.columns(snapshot))
+        if not names:
+            return None
+        with contextlib.suppress(CommitConflictError):
+            return handle.stored.drop_columns(names, base=snapshot.base)
+    return None
 
 
 def stored_rows(snapshot: Snapshot, row_ids: RowIds) -> Iterator[pa.RecordBatch]:

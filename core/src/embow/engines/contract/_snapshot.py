@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embow.engines.contract._queries import (
@@ -150,7 +151,8 @@ class Snapshot(ABC):
         check_columns(self.schema, names)
         wanted = {key: at for at, key in enumerate(_rows_of(keys, names)) if None not in key}
         found: list[tuple[int, int]] = []
-        for batch in self._scan(ScanQuery(columns=names, with_row_id=True)):
+        for whole in self._scan(ScanQuery(columns=names, with_row_id=True)):
+            batch = _likely(whole, keys)
             ids = row_ids_of(batch).tolist()
             rows = zip(_rows_of(batch, names), ids, strict=True)
             found += [(wanted[key], row_id) for key, row_id in rows if key in wanted]
@@ -190,6 +192,26 @@ class Snapshot(ABC):
 
 def _concatenated(pieces: Iterable[RowIds]) -> RowIds:
     return np.concatenate([np.empty(0, np.int64), *pieces])
+
+
+def _likely(batch: pa.RecordBatch, keys: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the rows whose key may be among those given, told column by column."""
+    for name in keys.schema.names:
+        wanted, column = keys.column(name), batch.column(batch.schema.get_field_index(name))
+        if wanted.type == column.type and any(fits(column.type) for fits in _COMPARED):
+            batch = batch.filter(pc.is_in(column, value_set=wanted))
+    return batch
+
+
+# Numbers with a point are left to Python, for which zero equals minus zero.
+_COMPARED = (
+    pa.types.is_integer,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_date,
+    pa.types.is_timestamp,
+)
 
 
 def _rows_of(batch: pa.RecordBatch, names: Sequence[str]) -> list[tuple[Any, ...]]:
