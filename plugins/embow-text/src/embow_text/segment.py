@@ -1,0 +1,175 @@
+"""A segment: the terms of some rows, in arrays that never change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from embow_text.analysis import Analysis
+from embow_text.tokens import occurrences
+
+_BLOCK = 2**25
+"""Bytes of text analysed at once: what lies in memory beside it is about ten times as much."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Which term is in which row, how often, and where.
+
+    Attributes:
+        letters: The terms in UTF-8, ascending, one after another.
+        cuts: Where each term begins in ``letters``, and its end.
+        starts: Where each term begins in ``rows`` and ``counts``, and their end.
+        rows: Rows that have the term, ascending within a term.
+        counts: How often each of them has it.
+        lengths: Of each row of the segment, how many terms it has, counted each time.
+        positions: Where the term is, by term, row and position; ``None`` without phrases.
+    """
+
+    letters: NDArray[np.uint8]
+    cuts: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    rows: NDArray[np.uint32]
+    counts: NDArray[Any]
+    lengths: NDArray[np.uint32]
+    positions: NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @cached_property
+    def documents(self) -> int:
+        """Return how many rows have a term."""
+        return int(np.count_nonzero(self.lengths))
+
+    @cached_property
+    def tokens(self) -> int:
+        """Return how many terms all rows have."""
+        return int(self.lengths.sum(dtype=np.int64))
+
+    @cached_property
+    def places(self) -> NDArray[np.int64]:
+        """Return where the positions of each term begin."""
+        ends = np.cumsum(self.counts, dtype=np.int64)
+        return np.r_[0, ends][self.starts]
+
+    @cached_property
+    def terms(self) -> pa.Array:
+        """Return the terms as Arrow's binary values, without copying them."""
+        buffers = [None, pa.py_buffer(self.cuts), pa.py_buffer(self.letters)]
+        return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.cuts) - 1, buffers)
+
+    def at(self, term: bytes) -> int:
+        """Return the place of the first term that is not before ``term``."""
+        low, high = 0, len(self.cuts) - 1
+        letters, cuts = memoryview(self.letters), self.cuts
+        while low < high:
+            middle = (low + high) // 2
+            if bytes(letters[int(cuts[middle]) : int(cuts[middle + 1])]) < term:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def find(self, term: str) -> range:
+        """Return the place of a term, or nothing."""
+        data = term.encode()
+        at = self.at(data)
+        return range(at, at + (at < len(self.cuts) - 1 and self.term(at) == data))
+
+    def beginning(self, prefix: str) -> range:
+        """Return the places of the terms that begin so."""
+        data = prefix.encode()
+        # No character is written with this byte, so it comes after every one.
+        return range(self.at(data), self.at(data + b"\xff"))
+
+    def term(self, at: int) -> bytes:
+        """Return the term at a place."""
+        return self.letters[self.cuts[at] : self.cuts[at + 1]].tobytes()
+
+
+def build(column: pa.Array | pa.ChunkedArray, analysis: Analysis) -> Segment:
+    """Return a segment of a column of texts, or of lists of texts.
+
+    Raises:
+        DataError: The column holds neither.
+    """
+    from embow_text.merging import merge
+
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    parts = [
+        _build(block, analysis) for chunk in chunks for block in _blocks(chunk)
+    ] or [_build(pa.array([], pa.string()), analysis)]
+    return parts[0] if len(parts) == 1 else merge(parts)
+
+
+def pack(
+    terms: list[bytes] | pa.Array,
+    codes: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    positions: NDArray[np.int64] | None,
+) -> Segment:
+    """Return a segment of postings that are in order of term and row, in the smallest types.
+
+    Terms without postings are left out.
+    """
+    frequency = np.bincount(codes, minlength=len(terms))
+    used = np.flatnonzero(frequency)
+    kept = pa.array(terms, pa.large_binary()).take(pa.array(used))
+    _, offsets, data = kept.buffers()
+    size = len(kept) + 1
+    cuts = np.frombuffer(offsets, np.int64, size) if offsets else np.zeros(1, np.int64)
+    letters = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+    return Segment(
+        letters[: cuts[-1]],
+        cuts,
+        np.r_[0, np.cumsum(frequency[used])].astype(np.int64),
+        rows.astype(np.uint32),
+        _narrow(counts),
+        lengths.astype(np.uint32),
+        None if positions is None else _narrow(positions),
+    )
+
+
+def _narrow(values: NDArray[np.int64]) -> NDArray[Any]:
+    largest = int(values.max(initial=0))
+    for kind in (np.uint8, np.uint16):
+        if largest <= np.iinfo(kind).max:
+            return values.astype(kind)
+    return values.astype(np.uint32)
+
+
+def _blocks(column: pa.Array) -> list[pa.Array]:
+    size = max(1, min(len(column), len(column) * _BLOCK // max(column.nbytes, 1)))
+    return [column.slice(at, size) for at in range(0, len(column), size)]
+
+
+def _build(column: pa.Array, analysis: Analysis) -> Segment:
+    tokens = occurrences(column, analysis)
+    names = [term.encode() for term in tokens.terms]
+    order = sorted(range(len(names)), key=names.__getitem__)
+    ranks = np.empty(len(names), np.int64)
+    ranks[order] = np.arange(len(names))
+    # Both numbers fit in one, and numbers alone are sorted several times faster than by a key.
+    keys = ranks[tokens.codes] << 32 | np.arange(len(tokens.codes))
+    keys.sort()
+    place = keys & 0xFFFFFFFF
+    codes, rows = keys >> 32, tokens.owners[place]
+    first = np.flatnonzero(
+        np.r_[True, (codes[1:] != codes[:-1]) | (rows[1:] != rows[:-1])][: len(codes)]
+    )
+    return pack(
+        [names[at] for at in order],
+        codes[first],
+        rows[first],
+        np.diff(np.r_[first, len(codes)]),
+        np.bincount(tokens.owners, minlength=tokens.rows),
+        tokens.positions[place] if analysis.with_position else None,
+    )
