@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Literal, get_args
 
@@ -78,6 +78,11 @@ class Analysis:
     def has_words(self) -> bool:
         """Return whether terms are words of a language, with stems and stop words."""
         return self.base_tokenizer in ("simple", "whitespace")
+
+    @property
+    def unstemmed(self) -> Analysis:
+        """Return the same analysis for words that are not whole."""
+        return replace(self, stem=False, remove_stop_words=False)
 
     @property
     def stops(self) -> frozenset[str]:

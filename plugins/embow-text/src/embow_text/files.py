@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
@@ -104,6 +106,9 @@ def check(segment: Segment) -> None:
     terms, postings = len(segment.cuts) - 1, len(segment.rows)
     _require(terms >= 0 and len(segment.starts) == terms + 1, "terms and their rows differ")
     _require(_covers(segment.cuts, len(segment.letters)), "its terms overlap")
+    texts = segment.terms.cast(pa.large_string())  # Refuses what is no UTF-8.
+    texts.validate(full=True)
+    _require(bool(pc.all(pc.greater(texts[1:], texts[:-1])).as_py() or terms < 2), "terms are out of order")
     _require(_covers(segment.starts, postings), "the rows of its terms overlap")
     _require(len(segment.counts) == postings, "rows and counts differ in number")
     if postings:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embow_text.analysis import Analysis
@@ -63,6 +64,24 @@ class Segment:
         """Return the terms as Arrow's binary values, without copying them."""
         buffers = [None, pa.py_buffer(self.cuts), pa.py_buffer(self.letters)]
         return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.cuts) - 1, buffers)
+
+    @cached_property
+    def by_length(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.uint32]]]:
+        """Return for each number of characters the places of such terms, and a table of them.
+
+        A row of the table is the first character of each term, the next row the second.
+        """
+        texts = self.terms.cast(pa.large_string())
+        sizes = pc.utf8_length(texts).to_numpy().astype(np.int64)
+        joined = self.letters.tobytes().decode().encode("utf-32-le")
+        characters = np.frombuffer(joined, "<u4")
+        begins = np.cumsum(sizes) - sizes
+        found = {}
+        for size in np.unique(sizes).tolist():
+            numbers = np.flatnonzero(sizes == size)
+            table = characters[begins[numbers] + np.arange(size)[:, None]]
+            found[size] = numbers, table
+        return found
 
     def at(self, term: bytes) -> int:
         """Return the place of the first term that is not before ``term``."""

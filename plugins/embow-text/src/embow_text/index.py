@@ -1,0 +1,166 @@
+"""An index: segments that are searched as one, and the words of a query in each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embow_text._fuzzy import near
+from embow_text.analysis import Analysis
+from embow_text.scoring import Bm25
+from embow_text.segment import Segment
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A segment and the rows of a table it stands for.
+
+    Attributes:
+        segment: The terms.
+        ids: Row ids, ascending; the id of the first where they follow one another.
+        passing: Which rows may be found: those that are not deleted and pass the filter. ``None``
+            for all of them. Rows that may not be found still count for the rarity of words.
+    """
+
+    segment: Segment
+    ids: int | NDArray[np.int64] = 0
+    passing: NDArray[np.bool_] | None = None
+
+    def named(self, rows: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the ids of rows of the segment."""
+        if isinstance(self.ids, np.ndarray):
+            return self.ids[rows]
+        return rows.astype(np.int64) + self.ids
+
+
+@dataclass(frozen=True, eq=False)
+class TextIndex:
+    """The text of one column, as of one state of its table.
+
+    Attributes:
+        parts: The segments, in any order, no row in two of them.
+        analysis: What made their terms.
+        scoring: How rows are scored.
+    """
+
+    parts: Sequence[Part]
+    analysis: Analysis
+    scoring: Bm25 = Bm25()
+
+    @cached_property
+    def documents(self) -> int:
+        """Return how many rows have a word."""
+        return sum(part.segment.documents for part in self.parts)
+
+    @cached_property
+    def average(self) -> float:
+        """Return how many words such a row has."""
+        return sum(part.segment.tokens for part in self.parts) / max(self.documents, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Word:
+    """A word of a query, looked up: in each part the terms that count for it, and their rows."""
+
+    terms: list[NDArray[np.int64]]
+    rows: list[NDArray[Any]]
+    counts: list[NDArray[Any]]
+
+    @cached_property
+    def df(self) -> int:
+        """Return how many rows have the word."""
+        return sum(map(len, self.rows))
+
+
+def exact(index: TextIndex, term: str) -> Word:
+    """Return the word that is one term."""
+    return _word(index, [_numbers(part.segment.find(term)) for part in index.parts])
+
+
+def beginning(index: TextIndex, prefix: str) -> Word:
+    """Return the word that is every term with that beginning."""
+    return _word(index, [_numbers(part.segment.beginning(prefix)) for part in index.parts])
+
+
+def fuzzy(index: TextIndex, term: str, most: int, prefix: int, expansions: int) -> Word:
+    """Return the word that is the nearest terms, and of equally near ones the commonest.
+
+    They count as one word, so that a rare misspelling does not score above what was meant.
+    """
+    distances: dict[bytes, int] = {}
+    common: dict[bytes, int] = {}
+    places: list[dict[bytes, int]] = []
+    for part in index.parts:
+        segment = part.segment
+        found = near(segment, term, most, prefix)
+        places.append({name: segment.at(name) for name in found})
+        distances |= found
+        for name, at in places[-1].items():
+            common[name] = common.get(name, 0) + int(segment.starts[at + 1] - segment.starts[at])
+    ranked = sorted(distances, key=lambda name: (distances[name], -common[name], name))
+    best = ranked[:expansions]
+    return _word(
+        index, [np.array([at[name] for name in best if name in at], np.int64) for at in places]
+    )
+
+
+def _numbers(places: range) -> NDArray[np.int64]:
+    return np.arange(places.start, places.stop)
+
+
+def _word(index: TextIndex, terms: list[NDArray[np.int64]]) -> Word:
+    rows, counts = [], []
+    for part, numbers in zip(index.parts, terms, strict=True):
+        found, times = _postings(part.segment, numbers)
+        rows.append(found)
+        counts.append(times)
+    return Word(terms, rows, counts)
+
+
+def _postings(
+    segment: Segment, terms: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    slices = [slice(segment.starts[at], segment.starts[at + 1]) for at in terms.tolist()]
+    if len(slices) == 1:
+        return segment.rows[slices[0]], segment.counts[slices[0]]
+    if not slices:
+        return segment.rows[:0], segment.counts[:0]
+    rows = np.concatenate([segment.rows[each] for each in slices])
+    counts = np.concatenate([segment.counts[each] for each in slices])
+    found, totals = added(rows, counts, len(segment))
+    return found, totals
+
+
+def added(
+    rows: NDArray[Any], values: NDArray[Any], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return each row once, ascending, with the sum of its values in their order.
+
+    Args:
+        rows: Numbers below ``size``.
+        values: One for each, none of them zero.
+        size: How many rows there are.
+    """
+    if len(rows) * 8 > size:
+        totals = np.bincount(rows, values, size)
+        there = np.zeros(size, bool)
+        there[rows] = True
+        found = np.flatnonzero(there)
+        return found, totals[found]
+    unique, place = np.unique(rows, return_inverse=True)
+    return unique.astype(np.int64), np.bincount(place, values)
+
+
+def looked_up(
+    wanted: NDArray[Any], within: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return where each wanted number would be in an ascending array, and whether it is there."""
+    at = np.searchsorted(within, wanted)
+    there = at < len(within)
+    there[there] = within[at[there]] == wanted[there]
+    return at, there
