@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from embow_text.segment import Segment
 
 
-def near(segment: Segment, word: str, most: int, prefix: int) -> dict[bytes, int]:
-    """Return the terms within a distance of a word, and how far each is.
+def near(
+    segment: Segment, word: str, most: int, prefix: int
+) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
+    """Return the places of the terms within a distance of a word, and how far each is.
 
     Args:
         segment: Whose terms.
@@ -18,24 +20,23 @@ def near(segment: Segment, word: str, most: int, prefix: int) -> dict[bytes, int
         prefix: How many characters at the beginning must be equal.
     """
     letters = np.frombuffer(word.encode("utf-32-le"), "<u4")
-    found: dict[bytes, int] = {}
-    for length in range(max(len(word) - most, 1, prefix), len(word) + most + 1):
-        numbers, table = segment.by_length.get(length, _NOTHING)
-        fixed = min(prefix, length)
-        if fixed and len(numbers):
-            same = (table[:fixed] == letters[:fixed, None]).all(axis=0)
-            numbers, table = numbers[same], table[:, same]
-        if len(numbers):
+    fixed = min(prefix, len(word))
+    found: list[NDArray[np.int64]] = [_NOTHING]
+    distances: list[NDArray[np.int16]] = [_NOTHING.astype(np.int16)]
+    for length in range(max(len(word) - most, 1, fixed), len(word) + most + 1):
+        if length in segment.by_length:
+            numbers, table = segment.by_length[length]
+            if fixed:
+                same = (table[:fixed] == letters[:fixed, None]).all(axis=0)
+                numbers, table = numbers[same], table[:, same]
             distance = _distances(letters, table, most)
-            close = np.flatnonzero(distance <= most)
-            found |= {
-                segment.term(int(number)): int(far)
-                for number, far in zip(numbers[close], distance[close], strict=True)
-            }
-    return found
+            close = distance <= most
+            found.append(numbers[close])
+            distances.append(distance[close])
+    return np.concatenate(found), np.concatenate(distances)
 
 
-_NOTHING = np.zeros(0, np.int64), np.zeros((0, 0), np.uint32)
+_NOTHING = np.zeros(0, np.int64)
 
 
 def _distances(

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from embow_text._fuzzy import near
@@ -97,11 +98,13 @@ def fuzzy(index: TextIndex, term: str, most: int, prefix: int, expansions: int) 
     places: list[dict[bytes, int]] = []
     for part in index.parts:
         segment = part.segment
-        found = near(segment, term, most, prefix)
-        places.append({name: segment.at(name) for name in found})
-        distances |= found
-        for name, at in places[-1].items():
-            common[name] = common.get(name, 0) + int(segment.starts[at + 1] - segment.starts[at])
+        numbers, far = near(segment, term, most, prefix)
+        names = segment.terms.take(pa.array(numbers)).to_pylist()
+        rows = (segment.starts[numbers + 1] - segment.starts[numbers]).tolist()
+        places.append(dict(zip(names, numbers.tolist(), strict=True)))
+        distances |= zip(names, far.tolist(), strict=True)
+        for name, df in zip(names, rows, strict=True):
+            common[name] = common.get(name, 0) + df
     ranked = sorted(distances, key=lambda name: (distances[name], -common[name], name))
     best = ranked[:expansions]
     return _word(
