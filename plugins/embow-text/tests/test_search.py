@@ -6,11 +6,15 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embow.errors import DataError, UnknownColumnError
 from embow_text import (
     Analysis,
     Bm25,
@@ -28,10 +32,6 @@ from embow_text import (
     build,
     search,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from embow.errors import DataError, UnknownColumnError
 
 PLAIN = Analysis(stem=False, remove_stop_words=False, with_position=True)
 WORDS = ["aa", "ab", "abc", "b", "bb", "cab", "ccc"]
@@ -57,7 +57,7 @@ class Corpus:
                 begin,
                 np.array(self.passing[begin:end], bool),
             )
-            for begin, end in zip(bounds, bounds[1:], strict=False)
+            for begin, end in pairwise(bounds)
         ]
         return TextIndex(parts[::-1], PLAIN, scoring)
 
@@ -149,7 +149,7 @@ def test_phrases_are_what_trying_every_place_finds(corpus: Corpus, query: str, s
         text = corpus.documents[row].split()
         places = [[at for at, other in enumerate(text) if other == word] for word in words]
         if not any(
-            all(left < right for left, right in zip(each, each[1:], strict=False))
+            all(left < right for left, right in pairwise(each))
             and each[-1] - each[0] - (len(words) - 1) <= slop
             for each in product(*places)
         ):
@@ -172,15 +172,13 @@ def test_near_words_are_those_of_the_definition(
     common = {
         other: sum(other in text.split() for text in corpus.documents)
         for other in WORDS
-        if distance(word, other) <= fuzziness and other[:prefix] == word[:prefix]
+        if distance(word, other) <= fuzziness and other.startswith(word[:prefix])
     }
     near = sorted(
         (other for other in common if common[other]),
         key=lambda other: (distance(word, other), -common[other], other),
     )
-    asked = MatchQuery(
-        word, fuzziness=fuzziness, prefix_length=prefix, max_expansions=expansions
-    )
+    asked = MatchQuery(word, fuzziness=fuzziness, prefix_length=prefix, max_expansions=expansions)
     found = search({"text": corpus.index()}, asked, None)
     assert pairs(found) == ranked(matching(corpus, [{*near[:expansions]}], 1))
 
@@ -202,9 +200,7 @@ def test_queries_combine(corpus: Corpus, words: list[str]) -> None:
     one, two, three = (matching(corpus, [{word}], 1) for word in words)
     asked = [MatchQuery(word) for word in words]
     clauses = list(zip((Occur.MUST, Occur.SHOULD, Occur.MUST_NOT), asked, strict=True))
-    expected = {
-        row: score + two.get(row, 0.0) for row, score in one.items() if row not in three
-    }
+    expected = {row: score + two.get(row, 0.0) for row, score in one.items() if row not in three}
     index = {"text": corpus.index()}
     assert pairs(search(index, BooleanQuery(clauses), None)) == ranked(expected)
     either = {row: one.get(row, 0.0) + two.get(row, 0.0) for row in one | two}

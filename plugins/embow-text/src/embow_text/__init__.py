@@ -1,10 +1,10 @@
 """Full text: analysis, immutable segments, exact BM25. It knows no table and no engine.
 
-    analysis = Analysis(language="French", with_position=True)
-    segment = build(column, analysis)
-    write(path, segment, fingerprint(analysis))
-    index = TextIndex([Part(read(path).segment)], analysis)
-    search({"text": index}, MatchQuery("routes", fuzziness=1), limit=10)
+analysis = Analysis(language="French", with_position=True)
+segment = build(column, analysis)
+write(path, segment, fingerprint(analysis))
+index = TextIndex([Part(read(path).segment)], analysis)
+search({"text": index}, MatchQuery("routes", fuzziness=1), limit=10)
 """
 
 from embow_text.analysis import Analysis, fingerprint

@@ -39,9 +39,7 @@ def near(
 _NOTHING = np.zeros(0, np.int64)
 
 
-def _distances(
-    word: NDArray[np.uint32], table: NDArray[np.uint32], most: int
-) -> NDArray[np.int16]:
+def _distances(word: NDArray[np.uint32], table: NDArray[np.uint32], most: int) -> NDArray[np.int16]:
     """Return distances, right up to ``most``: cells further from the diagonal are not computed."""
     length, terms = table.shape
     far = np.full(terms, most + 1, np.int16)

@@ -65,5 +65,3 @@ def _keys(
     if len(found) > 1:
         keys.sort()
     return keys
-
-

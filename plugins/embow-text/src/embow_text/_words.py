@@ -30,7 +30,7 @@ _LETTERS: Final = {
     "ð": "d",
     "þ": "th",
     "ħ": "h",
-    "ı": "i",
+    "\u0131": "i",  # Without its dot.
 }
 _LETTERS_OF_BOTH_CASES: Final = {**_LETTERS, **{k.upper(): v.upper() for k, v in _LETTERS.items()}}
 
@@ -57,7 +57,7 @@ def terms_of(analysis: Analysis, words: Sequence[str]) -> list[tuple[tuple[str |
     plain = _plain_terms(analysis, pieces)
     starts = [0, *ends]
     return [
-        _together(pieces[start:end], plain[start:end])
+        _together(analysis, pieces[start:end], plain[start:end])
         for start, end in zip(starts, ends, strict=False)
     ]
 
@@ -88,18 +88,20 @@ def _pieces(analysis: Analysis, word: str) -> list[str]:
     return [piece for piece in UNSPACED.split(word) if piece]
 
 
-def _is_run(piece: str) -> bool:
-    return not piece.isascii() and UNSPACED.fullmatch(piece) is not None
+def _is_run(analysis: Analysis, piece: str) -> bool:
+    if piece.isascii() or analysis.base_tokenizer != "simple":
+        return False
+    return UNSPACED.fullmatch(piece) is not None
 
 
 def _together(
-    pieces: list[str], plain: list[str | None]
+    analysis: Analysis, pieces: list[str], plain: list[str | None]
 ) -> tuple[tuple[str | None, ...], int]:
     if len(pieces) == 1 and pieces[0].isascii():
         return (plain[0],), 1
     terms: list[str | None] = []
     for piece, term in zip(pieces, plain, strict=True):
-        if term is not None and _is_run(piece):
+        if term is not None and _is_run(analysis, piece):
             terms += (piece[at : at + 2] for at in range(len(piece)))
         else:
             terms.append(term)
@@ -110,7 +112,7 @@ def _plain_terms(analysis: Analysis, pieces: list[str]) -> list[str | None]:
     stops = analysis.stops
     longest = analysis.max_token_length if analysis.has_words else None
     wanted = [
-        longest is None or len(piece) < longest and len(piece.encode()) < longest or _is_run(piece)
+        longest is None or len(piece.encode()) < longest or _is_run(analysis, piece)
         for piece in pieces
     ]
     stemmed = pieces
@@ -135,4 +137,3 @@ def _stems(language: str, words: list[str]) -> list[str]:
     else:
         known.update(found)
     return result
-

@@ -69,7 +69,7 @@ def write(path: Path, segment: Segment, fingerprint: str) -> None:
             file.write(head)
             for name, array in arrays.items():
                 file.seek(places[name])
-                file.write(memoryview(array).cast("B"))
+                file.write(array.data)
             file.truncate(max(file.tell(), len(head)))
             file.flush()
             os.fsync(file.fileno())
@@ -108,7 +108,8 @@ def check(segment: Segment) -> None:
     _require(_covers(segment.cuts, len(segment.letters)), "its terms overlap")
     texts = segment.terms.cast(pa.large_string())  # Refuses what is no UTF-8.
     texts.validate(full=True)
-    _require(bool(pc.all(pc.greater(texts[1:], texts[:-1])).as_py() or terms < 2), "terms are out of order")
+    rises = pc.all(pc.greater(texts[1:], texts[:-1])).as_py()
+    _require(terms < 2 or bool(rises), "terms are out of order")
     _require(_covers(segment.starts, postings), "the rows of its terms overlap")
     _require(len(segment.counts) == postings, "rows and counts differ in number")
     if postings:
@@ -142,7 +143,7 @@ def _head(arrays: dict[str, NDArray[Any]], fingerprint: str) -> tuple[bytes, dic
         places[name] = at
         at += -(-array.nbytes // _ALIGN) * _ALIGN
     described = {
-        name: [array.dtype.str, places[name], len(array), xxhash.xxh3_64_hexdigest(array)]
+        name: [array.dtype.str, places[name], len(array), xxhash.xxh3_64_hexdigest(array.data)]
         for name, array in arrays.items()
     }
     content = {"fingerprint": fingerprint, "arrays": described}
@@ -168,5 +169,5 @@ def _array(
     if not size:
         return np.zeros(0, kind)
     array = np.frombuffer(data, kind, count, place)
-    _require(xxhash.xxh3_64_hexdigest(array) == checksum, f"{name} were changed")
+    _require(xxhash.xxh3_64_hexdigest(array.data) == checksum, f"{name} were changed")
     return array

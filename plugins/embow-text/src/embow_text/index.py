@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -36,7 +36,8 @@ class Part:
         """Return the ids of rows of the segment."""
         if isinstance(self.ids, np.ndarray):
             return self.ids[rows]
-        return rows.astype(np.int64) + self.ids
+        ids: NDArray[np.int64] = rows.astype(np.int64) + self.ids
+        return ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class TextIndex:
 
     parts: Sequence[Part]
     analysis: Analysis
-    scoring: Bm25 = Bm25()
+    scoring: Bm25 = field(default_factory=Bm25)
 
     @cached_property
     def documents(self) -> int:
@@ -125,9 +126,7 @@ def _word(index: TextIndex, terms: list[NDArray[np.int64]]) -> Word:
     return Word(terms, rows, counts)
 
 
-def _postings(
-    segment: Segment, terms: NDArray[np.int64]
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def _postings(segment: Segment, terms: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
     slices = [slice(segment.starts[at], segment.starts[at + 1]) for at in terms.tolist()]
     if len(slices) == 1:
         return segment.rows[slices[0]], segment.counts[slices[0]]
@@ -141,7 +140,7 @@ def _postings(
 
 def added(
     rows: NDArray[Any], values: NDArray[Any], size: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Return each row once, ascending, with the sum of its values in their order.
 
     Args:

@@ -40,9 +40,7 @@ class Hits:
     scores: NDArray[np.floating[Any]]
 
 
-def search(
-    indexes: Mapping[str, TextIndex], query: Query | str, limit: int | None = 10
-) -> Hits:
+def search(indexes: Mapping[str, TextIndex], query: Query | str, limit: int | None = 10) -> Hits:
     """Return the rows that fit best, the best first; of equal scores the lower id first.
 
     Args:
@@ -124,10 +122,9 @@ def _prefix(index: TextIndex, query: PrefixQuery) -> Hits:
     words = [beginning(index, t.text) if begins else exact(index, t.text) for t, begins in tokens]
     # What is typed so far may be no word yet: nothing is cut off it, and it is no stop word.
     plain = index.analysis.unstemmed
-    *inner, end = [token for token, _ in query_tokens(last, plain)] or [None]
-    words += [exact(index, token.text) for token in inner if token]
-    if end is not None:
-        words.append(beginning(index, end.text))
+    typed = [token.text for token, _ in query_tokens(last, plain)]
+    words += [exact(index, term) for term in typed[:-1]]
+    words += [beginning(index, term) for term in typed[-1:]]
     return _scored(index, words, True, query.boost)
 
 
@@ -185,7 +182,8 @@ def _scored(
         (_every if every else _any)(index, at, part, words, weights, further)
         for at, part in enumerate(index.parts)
     ]
-    ids = np.concatenate([part.named(rows) for part, (rows, _) in zip(index.parts, found, strict=True)])
+    named = zip(index.parts, found, strict=True)
+    ids = np.concatenate([part.named(rows) for part, (rows, _) in named])
     scores = np.concatenate([scores for _, scores in found]) * boost
     if len(found) > 1 and np.any(ids[1:] < ids[:-1]):
         order = np.argsort(ids)

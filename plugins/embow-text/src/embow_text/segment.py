@@ -57,7 +57,8 @@ class Segment:
     def places(self) -> NDArray[np.int64]:
         """Return where the positions of each term begin."""
         ends = np.cumsum(self.counts, dtype=np.int64)
-        return np.r_[0, ends][self.starts]
+        begins: NDArray[np.int64] = np.r_[0, ends][self.starts]
+        return begins
 
     @cached_property
     def terms(self) -> pa.Array:
@@ -86,7 +87,7 @@ class Segment:
     def at(self, term: bytes) -> int:
         """Return the place of the first term that is not before ``term``."""
         low, high = 0, len(self.cuts) - 1
-        letters, cuts = memoryview(self.letters), self.cuts
+        letters, cuts = self.letters.data, self.cuts
         while low < high:
             middle = (low + high) // 2
             if bytes(letters[int(cuts[middle]) : int(cuts[middle + 1])]) < term:
@@ -121,9 +122,9 @@ def build(column: pa.Array | pa.ChunkedArray, analysis: Analysis) -> Segment:
     from embow_text.merging import merge
 
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    parts = [
-        _build(block, analysis) for chunk in chunks for block in _blocks(chunk)
-    ] or [_build(pa.array([], pa.string()), analysis)]
+    parts = [_build(block, analysis) for chunk in chunks for block in _blocks(chunk)] or [
+        _build(pa.array([], pa.string()), analysis)
+    ]
     return parts[0] if len(parts) == 1 else merge(parts)
 
 

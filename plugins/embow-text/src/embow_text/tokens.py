@@ -99,10 +99,11 @@ def _texts(column: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
         column, kind = column.dictionary_decode(), kind.value_type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_view(kind)):
         raise DataError(f"Full text needs a column of strings or of lists of them, not of {kind}.")
-    if column.null_count:
-        owners = owners[column.is_valid().to_numpy(zero_copy_only=False)]
-        column = column.drop_null()
-    return column.cast(pa.large_string()), owners
+    texts = column.cast(pa.large_string())
+    if texts.null_count:
+        owners = owners[texts.is_valid().to_numpy(zero_copy_only=False)]
+        texts = texts.drop_null()
+    return texts, owners
 
 
 def _is_view(kind: pa.DataType) -> bool:
@@ -113,7 +114,7 @@ def _cased(texts: pa.Array, analysis: Analysis) -> pa.Array:
     if not analysis.lower_case:
         return texts
     if analysis.language == "Turkish":  # Its small I has no dot, and its large i has one.
-        texts = pc.replace_substring(pc.replace_substring(texts, "İ", "i"), "I", "ı")
+        texts = pc.replace_substring(pc.replace_substring(texts, "İ", "i"), "I", "\u0131")
     return pc.utf8_lower(texts)
 
 
@@ -127,9 +128,7 @@ def _element_starts(owners: NDArray[np.int64], widths: NDArray[np.int64]) -> NDA
     return begins - np.repeat(begins[first], np.diff(np.r_[first, len(owners)]))
 
 
-_Cut = tuple[
-    list[str], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]
-]
+_Cut = tuple[list[str], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 """Terms; of each occurrence its code, element and position; of each element its width."""
 
 
