@@ -133,7 +133,7 @@ def test_matches_score_as_the_formula_says(
     corpus: Corpus, query: str, operator: Operator, limit: int | None
 ) -> None:
     """Rows and scores are equal to the last bit, whatever the parts, and ties are by row id."""
-    groups = [{word} for word in dict.fromkeys(query.split())]
+    groups = [{word} for word in query.split()]
     need = len(groups) if operator is Operator.AND else 1
     asked = MatchQuery(query, boost=1.5, operator=operator)
     found = search({"text": corpus.index()}, asked, limit)
@@ -144,7 +144,7 @@ def test_matches_score_as_the_formula_says(
 def test_phrases_are_what_trying_every_place_finds(corpus: Corpus, query: str, slop: int) -> None:
     """Words in their order, at most ``slop`` others between them; scored as the words are."""
     words = query.split()
-    scores = matching(corpus, [{word} for word in dict.fromkeys(words)], len({*words}))
+    scores = matching(corpus, [{word} for word in words], len(words))
     for row in list(scores):
         text = corpus.documents[row].split()
         places = [[at for at, other in enumerate(text) if other == word] for word in words]
@@ -188,7 +188,7 @@ def test_a_prefix_stands_for_every_word_that_begins_so(
     corpus: Corpus, whole: str, prefix: str
 ) -> None:
     """The last word of a prefix query is a beginning, the others are words."""
-    groups = [{word} for word in dict.fromkeys(whole.split())]
+    groups = [{word} for word in whole.split()]
     groups.append({word for word in WORDS if word.startswith(prefix)})
     found = search({"text": corpus.index()}, PrefixQuery(f"{whole} {prefix}"), None)
     assert pairs(found) == ranked(matching(corpus, groups, len(groups)))
@@ -214,7 +214,7 @@ def test_queries_combine(corpus: Corpus, words: list[str]) -> None:
 @given(corpora(), corpora(), phrase)
 def test_the_best_column_counts(first: Corpus, second: Corpus, query: str) -> None:
     """Over several columns a row has its highest score; boosts are applied before."""
-    groups = [{word} for word in dict.fromkeys(query.split())]
+    groups = [{word} for word in query.split()]
     left, right = matching(first, groups, 1), matching(second, groups, 1, 3.0)
     best = {row: max(left.get(row, 0.0), right.get(row, 0.0)) for row in left | right}
     indexes = {"a": first.index(), "b": second.index()}

@@ -35,8 +35,9 @@ class Part:
     def named(self, rows: NDArray[Any]) -> NDArray[np.int64]:
         """Return the ids of rows of the segment."""
         if isinstance(self.ids, np.ndarray):
-            return self.ids[rows]
-        ids: NDArray[np.int64] = rows.astype(np.int64) + self.ids
+            ids: NDArray[np.int64] = self.ids[rows]
+        else:
+            ids = rows.astype(np.int64) + self.ids
         return ids
 
 

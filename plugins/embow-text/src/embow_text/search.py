@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -98,33 +99,33 @@ def _index(indexes: Mapping[str, TextIndex], column: str) -> TextIndex:
 
 
 def _match(index: TextIndex, query: MatchQuery) -> Hits:
-    words = [
-        _looked_up(index, query, token, begins)
-        for token, begins in _distinct(query_tokens(query.query, index.analysis))
-    ]
+    def found(token: str, begins: bool) -> Word:
+        return _looked_up(index, query, token, begins)
+
+    words = _each_once(found, query_tokens(query.query, index.analysis))
     return _scored(index, words, query.operator is Operator.AND, query.boost)
 
 
-def _looked_up(index: TextIndex, query: MatchQuery, token: Token, begins: bool) -> Word:
-    if begins:
-        return beginning(index, token.text)
+def _looked_up(index: TextIndex, query: MatchQuery, term: str, begins: bool) -> Word:
     most = query.fuzziness
     if most is None:
-        most = sum(len(token.text) > length for length in (2, 5))
-    if not most:
-        return exact(index, token.text)
-    return fuzzy(index, token.text, most, query.prefix_length, query.max_expansions)
+        most = sum(len(term) > length for length in (2, 5))
+    if begins or not most:
+        return _plain(index, term, begins)
+    return fuzzy(index, term, most, query.prefix_length, query.max_expansions)
+
+
+def _plain(index: TextIndex, term: str, begins: bool) -> Word:
+    return beginning(index, term) if begins else exact(index, term)
 
 
 def _prefix(index: TextIndex, query: PrefixQuery) -> Hits:
     *whole, last = query.query.split() or [""]
-    tokens = _distinct(query_tokens(" ".join(whole), index.analysis))
-    words = [beginning(index, t.text) if begins else exact(index, t.text) for t, begins in tokens]
+    tokens = query_tokens(" ".join(whole), index.analysis)
     # What is typed so far may be no word yet: nothing is cut off it, and it is no stop word.
-    plain = index.analysis.unstemmed
-    typed = [token.text for token, _ in query_tokens(last, plain)]
-    words += [exact(index, term) for term in typed[:-1]]
-    words += [beginning(index, term) for term in typed[-1:]]
+    typed = query_tokens(last, index.analysis.unstemmed)
+    tokens += [*typed[:-1], *((token, True) for token, _ in typed[-1:])]
+    words = _each_once(partial(_plain, index), tokens)
     return _scored(index, words, True, query.boost)
 
 
@@ -135,17 +136,15 @@ def _phrase(index: TextIndex, query: PhraseQuery) -> Hits:
             "with with_position=True, or search for the words."
         )
     tokens = query_tokens(query.query, index.analysis)
-    looked = {
-        pair: beginning(index, pair[0]) if pair[1] else exact(index, pair[0])
-        for pair in ((token.text, begins) for token, begins in tokens)
-    }
-    places = [(looked[token.text, begins], token.position) for token, begins in tokens]
+    words = _each_once(partial(_plain, index), tokens)
+    places = [token.position for token, _ in tokens]
 
     def ordered(at: int, rows: NDArray[Any]) -> NDArray[np.bool_]:
-        words = [(word.terms[at], place) for word, place in places]
-        return _phrases.in_order(index.parts[at].segment, words, rows, query.slop)
+        terms = [word.terms[at] for word in words]
+        phrase = list(zip(terms, places, strict=True))
+        return _phrases.in_order(index.parts[at].segment, phrase, rows, query.slop)
 
-    return _scored(index, list(looked.values()), True, 1.0, ordered if len(places) > 1 else None)
+    return _scored(index, words, True, 1.0, ordered if len(words) > 1 else None)
 
 
 _LEAVES: Mapping[type[Query], Callable[[TextIndex, Any], Hits]] = {
@@ -155,8 +154,12 @@ _LEAVES: Mapping[type[Query], Callable[[TextIndex, Any], Hits]] = {
 }
 
 
-def _distinct(tokens: Sequence[tuple[Token, bool]]) -> list[tuple[Token, bool]]:
-    return list({(token.text, begins): (token, begins) for token, begins in tokens}.values())
+def _each_once(
+    find: Callable[[str, bool], Word], tokens: Sequence[tuple[Token, bool]]
+) -> list[Word]:
+    """Return the words of a query. One that is there twice is looked up once and scores twice."""
+    found = cache(find)
+    return [found(token.text, begins) for token, begins in tokens]
 
 
 def _scored(
