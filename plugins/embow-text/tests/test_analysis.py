@@ -21,7 +21,7 @@ from embow_text import (
     search,
     tokenize,
 )
-from embow_text.tokens import occurrences
+from embow_text.tokens import occurrences, query_tokens
 
 BARE = Analysis(stem=False, remove_stop_words=False, ascii_folding=False, max_token_length=None)
 
@@ -129,6 +129,13 @@ def test_what_stands_in_a_script_without_spaces_is_found(text: str, data: st.Dat
     index = TextIndex([Part(build(pa.array(documents), analysis))], analysis)
     rows = search({"text": index}, PhraseQuery(part), None).ids.tolist()
     assert sorted(rows) == expected
+
+
+def test_a_query_has_the_pairs_of_a_run() -> None:
+    """The last character of a run is not asked for again; one that is alone is a beginning."""
+    asked = query_tokens("数据库 猫 a", Analysis(remove_stop_words=False))
+    words = [(token.text, begins) for token, begins in asked]
+    assert words == [("数据", False), ("据库", False), ("猫", True), ("a", False)]
 
 
 def test_other_scripts_without_spaces() -> None:

@@ -128,15 +128,21 @@ def _word(index: TextIndex, terms: list[NDArray[np.int64]]) -> Word:
 
 
 def _postings(segment: Segment, terms: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
-    slices = [slice(segment.starts[at], segment.starts[at + 1]) for at in terms.tolist()]
-    if len(slices) == 1:
-        return segment.rows[slices[0]], segment.counts[slices[0]]
-    if not slices:
-        return segment.rows[:0], segment.counts[:0]
+    if len(terms) < 2:
+        only = _of(segment, terms[0], terms[0] + 1) if len(terms) else slice(0)
+        return segment.rows[only], segment.counts[only]
+    if terms[-1] - terms[0] == len(terms) - 1:  # Neighbours, as after a prefix, lie together.
+        slices = [_of(segment, terms[0], terms[-1] + 1)]
+    else:
+        slices = [_of(segment, at, at + 1) for at in terms.tolist()]
     rows = np.concatenate([segment.rows[each] for each in slices])
     counts = np.concatenate([segment.counts[each] for each in slices])
-    found, totals = added(rows, counts, len(segment))
-    return found, totals
+    return added(rows, counts, len(segment))
+
+
+def _of(segment: Segment, first: int, end: int) -> slice:
+    """Return where the rows of terms that follow one another are."""
+    return slice(int(segment.starts[first]), int(segment.starts[end]))
 
 
 def added(
