@@ -44,12 +44,18 @@ class Bm25:
         average: float,
     ) -> NDArray[np.float64]:
         """Return the score of each row for one word."""
-        tf = counts.astype(np.float64)
-        dl = rounded(lengths) if self.rounded_lengths else lengths
-        norm = self.k1 * (1 - self.b + self.b * dl / average)
-        above = tf * (self.k1 + 1) if self.scaled else tf
-        found: NDArray[np.float64] = weight * above / (tf + norm)
-        return found
+        # In place: half the time of a query is spent here.
+        norm = (rounded(lengths) if self.rounded_lengths else lengths) * self.b
+        norm /= average
+        norm += 1 - self.b
+        norm *= self.k1
+        scores = counts.astype(np.float64)
+        norm += scores
+        if self.scaled:
+            scores *= self.k1 + 1
+        scores *= weight
+        scores /= norm
+        return scores
 
 
 def rounded(lengths: NDArray[np.uint32]) -> NDArray[np.int64]:

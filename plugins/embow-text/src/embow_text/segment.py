@@ -130,40 +130,42 @@ def build(column: pa.Array | pa.ChunkedArray, analysis: Analysis) -> Segment:
 
 def pack(
     terms: list[bytes] | pa.Array,
-    codes: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    positions: NDArray[np.int64] | None,
+    sizes: NDArray[np.int64],
+    rows: NDArray[Any],
+    counts: NDArray[Any],
+    lengths: NDArray[Any],
+    positions: NDArray[Any] | None,
 ) -> Segment:
-    """Return a segment of postings that are in order of term and row, in the smallest types.
+    """Return a segment of what is in order of term and row, in the smallest types.
 
-    Terms without postings are left out.
+    Args:
+        terms: Ascending; those without rows are left out.
+        sizes: How many rows each has.
+        rows: As in `Segment`.
+        counts: As in `Segment`.
+        lengths: As in `Segment`.
+        positions: As in `Segment`.
     """
-    frequency = np.bincount(codes, minlength=len(terms))
-    used = np.flatnonzero(frequency)
+    used = np.flatnonzero(sizes)
     kept = pa.array(terms, pa.large_binary()).take(pa.array(used))
     _, offsets, data = kept.buffers()
-    size = len(kept) + 1
-    cuts = np.frombuffer(offsets, np.int64, size) if offsets else np.zeros(1, np.int64)
+    cuts = np.frombuffer(offsets, np.int64, len(kept) + 1) if offsets else np.zeros(1, np.int64)
     letters = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
     return Segment(
         letters[: cuts[-1]],
         cuts,
-        np.r_[0, np.cumsum(frequency[used])].astype(np.int64),
-        rows.astype(np.uint32),
+        np.r_[0, np.cumsum(sizes[used])].astype(np.int64),
+        rows.astype(np.uint32, copy=False),
         _narrow(counts),
-        lengths.astype(np.uint32),
+        lengths.astype(np.uint32, copy=False),
         None if positions is None else _narrow(positions),
     )
 
 
-def _narrow(values: NDArray[np.int64]) -> NDArray[Any]:
+def _narrow(values: NDArray[Any]) -> NDArray[Any]:
     largest = int(values.max(initial=0))
-    for kind in (np.uint8, np.uint16):
-        if largest <= np.iinfo(kind).max:
-            return values.astype(kind)
-    return values.astype(np.uint32)
+    fitting = (kind for kind in (np.uint8, np.uint16) if largest <= np.iinfo(kind).max)
+    return values.astype(next(fitting, np.uint32), copy=False)
 
 
 def _blocks(column: pa.Array) -> list[pa.Array]:
@@ -187,7 +189,7 @@ def _build(column: pa.Array, analysis: Analysis) -> Segment:
     )
     return pack(
         [names[at] for at in order],
-        codes[first],
+        np.bincount(codes[first], minlength=len(names)),
         rows[first],
         np.diff(np.r_[first, len(codes)]),
         np.bincount(tokens.owners, minlength=tokens.rows),
