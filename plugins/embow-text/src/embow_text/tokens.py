@@ -159,7 +159,8 @@ def _spaced(texts: pa.Array) -> pa.Array:
 
 
 def _whitespace(texts: pa.Array, analysis: Analysis) -> _Cut:
-    lists = pc.utf8_split_whitespace(texts)
+    # Of white space at the end, Arrow would leave some at the last word.
+    lists = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(texts))
     return _from_words(pc.list_flatten(lists), _numbers(pc.list_value_length(lists)), analysis)
 
 
