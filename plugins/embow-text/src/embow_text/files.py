@@ -93,7 +93,7 @@ def read(path: Path) -> Stored:
         arrays = {name: _array(data, name, *place) for name, place in head["arrays"].items()}
         segment = Segment(**arrays)
         check(segment)
-    except (_DamagedError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (_DamagedError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise StorageError(
             f"The text index {path} is damaged: {error}. Its rows are not lost; remove the index "
             "and create it again."

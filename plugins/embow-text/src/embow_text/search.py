@@ -182,7 +182,7 @@ def _scored(
         return _NOTHING
     weights = [index.scoring.weight(word.df, index.documents) for word in words]
     found = [
-        (_every if every else _any)(index, at, part, words, weights, further)
+        (_every if every and len(words) > 1 else _any)(index, at, part, words, weights, further)
         for at, part in enumerate(index.parts)
     ]
     named = zip(index.parts, found, strict=True)
