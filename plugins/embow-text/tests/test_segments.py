@@ -52,7 +52,7 @@ def test_merged_segments_are_what_one_build_gives(
 def test_a_build_in_blocks_is_one_build(monkeypatch: pytest.MonkeyPatch) -> None:
     """More text than is analysed at once gives the same segment."""
     whole = made(TEXTS)
-    monkeypatch.setattr("embow_text.segment._BLOCK", 8)
+    monkeypatch.setattr("embow_text.building._BLOCK", 8)
     assert same(made(TEXTS), whole)
 
 

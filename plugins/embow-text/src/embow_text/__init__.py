@@ -8,6 +8,7 @@ search({"text": index}, MatchQuery("routes", fuzziness=1), limit=10)
 """
 
 from embow_text.analysis import Analysis, fingerprint
+from embow_text.building import build
 from embow_text.files import Stored, read, write
 from embow_text.index import Part, TextIndex
 from embow_text.languages import LANGUAGES
@@ -26,7 +27,7 @@ from embow_text.queries import (
 )
 from embow_text.scoring import Bm25
 from embow_text.search import Hits, search
-from embow_text.segment import Segment, build
+from embow_text.segment import Segment
 from embow_text.tokens import Token, tokenize
 
 __all__ = [
