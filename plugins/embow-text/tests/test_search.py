@@ -222,6 +222,19 @@ def test_the_best_column_counts(first: Corpus, second: Corpus, query: str) -> No
     assert pairs(search(indexes, asked, None)) == ranked(best)
 
 
+@given(corpora(), phrase)
+def test_rows_that_do_not_count_leave_no_trace(corpus: Corpus, query: str) -> None:
+    """Scores with deleted rows left out of the count are those of an index without them."""
+    live = np.array(corpus.passing, bool)
+    segment = build(pa.array(corpus.documents, pa.string()), PLAIN)
+    ids = np.flatnonzero(live)
+    left = build(pa.array([corpus.documents[row] for row in ids], pa.string()), PLAIN)
+    asked = MatchQuery(query) | PrefixQuery(query) | PhraseQuery(query)
+    marked = TextIndex([Part(segment, 0, live, live)], PLAIN)
+    alone = TextIndex([Part(left, ids)], PLAIN)
+    assert pairs(search({"text": marked}, asked)) == pairs(search({"text": alone}, asked))
+
+
 def test_a_plain_text_looks_in_every_column() -> None:
     """Without a column each index is asked."""
     rows = {"a": ["aa", "bb"], "b": ["cab", "cab"]}

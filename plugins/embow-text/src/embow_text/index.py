@@ -25,12 +25,31 @@ class Part:
         segment: The terms.
         ids: Row ids, ascending; the id of the first where they follow one another.
         passing: Which rows may be found: those that are not deleted and pass the filter. ``None``
-            for all of them. Rows that may not be found still count for the rarity of words.
+            for all of them.
+        counted: Which rows say how rare a word is and how long rows are; ``None`` for all of
+            them. With those that are not deleted in a version, scores are the same however the
+            rows lie in segments. With all of them deleted rows count until they are merged away,
+            as in Lucene.
     """
 
     segment: Segment
     ids: int | NDArray[np.int64] = 0
     passing: NDArray[np.bool_] | None = None
+    counted: NDArray[np.bool_] | None = None
+
+    @cached_property
+    def documents(self) -> int:
+        """Return how many rows that count have a word."""
+        if self.counted is None:
+            return self.segment.documents
+        return int(np.count_nonzero(self.segment.lengths[self.counted]))
+
+    @cached_property
+    def tokens(self) -> int:
+        """Return how many words they have."""
+        if self.counted is None:
+            return self.segment.tokens
+        return int(self.segment.lengths[self.counted].sum(dtype=np.int64))
 
     def named(self, rows: NDArray[Any]) -> NDArray[np.int64]:
         """Return the ids of rows of the segment."""
@@ -58,26 +77,29 @@ class TextIndex:
     @cached_property
     def documents(self) -> int:
         """Return how many rows have a word."""
-        return sum(part.segment.documents for part in self.parts)
+        return sum(part.documents for part in self.parts)
 
     @cached_property
     def average(self) -> float:
         """Return how many words such a row has."""
-        return sum(part.segment.tokens for part in self.parts) / max(self.documents, 1)
+        return sum(part.tokens for part in self.parts) / max(self.documents, 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Word:
-    """A word of a query, looked up: in each part the terms that count for it, and their rows."""
+    """A word of a query, looked up.
+
+    Attributes:
+        terms: In each part the terms that stand for it.
+        rows: In each part the rows that have one.
+        counts: How often.
+        df: How many rows of those that count have it.
+    """
 
     terms: list[NDArray[np.int64]]
     rows: list[NDArray[Any]]
     counts: list[NDArray[Any]]
-
-    @cached_property
-    def df(self) -> int:
-        """Return how many rows have the word."""
-        return sum(map(len, self.rows))
+    df: int
 
 
 def exact(index: TextIndex, term: str) -> Word:
@@ -119,12 +141,13 @@ def _numbers(places: range) -> NDArray[np.int64]:
 
 
 def _word(index: TextIndex, terms: list[NDArray[np.int64]]) -> Word:
-    rows, counts = [], []
+    rows, counts, df = [], [], 0
     for part, numbers in zip(index.parts, terms, strict=True):
         found, times = _postings(part.segment, numbers)
         rows.append(found)
         counts.append(times)
-    return Word(terms, rows, counts)
+        df += len(found) if part.counted is None else int(np.count_nonzero(part.counted[found]))
+    return Word(terms, rows, counts, df)
 
 
 def _postings(segment: Segment, terms: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:

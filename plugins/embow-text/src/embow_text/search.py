@@ -178,7 +178,7 @@ def _scored(
         boost: What scores are multiplied by.
         further: Tells which rows of a part stay of those that have every word.
     """
-    if not words or (every and not all(word.df for word in words)):
+    if not words or not index.documents:
         return _NOTHING
     weights = [index.scoring.weight(word.df, index.documents) for word in words]
     found = [
