@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,6 +106,42 @@ def test_each_cut_is_named(tmp_path: Path) -> None:
         path.write_bytes(data[:size])
         with pytest.raises(StorageError, match=str(path)):
             read(path)
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_any_other_file_is_named(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, begun: bool
+) -> None:
+    """No bytes make reading fail in another way, not even under a checksum that is right."""
+    path = tmp_path_factory.mktemp("other") / "a"
+    if begun:
+        line = b"embow-text 1 " + data.replace(b"\n", b"") + b" "
+        data = line + xxhash.xxh3_64_hexdigest(line).encode() + b"\n"
+    path.write_bytes(data)
+    with pytest.raises(StorageError):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "[" * 4000,
+        "1",
+        "{}",
+        '{"arrays": {}}',
+        '{"arrays": {"rows": [1, 2, 3, 4]}}',
+        '{"arrays": {"other": ["<u4", 0, 1, ""]}}',
+        '{"arrays": {"rows": ["<u4", -4, 1, ""]}}',
+        '{"arrays": {"rows": ["<u4", 1e9, 1, ""]}}',
+        '{"arrays": {"rows": [["<u4"], 0, 1, ""]}}',
+    ],
+)
+def test_a_head_that_is_none_is_named(tmp_path: Path, head: str) -> None:
+    """What stands in the head is not trusted because its checksum is right."""
+    line = f"embow-text 1 {head} ".encode()
+    (tmp_path / "a").write_bytes(line + xxhash.xxh3_64_hexdigest(line).encode() + b"\n")
+    with pytest.raises(StorageError, match="is damaged"):
+        read(tmp_path / "a")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
