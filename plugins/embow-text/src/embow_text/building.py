@@ -10,8 +10,8 @@ from embow_text.merging import merge
 from embow_text.segment import Segment, pack
 from embow_text.tokens import occurrences
 
-_BLOCK = 2**25
-"""Bytes of text analysed at once: what lies in memory beside it is about ten times as much."""
+_BLOCK = 2**23
+"""Bytes of text analysed at once: what lies in memory beside it is about twenty times as much."""
 
 
 def build(column: pa.Array | pa.ChunkedArray, analysis: Analysis) -> Segment:
