@@ -29,6 +29,7 @@ from embow.engines.contract._queries import (
     check_table_name,
     is_physical,
     is_vector,
+    with_columns,
 )
 from embow.engines.contract._records import (
     DISTANCE,
@@ -94,4 +95,5 @@ __all__ = [
     "require",
     "row_ids_of",
     "wanted_distances",
+    "with_columns",
 ]

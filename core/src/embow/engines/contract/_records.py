@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from embow.errors import UnsupportedOperationError
@@ -100,6 +101,9 @@ class Change:
             with ``remove``.
         alone: Refuse if anything else was committed since ``base``. Where rows are added or
             removed and nothing else changes, an engine may let additions of others pass.
+        columns: Columns that come in without values: null in every row but those of ``add`` that
+            were written with them (``write(new=...)``). Like staged ones, they go behind those
+            there are.
     """
 
     base: Base
@@ -107,6 +111,13 @@ class Change:
     remove: RowIds | None = None
     metadata: Mapping[str, str | None] | None = None
     alone: bool = False
+    columns: Sequence[pa.Field] = ()
+
+    @property
+    def shapes(self) -> bool:
+        """Whether it changes schema or metadata, and not only rows."""
+        coming = bool(self.columns) or any(each.column is not None for each in self.add)
+        return coming or self.metadata is not None
 
 
 @dataclass(frozen=True, slots=True)
