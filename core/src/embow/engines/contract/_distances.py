@@ -9,22 +9,30 @@ from numpy.typing import NDArray
 
 from embow.engines.contract._queries import Metric, VectorQuery
 
-_ROWS = 4096
-"""Rows turned to float64 at a time."""
+_NUMBERS = 2**16
+"""Numbers turned to float64 at a time: they stay in the cache next to a core."""
 
 
 def exact_distances(
     query: NDArray[np.float64], matrix: NDArray[Any], metric: Metric
 ) -> NDArray[np.float32]:
-    """Return the distances of one query to each row, computed in float64, rounded to float32.
+    """Return distances of queries and rows, computed in float64, rounded to float32.
 
     A row or query of norm zero has cosine distance 1: it points nowhere, so it is like nothing.
+
+    Args:
+        query: One for all rows, shape ``(dimensions,)``, or one for each row.
+        matrix: The rows.
+        metric: Distance.
     """
     distances = np.empty(len(matrix), np.float32)
-    for start in range(0, len(matrix), _ROWS):
-        wide = matrix[start : start + _ROWS].astype(np.float64)
-        with np.errstate(all="ignore"):
-            distances[start : start + _ROWS] = _exact(query, wide, metric)
+    step = max(1, _NUMBERS // matrix.shape[1])
+    with np.errstate(all="ignore"):
+        for start in range(0, len(matrix), step):
+            some = slice(start, start + step)
+            wide = matrix[some].astype(np.float64)
+            one = query if query.ndim == 1 else query[some]
+            distances[some] = _exact(one, wide, metric)
     return distances
 
 
@@ -39,7 +47,7 @@ def _exact(
     products: NDArray[np.float64] = (rows * query).sum(axis=1)
     if metric == "dot":
         return 1 - products
-    lengths = np.sqrt((rows * rows).sum(axis=1)) * np.sqrt((query * query).sum())
+    lengths = np.sqrt((rows * rows).sum(axis=1)) * np.sqrt((query * query).sum(axis=-1))
     cosine = products / np.where(lengths > 0, lengths, 1)
     return np.clip(1 - cosine, 0, 2)
 
