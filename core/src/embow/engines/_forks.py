@@ -24,7 +24,7 @@ class Resting(Protocol):
 _known: weakref.WeakSet[Resting] = weakref.WeakSet()
 _resting: list[Resting] = []
 _forking = threading.Lock()
-_NOTHING = pa.array([], pa.null())
+_NOTHING = pa.nulls(0)  # pa.array would import pandas where that is installed
 
 
 def rest_at_fork(each: Resting) -> None:
