@@ -197,7 +197,7 @@ def _packed(cells: Sequence[Any], dtype: np.dtype[Any]) -> NDArray[Any] | None:
     try:
         for cell in cells:
             packer = _packer(len(cell), dtype.char)
-            packer.pack_into(memoryview(joined), at, *cell)
+            packer.pack_into(joined.data, at, *cell)
             at += packer.size
     except (struct.error, OverflowError, TypeError):
         return None
