@@ -222,7 +222,7 @@ class KindSuite(EngineTests):
             same(found, expected)
             same(some, [each for each in expected if each[1] > 0])
             with pytest.raises(DataError, match=r"image\.small.*image\.deep\.large"):
-                searched(snapshot, "image.smal", [1.0, 1.0])
+                searched(snapshot, "image.little", [1.0, 1.0])
 
     def test_lists_without_a_length_are_no_vectors(self, engine: Engine) -> None:
         """Nothing says how long a query must be."""

@@ -45,7 +45,8 @@ class VectorKind:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The numpy type of the numbers."""
-        return np.dtype(self.value_type.to_pandas_dtype())
+        numbers: np.dtype[Any] = np.dtype(self.value_type.to_pandas_dtype())
+        return numbers
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
