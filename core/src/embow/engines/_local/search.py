@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from operator import attrgetter
 from typing import Any
 
@@ -15,10 +14,18 @@ from numpy.typing import NDArray
 from embow.engines._local.blas import one_thread
 from embow.engines._local.blocks import check_ahead
 from embow.engines._local.distance import Piece, prepare, score
+from embow.engines._local.exhaustive import Nearest, nearest_rows
 from embow.engines._local.nearest import Candidates, Pairs
 from embow.engines._local.scan import column_names, gather, output_schema
+from embow.engines._local.vectors import Vectors
 from embow.engines._local.view import View
-from embow.engines.contract import DISTANCE, VectorQuery, exact_distances, wanted_distances
+from embow.engines.contract import (
+    DISTANCE,
+    VectorQuery,
+    exact_distances,
+    vector_kinds,
+    wanted_distances,
+)
 
 _QUERIES_AT_ONCE = 64
 _SCORES = 2**17
@@ -33,11 +40,14 @@ _GATHER_BELOW = 0.3
 
 def search(view: View, query: VectorQuery) -> list[pa.Table]:
     names = column_names(view, query.columns)
+    kind = vector_kinds(view.layout.schema)[query.column]
+    if kind.multi or query.metric == "hamming" or query.column not in view.layout.schema.names:
+        return _tables(view, query, names, nearest_rows(view, query))
     results: list[pa.Table] = []
     for start in range(0, len(query.vectors), _QUERIES_AT_ONCE):
         vectors = query.vectors[start : start + _QUERIES_AT_ONCE]
         pairs, exact = _candidates(view, query, vectors)
-        results += _tables(view, query, names, len(vectors), _rank(view, query, exact, pairs))
+        results += _tables(view, query, names, _rank(view, query, exact, pairs))
     return results
 
 
@@ -96,33 +106,20 @@ def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
             yield Piece(number, block, rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _Nearest:
-    """Rows that were found: those of each query together, nearest first.
-
-    Attributes:
-        counts: How many rows each query has.
-        parts: Part number of each row.
-        positions: Position of each row within its part.
-        distances: Distance of each row.
-    """
-
-    counts: NDArray[np.intp]
-    parts: NDArray[np.intp]
-    positions: NDArray[np.intp]
-    distances: NDArray[np.float32]
-
-
-def _rank(view: View, query: VectorQuery, exact: NDArray[np.float64], pairs: Pairs) -> _Nearest:
+def _rank(
+    view: View, query: VectorQuery, exact: NDArray[np.float64], pairs: Pairs
+) -> list[Nearest]:
+    """Return the nearest of each query, which has its pairs together."""
     distances = _exact(view, query, exact, pairs)
     kept = np.flatnonzero(wanted_distances(distances, query))
     pairs, distances = pairs.only(kept), distances[kept]
     order = np.lexsort((pairs.position, pairs.part, distances, pairs.query))
-    counts = np.bincount(pairs.query, minlength=len(exact))
-    place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    order = order[(query.offset <= place) & (place < query.offset + query.k)]
-    counts = np.clip(counts - query.offset, 0, query.k)
-    return _Nearest(counts, pairs.part[order], pairs.position[order], distances[order])
+    ends = np.cumsum(np.bincount(pairs.query, minlength=len(exact))).tolist()
+    found = []
+    for start, end in pairwise([0, *ends]):
+        some = order[start:end][query.offset : query.offset + query.k]
+        found.append((pairs.part[some], pairs.position[some], distances[some]))
+    return found
 
 
 def _exact(
@@ -132,29 +129,38 @@ def _exact(
     distances = np.empty(len(pairs.query), np.float32)
     stored = view.layout.stored[query.column]
     order = np.argsort(pairs.part, kind="stable")
-    ends = np.flatnonzero(np.diff(pairs.part[order])) + 1
-    for start, stop in pairwise([0, *ends.tolist(), len(order)]):
-        if start < stop:
-            chosen = order[start:stop]
-            block = view.parts[pairs.part[chosen[0]]].block.vectors(stored)
-            assert block is not None
-            for some in np.split(chosen, range(_PAIRS, len(chosen), _PAIRS)):
-                rows = block.matrix[pairs.position[some]]
-                distances[some] = exact_distances(exact[pairs.query[some]], rows, query.metric)
+    for start in range(0, len(order), _PAIRS):
+        some = pairs.only(order[start : start + _PAIRS])
+        rows = [
+            _block(view, number, stored).matrix[some.position[some.part == number]]
+            for number in np.unique(some.part).tolist()
+        ]
+        matrix = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        found = exact_distances(exact[some.query], matrix, query.metric)
+        distances[order[start : start + _PAIRS]] = found
     return distances
 
 
+def _block(view: View, part: int, stored: str) -> Vectors:
+    block = view.parts[part].block.vectors(stored)
+    assert block is not None
+    return block
+
+
 def _tables(
-    view: View, query: VectorQuery, names: list[str], queries: int, nearest: _Nearest
+    view: View, query: VectorQuery, names: list[str], found: list[Nearest]
 ) -> list[pa.Table]:
     """Return one table for each query; they share the memory of their rows."""
+    if not found:
+        return []
     schema = output_schema(view, names, with_row_id=query.with_row_id)
-    rows = gather(view, names, nearest.parts, nearest.positions, schema)
-    data = pa.py_buffer(np.ascontiguousarray(nearest.distances))
-    column = pa.Array.from_buffers(pa.float32(), len(nearest.distances), [None, data])
+    parts, positions, distances = map(np.concatenate, zip(*found, strict=True))
+    rows = gather(view, names, parts, positions, schema)
+    data = pa.py_buffer(np.ascontiguousarray(distances))
+    column = pa.Array.from_buffers(pa.float32(), len(distances), [None, data])
     field = pa.field(DISTANCE, pa.float32())
     table = pa.Table.from_batches([rows]).add_column(len(names), field, column)
-    if queries == 1:
+    if len(found) == 1:
         return [table]
-    ends = np.cumsum(nearest.counts).tolist()
-    return [table.slice(start, end - start) for start, end in pairwise([0, *ends])]
+    ends = accumulate([len(each) for each, _, _ in found], initial=0)
+    return [table.slice(start, end - start) for start, end in pairwise(ends)]
