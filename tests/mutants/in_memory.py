@@ -114,7 +114,7 @@ FAULTS = (
         TABLE,
         (("field.name: state.shaped for field", "field.name: 0 for field"),),
         TESTS,
-        "bring or values_written",
+        "bring",
     ),
     Fault(
         "memory: row ids are given again after a removal",

@@ -175,6 +175,15 @@ class ColumnSuite(EngineTests):
         table.commit(Change(now(table), columns=[NUMBER]))
         assert set(values(table, "n").values()) == {None}
 
+    def test_rows_that_bring_a_column_fit_the_schema_as_it_was(self, table: EngineTable) -> None:
+        """After a change of metadata they are to be written again: for what, only it can tell."""
+        with table.snapshot() as snapshot:
+            data = pa.record_batch({"id": [5], "n": [50]})
+            staged = table.write([data], base=snapshot.base, new=[NUMBER])
+        set_metadata(table, {"model": "new"})
+        conflict(table, Change(now(table), add=[staged], columns=[NUMBER]))
+        assert ids(table) == [0, 1, 2, 3, 4]
+
     @pytest.mark.parametrize(
         "field",
         [pa.field("n", pa.int64(), nullable=False), pa.field("id", pa.int64())],
