@@ -23,6 +23,7 @@ class TestUsualSizes(EngineSuite):
             Capability.ORDERED_SCAN,
             Capability.STABLE_ROW_IDS,
             Capability.FRAGMENTS,
+            Capability.VECTOR_INDEX,
         }
     )
 

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.engines.contract._records import NAME_BYTES, RESERVED, RowIds
+from embow.engines.contract._records import NAME_BYTES, RESERVED
+from embow.engines.indexes import RowIds
 from embow.engines.predicate import Predicate
 from embow.errors import (
     BadVectorError,
