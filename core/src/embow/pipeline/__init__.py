@@ -5,7 +5,6 @@ Rows go in as record batches and come out with the vectors of every job, in orde
 
 from embow.pipeline._longer import InputTruncatedWarning
 from embow.pipeline._pipeline import Pipeline
-from embow.pipeline._scores import score_texts
 from embow.pipeline._sources import content_hashes
 from embow.pipeline._types import (
     AddReport,
@@ -32,5 +31,4 @@ __all__ = [
     "RequestEvent",
     "SourceRows",
     "content_hashes",
-    "score_texts",
 ]

@@ -188,9 +188,7 @@ class Pipeline:
     @contextmanager
     def scoring(self) -> Iterator[None]:
         """Have what models score inside go by this pipeline's clock, observers and limits."""
-        token = SCORES_BY.set(
-            lambda: self._context(PipelineOptions(), AddReport(), Cancellation())
-        )
+        token = SCORES_BY.set(lambda: self._context(PipelineOptions(), AddReport(), Cancellation()))
         try:
             yield
         finally:

@@ -227,5 +227,3 @@ class LinearCombinationReranker(_Fusion):
             Part(ids_of(vector), weight * near, weight * absent),
             Part(ids_of(text), (1 - weight) * fit, (1 - weight) * absent),
         ]
-
-

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from embow.embeddings import Provider, operational
 from embow.errors import DataError, UnknownColumnError, near_name
-from embow.pipeline import score_texts
+from embow.pipeline._scores import score_texts
 from embow.rerankers._base import Reranker
 from embow.rerankers._rows import ReturnScore, ranked
 
