@@ -123,6 +123,7 @@ class View:
         dead: Deleted rows.
         seen: Highest numbers loaded: fragment, tail entry, deletion.
         parts: All blocks with a row alive, in row order.
+        starts: Lowest row id of each part.
         indexes: The indexes there are.
         coverings: What is known of them for this version, by name; filled when first asked for.
     """
@@ -135,6 +136,7 @@ class View:
     dead: Dead
     seen: tuple[int, int, int]
     parts: tuple[Part, ...]
+    starts: NDArray[np.int64]
     indexes: tuple[IndexRow, ...] = ()
     coverings: dict[str, Covering[Any]] = field(default_factory=dict)
 
@@ -168,8 +170,10 @@ class View:
 
     def locate(self, row_ids: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]]]:
         """Yield part number and positions of rows that are alive; ids must ascend."""
-        for number, part in enumerate(self.parts):
-            positions = part.block.positions(row_ids)
+        bounds = np.searchsorted(self.starts, row_ids, side="right") - 1
+        for number in np.unique(bounds[bounds >= 0]).tolist():
+            part = self.parts[number]
+            positions = part.block.positions(row_ids[bounds == number])
             if part.live is not None:
                 positions = positions[part.live[positions]]
             if len(positions):
@@ -222,7 +226,8 @@ def load_view(
         raise damaged(db, f"table '{row.name}' has not the rows of its version {at.version}")
     known = previous is not None and previous.row.indexed == row.indexed
     indexes = previous.indexes if previous is not None and known else index_rows(db, row)
-    return View(row, at.version, layout, fragments, tail, dead, seen, parts, indexes)
+    starts = np.array([part.block.first_row for part in parts], np.int64)
+    return View(row, at.version, layout, fragments, tail, dead, seen, parts, starts, indexes)
 
 
 def holds(deletion: Deletion, version: int) -> bool:
