@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from embow.engines._local.alive import ascending
 from embow.engines._local.blas import one_thread
 from embow.engines._local.blocks import check_ahead
 from embow.engines._local.distance import (
@@ -73,7 +74,7 @@ def _candidates(
 def _scored(view: View, query: VectorQuery, queries: Queries) -> Iterator[tuple[Scores, Origin]]:
     """Score each part whole, or, of parts from which few rows pass, those rows together."""
     few: list[_Few] = []
-    wanted = None if query.row_ids is None else np.unique(np.asarray(query.row_ids, np.int64))
+    wanted = None if query.row_ids is None else ascending(query.row_ids)
     everything = query.predicate is None and wanted is None
     stored = view.layout.stored[query.column]
     checks = check_ahead(list(map(attrgetter("block"), view.parts)))
