@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from embow.engines._local import tail as tails
 from embow.engines._local.alive import Dead, Part, parts_of
 from embow.engines._local.blocks import STORED_ROW_ID, Block
 from embow.engines._local.files import read_file
+from embow.engines._local.indexrows import IndexRow, index_rows
 from embow.engines._local.layout import Layout
 from embow.engines._local.records import (
     Deletion,
@@ -27,6 +29,7 @@ from embow.engines._local.records import (
     layout_at,
 )
 from embow.engines._local.sealed import damaged
+from embow.engines.indexes import Covering
 from embow.engines.predicate import Predicate, evaluate
 from embow.errors import StorageError
 
@@ -53,6 +56,8 @@ class View:
         seen: Highest numbers loaded: fragment, tail entry, deletion.
         every: All blocks, in row order.
         parts: Those with a row alive.
+        indexes: The indexes there are.
+        coverings: What is known of them for this version, by name; filled when first asked for.
     """
 
     row: TableRow
@@ -64,6 +69,8 @@ class View:
     seen: tuple[int, int, int]
     every: tuple[Part, ...]
     parts: tuple[Part, ...]
+    indexes: tuple[IndexRow, ...] = ()
+    coverings: dict[str, Covering[Any]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -153,7 +160,9 @@ def load_view(
     parts = tuple(part for part in every if part.rows)
     if sum(part.rows for part in parts) != at.rows:
         raise damaged(db, f"table '{row.name}' has not the rows of its version {at.version}")
-    return View(row, at.version, layout, fragments, tail, dead, seen, every, parts)
+    known = previous is not None and previous.row.indexed == row.indexed
+    indexes = previous.indexes if previous is not None and known else index_rows(db, row)
+    return View(row, at.version, layout, fragments, tail, dead, seen, every, parts, indexes)
 
 
 def holds(deletion: Deletion, version: int) -> bool:
