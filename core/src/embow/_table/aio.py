@@ -105,6 +105,7 @@ class AsyncVectorSearch(AsyncQuery):
     metric = building(VectorSearch.metric)
     distance_type = metric
     distance_range = building(VectorSearch.distance_range)
+    rerank = building(VectorSearch.rerank)
 
     to_arrow = awaited(VectorSearch.to_arrow)
 

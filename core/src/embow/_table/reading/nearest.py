@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self, cast, get_args
 
@@ -22,11 +22,13 @@ from embow._table.reading.plan import (
 )
 from embow._table.reading.projection import Projection, Selection
 from embow._table.reading.query import Query, whole_number
+from embow._table.reading.reranking import Reranking, reranking, shown_ranking
 from embow._table.reading.results import rows_that_satisfy
-from embow.engines.contract import DISTANCE, ROW_ID, Metric, Snapshot, VectorQuery
+from embow.engines.contract import DISTANCE, RELEVANCE, ROW_ID, Metric, Snapshot, VectorQuery
 from embow.engines.predicate import Predicate
 from embow.errors import ConfigurationError, EmbowError
 from embow.expr import Condition, all_of
+from embow.rerankers import Reranker
 
 DEFAULT_LIMIT = 10
 
@@ -38,7 +40,8 @@ class VectorSearch(Query):
         ``table.search("greetings").metric("cosine").limit(3).to_pandas()``
     """
 
-    computed: Mapping[str, pa.DataType] = {ROW_ID: pa.int64(), DISTANCE: pa.float32()}
+    _measure = DISTANCE
+    """The column that says how well a row fits."""
 
     def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
         super().__init__(handle)
@@ -48,6 +51,7 @@ class VectorSearch(Query):
         self._column = column
         self._metric: Metric = "l2"
         self._range: tuple[float | None, float | None] = (None, None)
+        self._reranking: Reranking | None = None
         self._limit = DEFAULT_LIMIT
 
     def __repr__(self) -> str:
@@ -93,6 +97,23 @@ class VectorSearch(Query):
         self._range = (lower_bound, upper_bound)
         return self
 
+    def rerank(self, reranker: Reranker, query_string: str | None = None) -> Self:
+        """Put the rows that are found into another order, by ``_relevance_score``, the best first.
+
+        The reranker sees as many rows as ``limit`` says, and the columns that are selected.
+
+        Example:
+            ``table.search("fox").limit(50).rerank(CrossEncoderReranker()).to_list()[:5]``
+
+        Args:
+            reranker: One of ``embow.rerankers``, of a plugin, or your own.
+            query_string: What was searched for, where the query is no text.
+        """
+        self._reranking = reranking(reranker, query_string, self._handle.pipeline.scoring)
+        for query in self._texts():
+            self._reranking.text(query)
+        return self
+
     def to_arrow(self) -> pa.Table:
         """Embed the query where that is needed, search, and return an Arrow table."""
         if self._vectors is not None:
@@ -126,6 +147,12 @@ class VectorSearch(Query):
         self, snapshot: Snapshot, columns: Columns, column: str, vectors: NDArray[np.float32]
     ) -> pa.Table:
         projection = self._projected(columns)
+        rerank = self._reranking
+        read = projection.physical
+        if self._late:  # It may need other columns than those returned.
+            read = list(columns.names.values())
+        elif rerank is not None:
+            read = rerank.physical("rerank_vector", columns, read)
         query = VectorQuery(
             column=columns.names[column],
             vectors=vectors,
@@ -133,14 +160,16 @@ class VectorSearch(Query):
             metric=self._metric,
             offset=self._offset,
             predicate=self._predicate(columns),
-            # A late filter may need other columns than those returned.
-            columns=list(columns.names.values()) if self._late else projection.physical,
+            columns=read,
             distance_range=self._range,
-            with_row_id=self._wants_row_id() or ROW_ID in projection.uses,
+            with_row_id=self._wants_row_id() or ROW_ID in projection.uses or rerank is not None,
         )
         with self._step("search"):
             found = snapshot.search(query)
-        results = [self._finished(each, columns, projection) for each in found]
+        results = [
+            self._finished(each, text, columns, projection)
+            for each, text in zip(found, self._texts(), strict=True)
+        ]
         if not self._listed and (self._vectors is None or self._vectors.ndim == 1):
             return results[0]
         return pa.concat_tables(
@@ -148,16 +177,32 @@ class VectorSearch(Query):
             for number, result in enumerate(results)
         )
 
-    def _finished(self, result: pa.Table, columns: Columns, projection: Projection) -> pa.Table:
+    def _texts(self) -> Sequence[Any]:
+        """Return each query, ``None`` for those given as vectors."""
+        return self._inputs if self._vectors is None else [None] * len(np.atleast_2d(self._vectors))
+
+    def _finished(
+        self, result: pa.Table, query: Any, columns: Columns, projection: Projection
+    ) -> pa.Table:
         shown = pa.Table.from_arrays(result.columns, schema=columns.visible_schema(result.schema))
         if self._late:
             shown = rows_that_satisfy(shown, all_of(self._late))
+        if (rerank := self._reranking) is not None:
+            with self._step("rerank"):
+                ranked = rerank.ordered("rerank_vector", rerank.text(query), shown)
+            return shown_ranking(ranked, columns, projection, self._wants_row_id())
         if self._selection == Selection():
             return shown
         added = [DISTANCE, ROW_ID] if self._wants_row_id() else [DISTANCE]
         batches = [projection.shown(batch, added) for batch in shown.to_batches()]
         schema = projection.shown_schema(shown.schema, added)
         return pa.Table.from_batches(batches, schema=schema)
+
+    @property
+    def computed(self) -> Mapping[str, pa.DataType]:
+        """Columns that may be selected beside the table's, and their types."""
+        added = {ROW_ID: pa.int64(), self._measure: pa.float32()}
+        return added if self._reranking is None else {**added, RELEVANCE: pa.float32()}
 
     def _predicate(self, columns: Columns) -> Predicate | None:
         return columns.predicate(all_of(self._where)) if self._where else None
@@ -173,7 +218,13 @@ class VectorSearch(Query):
             count, embed = len(np.atleast_2d(vectors)), None
         late = all_of(self._late) if self._late else None
         return replace(
-            plan, late=late, embed=embed, search=column, metric=self._metric, queries=count
+            plan,
+            late=late,
+            embed=embed,
+            search=column,
+            metric=self._metric,
+            queries=count,
+            rerank=None if self._reranking is None else str(self._reranking),
         )
 
 
