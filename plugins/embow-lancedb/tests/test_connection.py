@@ -31,8 +31,8 @@ def test_connect_takes_what_programs_pass_for_a_folder(tmp_path: Path) -> None:
 
 def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     """A misspelt keyword is named, with the nearest there is."""
-    with pytest.raises(ValueError, match=r"regio.*Did you mean 'region'"):
-        lancedb.connect(tmp_path, regio="x")
+    with pytest.raises(ValueError, match=r"regionn.*Did you mean 'region'"):
+        lancedb.connect(tmp_path, regionn="x")
 
 
 def test_the_address_of_the_service_is_refused() -> None:
