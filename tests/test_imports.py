@@ -29,6 +29,7 @@ MAY_IMPORT = {
         "pipeline",
         "rerankers",
         "engines",
+        "index",
         "_cancel",
     },
 }
@@ -44,6 +45,7 @@ LAYERS = (
     ("reading", "writing", "truth", "versions", "declaration"),
     ("readable",),
     ("truthful",),
+    ("indexed",),
     ("table",),
     ("database",),
     ("connect",),

@@ -12,8 +12,8 @@ from typing import Any, Literal, Unpack, overload
 import pyarrow as pa
 
 from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
-from embow._table.settings import AddOptions, TableSettings
 from embow._table.indexed import IndexedTable
+from embow._table.settings import AddOptions, TableSettings
 from embow._table.writing import adding, changes, reshaping
 from embow._table.writing.altering import ColumnChange
 from embow._table.writing.changes import DeleteResult, UpdateResult

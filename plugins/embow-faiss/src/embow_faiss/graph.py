@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import struct
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from embow.errors import MissingSdkError
 
 Matrix = NDArray[np.float32]
 
@@ -17,6 +22,7 @@ _HEAD = struct.Struct("<16sd40x")
 
 _MAGIC = b"embow hnsw 1\n\0\0\0"
 _WRITTEN = 2**20
+_reading = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +50,23 @@ class Graph:
         return found / np.float32(self.scale)
 
 
+def load_faiss() -> Any:
+    """Return the library, whose stubs lack what is used here.
+
+    Raises:
+        MissingSdkError: It is not installed.
+    """
+    try:
+        return importlib.import_module("faiss")
+    except ImportError as exc:
+        raise MissingSdkError(
+            "The index takes the package 'faiss'. Run: pip install \"faiss-cpu>=1.15\"."
+        ) from exc
+
+
 def copied(graph: Graph) -> Graph:
     """Return a graph that can grow; the other stays as it is."""
-    import faiss
+    faiss = load_faiss()
 
     if graph.data is None:
         return Graph(faiss.clone_index(graph.index), graph.scale)
@@ -57,7 +77,7 @@ def copied(graph: Graph) -> Graph:
 
 def write(graph: Graph, take: Callable[[bytes], int]) -> None:
     """Write a graph."""
-    import faiss
+    faiss = load_faiss()
 
     take(_HEAD.pack(_MAGIC, graph.scale))
     faiss.write_index(graph.index, faiss.PyCallbackIOWriter(take, _WRITTEN))
@@ -69,7 +89,7 @@ def read(data: memoryview, rows: int, ndims: int, metric: int) -> Graph:
     Raises:
         ValueError: It is another, or its links lead out of it.
     """
-    import faiss
+    faiss = load_faiss()
 
     if len(data) < _HEAD.size:
         raise ValueError("the graph is cut off")
@@ -79,7 +99,8 @@ def read(data: memoryview, rows: int, ndims: int, metric: int) -> Graph:
     body = np.frombuffer(data, np.uint8)[_HEAD.size :]
     reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(body), len(body))
     try:
-        index = faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
+        with _at_most(faiss, len(body)):
+            index = faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as exc:
         raise ValueError("it is no graph that faiss can read") from exc
     if not isinstance(index, faiss.IndexHNSW):
@@ -90,9 +111,21 @@ def read(data: memoryview, rows: int, ndims: int, metric: int) -> Graph:
     return Graph(index, scale, data)
 
 
+@contextmanager
+def _at_most(faiss: Any, size: int) -> Iterator[None]:
+    """Refuse arrays that are said to be larger than the file, before memory is made for them."""
+    with _reading:  # The limit is one of the process.
+        before = faiss.get_deserialization_vector_byte_limit()
+        faiss.set_deserialization_vector_byte_limit(size)
+        try:
+            yield
+        finally:
+            faiss.set_deserialization_vector_byte_limit(before)
+
+
 def _check_links(index: Any, rows: int) -> None:
     """Refuse a graph that a search would leave; whoever made the file made its checksum too."""
-    import faiss
+    faiss = load_faiss()
 
     links = index.hnsw
     storage = faiss.downcast_index(index.storage)

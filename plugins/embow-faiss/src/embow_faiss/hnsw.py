@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from embow.engines.indexes import Kept, Mask, Sink, Step, VectorLibrary
-from embow.errors import ConfigurationError, MissingSdkError
-from embow_faiss.graph import Graph, Matrix, copied, read, write
+from embow.errors import ConfigurationError
+from embow_faiss.graph import Graph, Matrix, copied, load_faiss, read, write
 
 _AT_ONCE = 1024
 """Vectors put into a graph at a time; between two of these it can be interrupted."""
@@ -42,12 +42,7 @@ class HnswLibrary(VectorLibrary[Graph]):
                 f"A graph is built over vectors of one length, of numbers; the column is {column}. "
                 "Search it without an index."
             )
-        try:
-            import faiss
-        except ImportError as exc:
-            raise MissingSdkError(
-                'The index takes the package \'faiss\'. Run: pip install "faiss-cpu>=1.11".'
-            ) from exc
+        faiss = load_faiss()
         self._faiss = faiss
         self._ndims = column.list_size
         self._metric = str(settings["metric"])

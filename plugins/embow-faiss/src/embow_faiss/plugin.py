@@ -13,6 +13,6 @@ def embow_indexes() -> list[IndexSpec]:
             id="hnsw",
             target="embow_faiss.hnsw:HnswLibrary",
             summary="a graph over vectors: nearly all of the nearest, from few of them",
-            sdk=(Sdk("faiss", "faiss-cpu>=1.11"),),
+            sdk=(Sdk("faiss", "faiss-cpu>=1.15"),),
         )
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Self, cast, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -52,6 +52,8 @@ class VectorSearch(Query):
         self._column = column
         self._metric: Metric | None = None
         self._range: tuple[float | None, float | None] = (None, None)
+        self._ef: int | None = None
+        self._index: Literal["auto", "never", "only"] = "auto"
         self._reranking: Reranking | None = None
         self._limit = DEFAULT_LIMIT
 
@@ -99,6 +101,25 @@ class VectorSearch(Query):
             if bound is not None and not _is_real(bound):
                 raise ConfigurationError(f"{name} must be a number or None, not {bound!r:.60}.")
         self._range = (lower_bound, upper_bound)
+        return self
+
+    def ef(self, ef: int | None) -> Self:
+        """Set how many rows an index considers: more find more, and take longer.
+
+        At least as many as are wanted are considered; where this is not called, or ``None``, the
+        engine chooses.
+        """
+        self._ef = whole_number("ef", ef, least=1) if ef is not None else None
+        return self
+
+    def bypass_vector_index(self) -> Self:
+        """Read every row, whatever index there is: the answer is exact."""
+        self._index = "never"
+        return self
+
+    def fast_search(self) -> Self:
+        """Leave out rows that came in since the index was built or extended."""
+        self._index = "only"
         return self
 
     def rerank(self, reranker: Reranker, query_string: str | None = None) -> Self:
@@ -169,6 +190,8 @@ class VectorSearch(Query):
             predicate=self._predicate(columns),
             columns=read,
             distance_range=self._range,
+            ef=self._ef,
+            index=self._index,
             with_row_id=self._wants_row_id() or ROW_ID in projection.uses or rerank is not None,
         )
         with self._step("search"):
@@ -228,6 +251,17 @@ class VectorSearch(Query):
             kind=place.kind,
             metric=self._metric or place.kind.metrics[0],
             queries=count,
+            asked=VectorQuery(
+                column=place.physical,
+                vectors=np.zeros((count, place.kind.ndims), np.float32),
+                k=cast("int", self._limit),
+                metric=self._metric or place.kind.metrics[0],
+                offset=self._offset,
+                predicate=plan.where,
+                distance_range=self._range,
+                ef=self._ef,
+                index=self._index,
+            ),
             rerank=None if self._reranking is None else str(self._reranking),
         )
 

@@ -152,7 +152,10 @@ def by_index(
         ids = np.concatenate(found)
         if len(ids) - len(rest) < min(wanted, there):
             # The graph led nowhere: few of its rows pass, and they lie apart.
-            every = [part.row_ids[_mask(part, mask)] for part, mask in zip(index.parts, masks, strict=True)]
+            every = [
+                part.row_ids[_mask(part, mask)]
+                for part, mask in zip(index.parts, masks, strict=True)
+            ]
             ids = np.concatenate([rest, *every])
         yield from exact(replace(one, row_ids=ids))
 
@@ -164,7 +167,11 @@ def _mask(part: Covered[Any], passing: Mask | None) -> Mask | slice:
 
 
 def _nearest(
-    library: VectorLibrary[Any], part: Covered[Any], passing: Mask | None, query: VectorQuery, effort: int
+    library: VectorLibrary[Any],
+    part: Covered[Any],
+    passing: Mask | None,
+    query: VectorQuery,
+    effort: int,
 ) -> tuple[RowIds, int]:
     """Return ids that may be among the nearest, and how many there are to be found."""
     mask = _mask(part, passing)
