@@ -85,6 +85,7 @@ class AsyncQuery(Face[Query]):
     limit = building(Query.limit)
     offset = building(Query.offset)
     order_by = building(Query.order_by)
+    row_ids = building(Query.row_ids)
     with_row_id = building(Query.with_row_id)
 
     explain_plan = awaited(Query.explain_plan)

@@ -169,6 +169,7 @@ class VectorSearch(Query):
             predicate=self._predicate(columns),
             columns=read,
             distance_range=self._range,
+            row_ids=self._ids,
             with_row_id=self._wants_row_id() or ROW_ID in projection.uses or rerank is not None,
         )
         with self._step("search"):
