@@ -20,6 +20,10 @@ from embow.errors import BadVectorError, DataError
 
 _NOTHING = "There is nothing to search for: the list is empty. search() without it reads rows."
 
+_MAY_BE = (int, float, np.number, Sequence, np.ndarray)
+_ARE_NOT = (str, bytes)
+"""Types of what a vector, or a list of vectors, may and may not hold."""
+
 
 def as_vectors(query: Any) -> NDArray[np.float32] | None:
     """Return the query as one vector or a matrix of them, ``None`` where it is neither.
@@ -35,9 +39,8 @@ def as_vectors(query: Any) -> NDArray[np.float32] | None:
         return None
     if not query:
         raise BadVectorError(_NOTHING)
-    if not all(isinstance(v, (int, float, np.number, Sequence, np.ndarray)) for v in query):
-        return None
-    if any(isinstance(v, (str, bytes)) for v in query):
+    kinds = set(map(type, query))  # Of values there may be thousands, of types there are few.
+    if not all(issubclass(each, _MAY_BE) and not issubclass(each, _ARE_NOT) for each in kinds):
         return None
     try:
         array = np.asarray(query, dtype=np.float64)
