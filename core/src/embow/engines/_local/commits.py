@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from embow._cancel import stop_if_cancelled
+from embow.engines._local.alive import ascending
 from embow.engines._local.columns import NewColumn, align, name_columns
 from embow.engines._local.files import NewFiles
 from embow.engines._local.layout import Layout
@@ -65,7 +66,7 @@ def _try_commit(
 ) -> Commit | None:
     """Return the commit, or ``None`` where the files beside new columns are no longer there."""
     rows = [each for each in change.add if each.column is None and each.rows]
-    removed = NO_ROWS if change.remove is None else np.unique(np.asarray(change.remove, np.int64))
+    removed = NO_ROWS if change.remove is None else ascending(change.remove)
     with store.catalog.write() as db:
         stop_if_cancelled()  # Others may have written for long.
         before = _start(store, db, change)
