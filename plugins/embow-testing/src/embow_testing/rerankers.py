@@ -89,8 +89,8 @@ class RerankerConformance:
     def test_class_answers_to_its_name(self) -> None:
         """The class behind the spec is the one that is made, and calls itself by the id."""
         reranker = self.make()
-        assert get_reranker(self.reranker) is type(reranker)
         assert reranker.name_of_provider() == self.reranker
+        assert get_reranker(self.spec().id) is type(reranker)
 
     def test_settings_are_documented_and_marked(self) -> None:
         """Each setting says what it does, and those that lead elsewhere need trust."""
