@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Self, cast, get_args
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from embow._table.columns import Columns
 from embow._table.handle import Handle
+from embow._table.reading.asked import Queries, asked, queries_of
 from embow._table.reading.explain import Plan
 from embow._table.reading.plan import (
-    as_vectors,
+    Place,
     binding_for_input,
-    column_for_vector,
     embedded,
     inputs_of,
+    place_for,
+    places,
 )
 from embow._table.reading.projection import Projection, Selection
 from embow._table.reading.query import Query, whole_number
@@ -46,18 +47,18 @@ class VectorSearch(Query):
     def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
         super().__init__(handle)
         self._query = query
-        self._vectors = None if isinstance(query, str) else as_vectors(query)
-        self._inputs, self._listed = inputs_of(query) if self._vectors is None else ([], False)
+        self._asked = None if isinstance(query, str) else asked(query)
+        self._inputs, self._listed = inputs_of(query) if self._asked is None else ([], False)
         self._column = column
-        self._metric: Metric = "l2"
+        self._metric: Metric | None = None
         self._range: tuple[float | None, float | None] = (None, None)
         self._reranking: Reranking | None = None
         self._limit = DEFAULT_LIMIT
 
     def __repr__(self) -> str:
-        vectors = self._vectors
-        shown = f"{self._query!r:.60}" if vectors is None else f"<vectors {vectors.shape}>"
-        return f"{super().__repr__()[:-1]}, query={shown}, metric={self._metric!r})"
+        shown = f"{self._query!r:.60}" if self._asked is None else str(self._asked)
+        metric = "" if self._metric is None else f", metric={self._metric!r}"
+        return f"{super().__repr__()[:-1]}, query={shown}{metric})"
 
     def limit(self, limit: int | None) -> Self:
         """Return at most so many rows a query; 10 where this is not called."""
@@ -76,7 +77,10 @@ class VectorSearch(Query):
         )
 
     def metric(self, metric: Metric) -> Self:
-        """Choose the distance: ``"l2"`` (squared, the default), ``"cosine"`` or ``"dot"``."""
+        """Choose the distance: ``"l2"`` (squared), ``"cosine"``, ``"dot"`` or ``"hamming"``.
+
+        Where none is chosen, numbers are compared by ``l2`` and packed bits by ``hamming``.
+        """
         name = str(metric).lower()
         if name not in get_args(Metric):
             raise ConfigurationError(
@@ -110,17 +114,17 @@ class VectorSearch(Query):
             query_string: What was searched for, where the query is no text.
         """
         self._reranking = reranking(reranker, query_string, self._handle.pipeline.scoring)
-        for query in self._texts():
+        for query in self._inputs or [None]:
             self._reranking.text(query)
         return self
 
     def to_arrow(self) -> pa.Table:
         """Embed the query where that is needed, search, and return an Arrow table."""
-        if self._vectors is not None:
+        if self._asked is not None:
             with self._handle.snapshot() as snapshot:
                 columns = self._handle.columns(snapshot)
-                chosen = column_for_vector(columns, self._column, self._vectors.shape[-1])
-                return self._found(snapshot, columns, chosen, np.atleast_2d(self._vectors))
+                place = place_for(columns, self._column, self._asked)
+                return self._found(snapshot, columns, place, self._asked.on(place.kind))
         columns = self._handle.seen()
         while True:
             used = columns
@@ -136,7 +140,9 @@ class VectorSearch(Query):
                 columns = self._handle.columns(snapshot)
                 same = columns is used
                 if same or binding_for_input(columns, self._column, self._handle) == binding:
-                    return self._found(snapshot, columns, binding.vector_column, vectors)
+                    place = places(columns)[binding.vector_column]
+                    queries = queries_of(vectors, several=self._listed)
+                    return self._found(snapshot, columns, place, queries)
 
     def _scanned(self, batch_size: int | None) -> Iterator[Any]:
         found = self.to_arrow()
@@ -144,7 +150,7 @@ class VectorSearch(Query):
         yield from found.to_batches(max_chunksize=batch_size)
 
     def _found(
-        self, snapshot: Snapshot, columns: Columns, column: str, vectors: NDArray[np.float32]
+        self, snapshot: Snapshot, columns: Columns, place: Place, queries: Queries
     ) -> pa.Table:
         projection = self._projected(columns)
         rerank = self._reranking
@@ -154,10 +160,11 @@ class VectorSearch(Query):
         elif rerank is not None:
             read = rerank.physical("rerank_vector", columns, read)
         query = VectorQuery(
-            column=columns.names[column],
-            vectors=vectors,
+            column=place.physical,
+            vectors=queries.vectors,
+            sizes=queries.sizes,
             k=cast("int", self._limit),
-            metric=self._metric,
+            metric=self._metric or place.kind.metrics[0],
             offset=self._offset,
             predicate=self._predicate(columns),
             columns=read,
@@ -166,20 +173,17 @@ class VectorSearch(Query):
         )
         with self._step("search"):
             found = snapshot.search(query)
+        texts = self._inputs or [None] * len(found)
         results = [
             self._finished(each, text, columns, projection)
-            for each, text in zip(found, self._texts(), strict=True)
+            for each, text in zip(found, texts, strict=True)
         ]
-        if not self._listed and (self._vectors is None or self._vectors.ndim == 1):
+        if not queries.several:
             return results[0]
         return pa.concat_tables(
             result.append_column("query_index", _repeated(number, result.num_rows))
             for number, result in enumerate(results)
         )
-
-    def _texts(self) -> Sequence[Any]:
-        """Return each query, ``None`` for those given as vectors."""
-        return self._inputs if self._vectors is None else [None] * len(np.atleast_2d(self._vectors))
 
     def _finished(
         self, result: pa.Table, query: Any, columns: Columns, projection: Projection
@@ -208,21 +212,21 @@ class VectorSearch(Query):
         return columns.predicate(all_of(self._where)) if self._where else None
 
     def _plan(self, columns: Columns) -> Plan:
-        plan, vectors = super()._plan(columns), self._vectors
-        if vectors is None:
+        plan, embed = super()._plan(columns), None
+        if self._asked is None:
             binding = binding_for_input(columns, self._column, self._handle)
-            column, count = binding.vector_column, len(self._inputs)
+            place, count = places(columns)[binding.vector_column], len(self._inputs)
             embed = f"{count} {'inputs' if count > 1 else 'input'} with {binding.name!r}"
         else:
-            column = column_for_vector(columns, self._column, vectors.shape[-1])
-            count, embed = len(np.atleast_2d(vectors)), None
-        late = all_of(self._late) if self._late else None
+            place = place_for(columns, self._column, self._asked)
+            count = len(self._asked.on(place.kind))
         return replace(
             plan,
-            late=late,
+            late=all_of(self._late) if self._late else None,
             embed=embed,
-            search=column,
-            metric=self._metric,
+            search=place.name,
+            kind=place.kind,
+            metric=self._metric or place.kind.metrics[0],
             queries=count,
             rerank=None if self._reranking is None else str(self._reranking),
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from embow.engines.contract import (
     row_vectors,
     wanted_distances,
 )
+from embow.engines.indexes import Covering
 
 CAPABILITIES = frozenset(
     {
@@ -33,6 +35,7 @@ CAPABILITIES = frozenset(
         Capability.RENAME_TABLE,
         Capability.ORDERED_SCAN,
         Capability.STABLE_ROW_IDS,
+        Capability.VECTOR_INDEX,
         Capability.MULTIVECTOR,
     }
 )
@@ -73,9 +76,15 @@ class MemorySnapshot(Snapshot):
 
     capabilities = CAPABILITIES
 
-    def __init__(self, table: str, state: State) -> None:
+    def __init__(
+        self, table: str, state: State, coverings: Callable[[State], Sequence[Covering[Any]]]
+    ) -> None:
         super().__init__(Base(table, state.version), state.schema, state.metadata)
         self._state = state
+        self._coverings = coverings
+
+    def indexes(self) -> Sequence[Covering[Any]]:
+        return self._coverings(self._state)
 
     def _scan(self, query: ScanQuery) -> pa.RecordBatchReader:
         rows = self._state.rows.select(self._names(query.columns, query.with_row_id))

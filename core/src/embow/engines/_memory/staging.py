@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 
 from embow.engines._forks import Guard
+from embow.engines._memory.indexing import MemoryIndex, coverings
 from embow.engines._memory.snapshot import CAPABILITIES, ROW_ID_FIELD, MemorySnapshot, State
 from embow.engines.contract import (
     LEASE,
@@ -19,7 +20,9 @@ from embow.engines.contract import (
     Snapshot,
     Staged,
     conform,
+    with_columns,
 )
+from embow.engines.indexes import Libraries
 from embow.errors import (
     CommitConflictError,
     StagedGoneError,
@@ -34,11 +37,13 @@ class StagingTable(EngineTable):
     capabilities = CAPABILITIES
     name = ""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, libraries: Libraries) -> None:
         self.name = name
         self.dropped = False
         self._identity = uuid.uuid4().hex
         self._lock = Guard()
+        self._libraries = libraries
+        self._indexes: dict[str, MemoryIndex] = {}
         self._named: dict[str, int] = {}
         self._leases: dict[str, datetime] = {}
         self._committed: dict[str, Commit] = {}
@@ -69,7 +74,11 @@ class StagingTable(EngineTable):
                     f"Table '{self.name}' has no version {at_least} yet; the current one is "
                     f"{latest.version}."
                 )
-            return MemorySnapshot(self._identity, latest if version is None else self._at(version))
+            state = latest if version is None else self._at(version)
+            indexes = dict(self._indexes)
+        return MemorySnapshot(
+            self._identity, state, lambda of: coverings(indexes, of, self._libraries)
+        )
 
     # -- staging ------------------------------------------------------------------------
 
@@ -79,12 +88,14 @@ class StagingTable(EngineTable):
         *,
         base: Base,
         schema: pa.Schema | None = None,
+        new: Sequence[pa.Field] = (),
         lease: timedelta = LEASE,
     ) -> Staged:
         with self._lock:
             self._check(base)
             wanted = self._at(base.version).schema if schema is None else schema
-        return self._stage(batches, wanted.remove_metadata(), base, lease)
+        wanted = with_columns(wanted.remove_metadata(), new)
+        return self._stage(batches, wanted, base, lease)
 
     def _write_column(
         self, field: pa.Field, batches: Iterable[pa.RecordBatch], base: Base, lease: timedelta

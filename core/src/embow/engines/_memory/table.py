@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from embow.engines._memory.indexing import MemoryIndex, coverings, extended, need, told
 from embow.engines._memory.snapshot import ROW_ID_FIELD, State
 from embow.engines._memory.staging import StagingTable
 from embow.engines.contract import (
@@ -19,6 +20,7 @@ from embow.engines.contract import (
     Base,
     Change,
     Commit,
+    IndexInfo,
     OptimizeReport,
     RowIds,
     Staged,
@@ -27,8 +29,10 @@ from embow.engines.contract import (
     check_schema,
     check_tag,
 )
+from embow.engines.indexes import Covering, Definition, Libraries, Step, no_libraries
 from embow.errors import (
     CommitConflictError,
+    ConfigurationError,
     SchemaError,
 )
 
@@ -42,8 +46,9 @@ class MemoryTable(StagingTable):
         schema: pa.Schema,
         batches: Iterable[pa.RecordBatch],
         metadata: Mapping[str, str],
+        libraries: Libraries = no_libraries,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, libraries)
         empty = State(schema.remove_metadata().append(ROW_ID_FIELD).empty_table(), dict(metadata))
         self._states[0] = empty
         first = self.write(batches, base=Base(self._identity, 0))
@@ -86,23 +91,26 @@ class MemoryTable(StagingTable):
                 return earlier
             self._check(change.base, since=state.shaped)
             columns = [staged for staged in change.add if staged.column is not None]
-            shaping = bool(columns) or change.metadata is not None
             if change.alone:
-                self._check(change.base, since=state.version if shaping else state.disturbed)
+                self._check(change.base, since=state.version if change.shapes else state.disturbed)
             born = {**state.born} | {str(each.column): state.version + 1 for each in columns}
+            born |= {field.name: state.shaped for field in change.columns}
             remove = np.unique(np.asarray(() if change.remove is None else change.remove, np.int64))
             rows = self._without(state, remove)
             for staged in columns:
-                rows = _with_column(rows, staged)
+                values = pa.ipc.open_stream(staged.payload).read_all()
+                rows = _with_column(rows, values.schema.field(1), values)
+            for field in change.columns:
+                rows = _with_column(rows, field)
             added = [staged for staged in change.add if staged.column is None]
             merged = {**state.metadata, **(change.metadata or {})}
-            only_adds = not shaping and change.remove is None
+            only_adds = not change.shapes and change.remove is None
             return self._publish(
                 "add" if only_adds else "change",
                 change.add,
                 len(remove),
-                plain=not (shaping or len(remove) or change.alone),
-                shaping=shaping,
+                plain=not (change.shapes or len(remove) or change.alone),
+                shaping=change.shapes,
                 rows=self._appended(rows, added, born),
                 metadata={key: value for key, value in merged.items() if value is not None},
             )
@@ -156,6 +164,51 @@ class MemoryTable(StagingTable):
             check_schema(rows.schema.remove(len(rows.schema) - 1))
             return self._publish("drop columns", rows=rows)
 
+    # -- indexes ------------------------------------------------------------------------
+
+    def indexes(self) -> list[IndexInfo]:
+        with self._lock:
+            state = self._latest()
+        known = {each.definition.name: each for each in self._coverings(state)}
+        return [told(each, state, known.get(name)) for name, each in sorted(self._indexes.items())]
+
+    def _coverings(self, state: State) -> list[Covering[Any]]:
+        return coverings(self._indexes, state, self._libraries)
+
+    def _create_index(self, wanted: Definition, anew: bool, step: Step) -> None:
+        with self._lock:
+            schema = self._latest().schema
+            check_columns(schema, [wanted.column])
+            if wanted.name in self._indexes and not anew:
+                raise ConfigurationError(
+                    f"Table '{self.name}' has an index '{wanted.name}' already. Give replace=True "
+                    "to build it anew, or another name."
+                )
+        self._libraries(wanted.kind)(wanted.settings, schema.field(wanted.column).type)
+        self._build(MemoryIndex(wanted, {}), step)
+
+    def _build(self, index: MemoryIndex, step: Step) -> int:
+        with self._lock:
+            states = dict(self._states)
+        made, built = extended(index, states, self._libraries, step)
+        with self._lock:
+            self._indexes[made.definition.name] = made
+        return built
+
+    def _extend_indexes(self, step: Step) -> int:
+        return sum(self._build(each, step) for each in list(self._indexes.values()))
+
+    def _drop_index(self, name: str) -> None:
+        with self._lock:
+            need(self.name, self._indexes, name)
+            del self._indexes[name]
+
+    def _move_index(self, name: str, column: str) -> None:
+        with self._lock:
+            index = need(self.name, self._indexes, name)
+            moved = replace(index.definition, column=column)
+            self._indexes[name] = replace(index, definition=moved)
+
     # -- versions -----------------------------------------------------------------------
 
     def optimize(
@@ -177,12 +230,13 @@ class MemoryTable(StagingTable):
             }
             joined = latest.rows.combine_chunks()
             self._states[latest.version] = replace(latest, rows=joined)
-            return OptimizeReport(
+            done = OptimizeReport(
                 fragments_before=latest.rows[ROW_ID].num_chunks,
                 fragments_after=joined[ROW_ID].num_chunks,
                 versions_removed=len(gone),
                 oldest_version=min(self._states),
             )
+        return replace(done, pieces_built=self._extend_indexes(_untold))
 
     def _versions(self) -> list[Version]:
         with self._lock:
@@ -215,6 +269,10 @@ class MemoryTable(StagingTable):
             return self._publish("restore", born=same, rows=wanted.rows, metadata=wanted.metadata)
 
 
+def _untold(rows: int) -> None:
+    """Tell nobody how far the indexes are."""
+
+
 def _fitted(
     rows: pa.Table, column: pa.Field, born: Mapping[str, int], base: Base
 ) -> pa.ChunkedArray:
@@ -231,12 +289,13 @@ def _fitted(
     return pa.chunked_array([pa.nulls(rows.num_rows, column.type)])
 
 
-def _with_column(rows: pa.Table, staged: Staged) -> pa.Table:
-    """Return rows with a staged column; those it does not mention get null."""
-    values = pa.ipc.open_stream(staged.payload).read_all()
-    added = values.schema.field(1)
-    if added.name in rows.schema.names:
-        raise CommitConflictError(f"Column '{added.name}' was added meanwhile.")
-    at = pc.index_in(rows[ROW_ID], values[ROW_ID].combine_chunks())
-    column = values[added.name].combine_chunks().take(at.combine_chunks())
-    return rows.add_column(rows.num_columns - 1, added, column)
+def _with_column(rows: pa.Table, field: pa.Field, values: pa.Table | None = None) -> pa.Table:
+    """Return rows with one more column; those that its values do not mention get null."""
+    if field.name in rows.schema.names:
+        raise CommitConflictError(f"Column '{field.name}' was added meanwhile.")
+    if values is None:
+        column = pa.nulls(rows.num_rows, field.type)
+    else:
+        at = pc.index_in(rows[ROW_ID], values[ROW_ID].combine_chunks())
+        column = values[field.name].combine_chunks().take(at.combine_chunks())
+    return rows.add_column(rows.num_columns - 1, field, column)

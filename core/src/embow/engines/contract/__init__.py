@@ -43,6 +43,7 @@ from embow.engines.contract._queries import (
     check_schema,
     check_table_name,
     is_physical,
+    with_columns,
 )
 from embow.engines.contract._records import (
     DISTANCE,
@@ -60,7 +61,6 @@ from embow.engines.contract._records import (
     Commit,
     IndexInfo,
     OptimizeReport,
-    RowIds,
     Staged,
     Version,
     require,
@@ -68,6 +68,7 @@ from embow.engines.contract._records import (
 from embow.engines.contract._rows import conform, ending, row_ids_of
 from embow.engines.contract._snapshot import Snapshot
 from embow.engines.contract._table import EngineTable
+from embow.engines.indexes import RowIds
 
 __all__ = [
     "DISTANCE",
@@ -117,4 +118,5 @@ __all__ = [
     "vector_kind",
     "vector_kinds",
     "wanted_distances",
+    "with_columns",
 ]

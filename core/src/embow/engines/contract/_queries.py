@@ -11,7 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from embow.engines.contract._kinds import METRICS, Metric, VectorKind, column_of, vector_kinds
-from embow.engines.contract._records import NAME_BYTES, RESERVED, RowIds
+from embow.engines.contract._records import NAME_BYTES, RESERVED
+from embow.engines.indexes import RowIds
 from embow.engines.predicate import Predicate
 from embow.errors import (
     BadVectorError,
@@ -147,6 +148,32 @@ def check_schema(
         seen.add(name)
         if why := supports(column):
             raise SchemaError(why)
+
+
+def check_new_columns(fields: Sequence[pa.Field]) -> None:
+    """Refuse columns that cannot come into a table that has rows.
+
+    Raises:
+        SchemaError: As in `check_schema`, or a column may not be null.
+    """
+    if fields:
+        check_schema(pa.schema(fields))
+    for each in fields:
+        if not each.nullable:
+            raise SchemaError(f"Column '{each.name}' is added to rows: it must allow null.")
+
+
+def with_columns(schema: pa.Schema, new: Sequence[pa.Field]) -> pa.Schema:
+    """Return a schema with columns behind.
+
+    Raises:
+        SchemaError: One of them cannot come in, or is there already.
+    """
+    check_new_columns(new)
+    for each in new:
+        if each.name in schema.names:
+            raise SchemaError(f"Column '{each.name}' appears twice in the schema.")
+    return pa.schema([*schema, *new], schema.metadata)
 
 
 def check_table_name(name: object) -> None:

@@ -21,8 +21,9 @@ from embow.engines.contract._queries import (
     check_columns,
     check_vector_query,
 )
-from embow.engines.contract._records import ROW_ID, Base, Capability, RowIds, require
+from embow.engines.contract._records import ROW_ID, Base, Capability, require
 from embow.engines.contract._rows import row_ids_of
+from embow.engines.indexes import Covering, RowIds
 from embow.engines.predicate import Predicate, evaluate
 
 Query = TypeVar("Query", bound=RowQuery)
@@ -75,6 +76,10 @@ class Snapshot(ABC):
 
     def _count_rows(self) -> int:
         return sum(batch.num_rows for batch in self._scan(ScanQuery(columns=[], with_row_id=True)))
+
+    def indexes(self) -> Sequence[Covering[Any]]:
+        """Return the indexes of the version's columns, as this version has them."""
+        return ()
 
     def fragments(self) -> list[str]:
         """Return the names of the pieces that can be scanned one by one."""

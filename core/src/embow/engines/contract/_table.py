@@ -7,12 +7,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
 import pyarrow as pa
 
 from embow.engines.contract._history import History
-from embow.engines.contract._queries import ScanQuery, check_schema
+from embow.engines.contract._indexed import Indexed
+from embow.engines.contract._queries import ScanQuery, check_new_columns, check_schema
 from embow.engines.contract._records import (
     LEASE,
     RETENTION,
@@ -21,20 +21,19 @@ from embow.engines.contract._records import (
     Change,
     CheckReport,
     Commit,
-    IndexInfo,
     OptimizeReport,
     Staged,
     require,
 )
 from embow.engines.contract._rows import conform_values
 from embow.engines.contract._snapshot import Snapshot
-from embow.errors import CommitConflictError, EmbowError, SchemaError
+from embow.errors import CommitConflictError, EmbowError
 
 _TRIES = 40
 _LONGEST_WAIT = 0.5
 
 
-class EngineTable(History, ABC):
+class EngineTable(History, Indexed, ABC):
     """One table. Safe to use from several threads."""
 
     # -- what an author writes ----------------------------------------------------------
@@ -59,6 +58,7 @@ class EngineTable(History, ABC):
         *,
         base: Base,
         schema: pa.Schema | None = None,
+        new: Sequence[pa.Field] = (),
         lease: timedelta = LEASE,
     ) -> Staged:
         """Write rows durably, seen by nobody.
@@ -69,6 +69,8 @@ class EngineTable(History, ABC):
             batches: Rows. Columns may come in any order; nullable ones may be missing.
             base: Version whose schema the rows have.
             schema: The schema the rows have instead, for `overwrite`.
+            new: Columns the rows have beside those of the base, which come in with the same change
+                (``Change.columns``). Where schema or metadata change before it, it conflicts.
             lease: How long ``optimize`` leaves them alone.
 
         Raises:
@@ -146,16 +148,6 @@ class EngineTable(History, ABC):
                 damages[f"Table '{self.name}': {exc}"] = None
         return CheckReport(tuple(damages), versions=len(found))
 
-    def _create_index(self, column: str, config: Any, *, name: str, replace: bool) -> None:
-        raise NotImplementedError
-
-    def _drop_index(self, name: str) -> None:
-        raise NotImplementedError
-
-    def indexes(self) -> list[IndexInfo]:
-        """Return the indexes there are."""
-        return []
-
     # -- what is the same for every engine ------------------------------------------------
 
     def snapshot(self, version: int | str | None = None, *, at_least: int = 0) -> Snapshot:
@@ -195,15 +187,13 @@ class EngineTable(History, ABC):
                 of another type.
             MissingColumnError: A batch lacks one of the two columns.
         """
-        check_schema(pa.schema([field]))
-        if not field.nullable:
-            raise SchemaError(f"Column '{field.name}' is added to rows: it must allow null.")
+        check_new_columns([field])
         return self._write_column(field, conform_values(field, batches), base, lease)
 
     def commit(self, change: Change) -> Commit:
         """Make a change, durable when this returns, if what it was planned on still holds.
 
-        (a) Schema and metadata are as at the base (a staged column that is there already is a
+        (a) Schema and metadata are as at the base (a column coming in that is there already is a
         conflict), (b) rows removed by id are still there, (c)
         with ``alone``, nothing else has happened. Else nothing is changed.
 
@@ -214,16 +204,13 @@ class EngineTable(History, ABC):
             CommitConflictError: One of the three does not hold, or the table is another one.
             StagedGoneError: The lease ended, and the staged rows were removed.
         """
-        columns = added = False
-        for staged in change.add:
-            columns |= staged.column is not None
-            added |= staged.rows > 0 or staged.column is not None
-        if change.remove is not None and (columns or change.metadata is not None):
+        check_new_columns(change.columns)
+        if change.remove is not None and change.shapes:
             raise ValueError(
                 "A change of metadata or columns cannot also remove rows: make two changes."
             )
         removed = change.remove is not None and len(change.remove)
-        if not added and not removed and change.metadata is None:
+        if not change.shapes and not removed and not any(each.rows for each in change.add):
             return Commit(change.base.version)
         return self._commit(change)
 
@@ -275,22 +262,3 @@ class EngineTable(History, ABC):
                     raise
             wait(random.uniform(0, min(_LONGEST_WAIT, 0.002 * 2**attempt)))
         raise AssertionError("unreachable")  # pragma: no cover
-
-    def create_index(self, column: str, config: Any, *, name: str, replace: bool = True) -> None:
-        """Build an index to the current version.
-
-        Args:
-            column: Physical column.
-            config: What to build; ``config.capability`` says which capability that takes.
-            name: Name of the index.
-            replace: Build it anew where there is one of that name.
-        """
-        require(self.capabilities, config.capability)
-        self._create_index(column, config, name=name, replace=replace)
-
-    def drop_index(self, name: str) -> None:
-        """Remove an index."""
-        indexing = {Capability.VECTOR_INDEX, Capability.TEXT_INDEX}
-        if not indexing & self.capabilities:
-            require(self.capabilities, Capability.VECTOR_INDEX)
-        self._drop_index(name)
