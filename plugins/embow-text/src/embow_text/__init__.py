@@ -13,18 +13,6 @@ from embow_text.files import Stored, read, write
 from embow_text.index import Part, TextIndex
 from embow_text.languages import LANGUAGES
 from embow_text.merging import merge
-from embow_text.queries import (
-    BooleanQuery,
-    BoostQuery,
-    MatchQuery,
-    MultiMatchQuery,
-    Occur,
-    Operator,
-    PhraseQuery,
-    PrefixQuery,
-    Query,
-    parse,
-)
 from embow_text.scoring import Bm25
 from embow_text.search import Hits, search
 from embow_text.segment import Segment
@@ -34,17 +22,8 @@ __all__ = [
     "LANGUAGES",
     "Analysis",
     "Bm25",
-    "BooleanQuery",
-    "BoostQuery",
     "Hits",
-    "MatchQuery",
-    "MultiMatchQuery",
-    "Occur",
-    "Operator",
     "Part",
-    "PhraseQuery",
-    "PrefixQuery",
-    "Query",
     "Segment",
     "Stored",
     "TextIndex",
@@ -52,7 +31,6 @@ __all__ = [
     "build",
     "fingerprint",
     "merge",
-    "parse",
     "read",
     "search",
     "tokenize",

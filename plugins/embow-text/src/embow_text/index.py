@@ -90,7 +90,7 @@ class Word:
     """A word of a query, looked up.
 
     Attributes:
-        terms: In each part the terms that stand for it.
+        terms: In each part the terms that stand for it, ascending.
         rows: In each part the rows that have one.
         counts: How often.
         df: How many rows of those that count have it.
@@ -132,7 +132,8 @@ def fuzzy(index: TextIndex, term: str, most: int, prefix: int, expansions: int) 
     ranked = sorted(distances, key=lambda name: (distances[name], -common[name], name))
     best = ranked[:expansions]
     return _word(
-        index, [np.array([at[name] for name in best if name in at], np.int64) for at in places]
+        index,
+        [np.array(sorted(at[name] for name in best if name in at), np.int64) for at in places],
     )
 
 

@@ -11,20 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embow.errors import DataError, UnknownColumnError, near_name
-from embow_text import _phrases
-from embow_text.index import Part, TextIndex, Word, added, beginning, exact, fuzzy, looked_up
-from embow_text.queries import (
+from embow.query import (
     BooleanQuery,
     BoostQuery,
+    FullTextQuery,
     MatchQuery,
     MultiMatchQuery,
     Occur,
     Operator,
     PhraseQuery,
     PrefixQuery,
-    Query,
     parse,
 )
+from embow_text import _phrases
+from embow_text.index import Part, TextIndex, Word, added, beginning, exact, fuzzy, looked_up
 from embow_text.tokens import Token, query_tokens
 
 
@@ -41,7 +41,9 @@ class Hits:
     scores: NDArray[np.floating[Any]]
 
 
-def search(indexes: Mapping[str, TextIndex], query: Query | str, limit: int | None = 10) -> Hits:
+def search(
+    indexes: Mapping[str, TextIndex], query: FullTextQuery | str, limit: int | None = 10
+) -> Hits:
     """Return the rows that fit best, the best first; of equal scores the lower id first.
 
     Args:
@@ -71,7 +73,7 @@ def _best(ids: NDArray[np.int64], scores: NDArray[np.float32], limit: int | None
     return Hits(ids[order], scores[order])
 
 
-def _answer(indexes: Mapping[str, TextIndex], query: Query) -> Hits:
+def _answer(indexes: Mapping[str, TextIndex], query: FullTextQuery) -> Hits:
     """Return all rows a query finds, ids ascending."""
     if isinstance(query, (MatchQuery, PrefixQuery, PhraseQuery)):
         columns = list(indexes) if query.column is None else [query.column]
@@ -147,7 +149,7 @@ def _phrase(index: TextIndex, query: PhraseQuery) -> Hits:
     return _scored(index, words, True, 1.0, ordered if len(words) > 1 else None)
 
 
-_LEAVES: Mapping[type[Query], Callable[[TextIndex, Any], Hits]] = {
+_LEAVES: Mapping[type[FullTextQuery], Callable[[TextIndex, Any], Hits]] = {
     MatchQuery: _match,
     PrefixQuery: _prefix,
     PhraseQuery: _phrase,
