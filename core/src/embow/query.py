@@ -196,18 +196,18 @@ def parse(text: str) -> FullTextQuery:
     return MatchQuery(text)
 
 
-def named_columns(query: FullTextQuery) -> Iterator[str]:
-    """Yield the columns that a query names, as often as it does."""
+def columns_of(query: FullTextQuery) -> Iterator[str | None]:
+    """Yield the column of each part of a query, ``None`` where it names none."""
     match query:
         case MultiMatchQuery():
             yield from query.columns
         case BoostQuery():
-            yield from named_columns(query.positive)
-            yield from named_columns(query.negative)
+            yield from columns_of(query.positive)
+            yield from columns_of(query.negative)
         case BooleanQuery():
             for _, clause in query.queries:
-                yield from named_columns(clause)
-        case MatchQuery() | PrefixQuery() | PhraseQuery() if query.column is not None:
+                yield from columns_of(clause)
+        case MatchQuery() | PrefixQuery() | PhraseQuery():
             yield query.column
 
 

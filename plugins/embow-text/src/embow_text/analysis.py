@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from typing import get_args
 
 import xxhash
 
 from embow.errors import ConfigurationError, near_name
-from embow.index import FTS, Tokenizer
+from embow.index import FTS
 from embow_text.languages import LANGUAGES, stems, stop_words
+
+TOKENIZERS = ("simple", "whitespace", "raw", "ngram")
 
 RULES = 1
 """Raised when the same settings come to give other terms."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Analysis(FTS):
     """What happens to text before it is indexed or searched for: an `FTS` whose values are good.
 
@@ -26,8 +27,9 @@ class Analysis(FTS):
     """
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        _one_of("base_tokenizer", self.base_tokenizer, get_args(Tokenizer))
+        if self.custom_stop_words is not None:  # Frozen, and a list would make it unhashable.
+            object.__setattr__(self, "custom_stop_words", tuple(self.custom_stop_words))
+        _one_of("base_tokenizer", self.base_tokenizer, TOKENIZERS)
         _one_of("language", self.language, LANGUAGES)
         if self.max_token_length is not None and self.max_token_length < 1:
             raise ConfigurationError(

@@ -28,6 +28,7 @@ class Plan:
         order: What rows are sorted by.
         late: Filter of what a search found.
         embed: What is embedded first, in words.
+        words: What is looked for by words and where.
         search: Vector column that is searched.
         metric: Distance of the search.
         queries: How many vectors are searched for.
@@ -43,6 +44,7 @@ class Plan:
     order: tuple[Key, ...] = ()
     late: Expr | None = None
     embed: str | None = None
+    words: str | None = None
     search: str | None = None
     metric: str = ""
     queries: int = 1
@@ -104,7 +106,7 @@ def analyzed(snapshot: Snapshot, plan: Plan, trace: Trace, result: pa.Table) -> 
 
 
 def _title(snapshot: Snapshot, plan: Plan) -> str:
-    kind = "Rows" if plan.search is None else "Search"
+    kind = "Rows" if plan.search is None and plan.words is None else "Search"
     rows = _rows(snapshot.count_rows())
     return f"{kind} of table {plan.table!r}, version {snapshot.base.version}, {rows}"
 
@@ -130,6 +132,8 @@ def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[tuple[str, str]]:
             f"{plan.search} ({many}{plan.metric}, {wide.list_size} x {wide.value_type}); "
             "exact scan of every row that passes, no index",
         )
+    if plan.words is not None:
+        yield "search", plan.words
     if plan.late is not None:
         yield "keep", f"{plan.late}; of the rows that were found"
     if plan.order:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self, cast, get_args
 
@@ -20,24 +20,21 @@ from embow._table.reading.plan import (
     embedded,
     inputs_of,
 )
-from embow._table.reading.projection import Projection, Selection
-from embow._table.reading.query import Query, whole_number
-from embow._table.reading.results import rows_that_satisfy
+from embow._table.reading.query import whole_number
+from embow._table.reading.ranked import DEFAULT_LIMIT, RankedQuery
 from embow.engines.contract import DISTANCE, ROW_ID, Metric, Snapshot, VectorQuery
-from embow.engines.predicate import Predicate
 from embow.errors import ConfigurationError, EmbowError
-from embow.expr import Condition, all_of
-
-DEFAULT_LIMIT = 10
+from embow.expr import all_of
 
 
-class VectorSearch(Query):
+class VectorSearch(RankedQuery):
     """The rows nearest to one query or several, nearest first, with ``_distance``.
 
     Example:
         ``table.search("greetings").metric("cosine").limit(3).to_pandas()``
     """
 
+    _ranked_by = DISTANCE
     computed: Mapping[str, pa.DataType] = {ROW_ID: pa.int64(), DISTANCE: pa.float32()}
 
     def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
@@ -61,15 +58,6 @@ class VectorSearch(Query):
             raise ConfigurationError("A vector search needs a limit of at least 1.")
         self._limit = whole_number("limit", limit, least=1)
         return self
-
-    def order_by(
-        self, column: Condition, *, ascending: bool = True, nulls_first: bool = False
-    ) -> Self:
-        """Refuse: the nearest come first. Sort what ``to_arrow`` returns."""
-        raise ConfigurationError(
-            "A search returns the nearest rows first. Sort its result, to_arrow().sort_by('name'), "
-            "or read rows in order with search().order_by('name')."
-        )
 
     def metric(self, metric: Metric) -> Self:
         """Choose the distance: ``"l2"`` (squared, the default), ``"cosine"`` or ``"dot"``."""
@@ -117,11 +105,6 @@ class VectorSearch(Query):
                 if same or binding_for_input(columns, self._column, self._handle) == binding:
                     return self._found(snapshot, columns, binding.vector_column, vectors)
 
-    def _scanned(self, batch_size: int | None) -> Iterator[Any]:
-        found = self.to_arrow()
-        yield found.schema
-        yield from found.to_batches(max_chunksize=batch_size)
-
     def _found(
         self, snapshot: Snapshot, columns: Columns, column: str, vectors: NDArray[np.float32]
     ) -> pa.Table:
@@ -133,8 +116,7 @@ class VectorSearch(Query):
             metric=self._metric,
             offset=self._offset,
             predicate=self._predicate(columns),
-            # A late filter may need other columns than those returned.
-            columns=list(columns.names.values()) if self._late else projection.physical,
+            columns=self._read(columns, projection),
             distance_range=self._range,
             with_row_id=self._wants_row_id() or ROW_ID in projection.uses,
         )
@@ -147,20 +129,6 @@ class VectorSearch(Query):
             result.append_column("query_index", _repeated(number, result.num_rows))
             for number, result in enumerate(results)
         )
-
-    def _finished(self, result: pa.Table, columns: Columns, projection: Projection) -> pa.Table:
-        shown = pa.Table.from_arrays(result.columns, schema=columns.visible_schema(result.schema))
-        if self._late:
-            shown = rows_that_satisfy(shown, all_of(self._late))
-        if self._selection == Selection():
-            return shown
-        added = [DISTANCE, ROW_ID] if self._wants_row_id() else [DISTANCE]
-        batches = [projection.shown(batch, added) for batch in shown.to_batches()]
-        schema = projection.shown_schema(shown.schema, added)
-        return pa.Table.from_batches(batches, schema=schema)
-
-    def _predicate(self, columns: Columns) -> Predicate | None:
-        return columns.predicate(all_of(self._where)) if self._where else None
 
     def _plan(self, columns: Columns) -> Plan:
         plan, vectors = super()._plan(columns), self._vectors

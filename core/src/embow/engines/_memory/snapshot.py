@@ -24,6 +24,7 @@ from embow.engines.contract import (
     exact_distances,
     wanted_distances,
 )
+from embow.engines.indexes import Covering
 
 CAPABILITIES = frozenset(
     {
@@ -33,6 +34,7 @@ CAPABILITIES = frozenset(
         Capability.RENAME_TABLE,
         Capability.ORDERED_SCAN,
         Capability.STABLE_ROW_IDS,
+        Capability.TEXT_INDEX,
     }
 )
 ROW_ID_FIELD = pa.field(ROW_ID, pa.int64())
@@ -72,9 +74,13 @@ class MemorySnapshot(Snapshot):
 
     capabilities = CAPABILITIES
 
-    def __init__(self, table: str, state: State) -> None:
+    def __init__(self, table: str, state: State, indexes: Sequence[Covering[Any]] = ()) -> None:
         super().__init__(Base(table, state.version), state.schema, state.metadata)
         self._state = state
+        self._indexes = indexes
+
+    def indexes(self) -> Sequence[Covering[Any]]:
+        return self._indexes
 
     def _scan(self, query: ScanQuery) -> pa.RecordBatchReader:
         rows = self._state.rows.select(self._names(query.columns, query.with_row_id))

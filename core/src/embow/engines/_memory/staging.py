@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 
 from embow.engines._forks import Guard
+from embow.engines._memory.indexes import Indexes
 from embow.engines._memory.snapshot import CAPABILITIES, ROW_ID_FIELD, MemorySnapshot, State
 from embow.engines.contract import (
     LEASE,
@@ -43,6 +44,7 @@ class StagingTable(EngineTable):
         self._leases: dict[str, datetime] = {}
         self._committed: dict[str, Commit] = {}
         self._next_row = 0
+        self._indexes = Indexes()
         self._states: dict[int, State] = {}
 
     def _latest(self) -> State:
@@ -69,7 +71,8 @@ class StagingTable(EngineTable):
                     f"Table '{self.name}' has no version {at_least} yet; the current one is "
                     f"{latest.version}."
                 )
-            return MemorySnapshot(self._identity, latest if version is None else self._at(version))
+            state = latest if version is None else self._at(version)
+            return MemorySnapshot(self._identity, state, self._indexes.of(state))
 
     # -- staging ------------------------------------------------------------------------
 

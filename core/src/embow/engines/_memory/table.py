@@ -27,6 +27,7 @@ from embow.engines.contract import (
     check_schema,
     check_tag,
 )
+from embow.engines.indexes import Definition
 from embow.errors import (
     CommitConflictError,
     SchemaError,
@@ -155,6 +156,17 @@ class MemoryTable(StagingTable):
             rows = state.rows.drop_columns(list(names))
             check_schema(rows.schema.remove(len(rows.schema) - 1))
             return self._publish("drop columns", rows=rows)
+
+    def _create_index(self, column: str, config: Any, *, name: str, replace: bool) -> None:
+        with self._lock:
+            state = self._latest()
+            check_columns(state.schema, [column])
+            definition = Definition(name, config.kind, column, config.settings())
+            self._indexes.define(definition, state, replace=replace)
+
+    def _drop_index(self, name: str) -> None:
+        with self._lock:
+            self._indexes.drop(name)
 
     # -- versions -----------------------------------------------------------------------
 
