@@ -97,7 +97,8 @@ def provider_specs() -> Iterator[tuple[str, ProviderSpec]]:
     for folder in PLUGINS:
         sys.path.insert(0, str(folder / "src"))
         project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-        for target in project["entry-points"]["embow.plugins"].values():
+        groups = project.get("entry-points", {})  # a package that plugs nothing in has none
+        for target in groups.get("embow.plugins", {}).values():
             plugin = importlib.import_module(target)
             for spec in getattr(plugin, "embow_providers", tuple)():
                 yield project["name"], spec

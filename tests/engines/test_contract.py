@@ -22,6 +22,7 @@ class TestUsualSizes(EngineSuite):
             Capability.RENAME_TABLE,
             Capability.ORDERED_SCAN,
             Capability.STABLE_ROW_IDS,
+            Capability.MULTIVECTOR,
             Capability.FRAGMENTS,
         }
     )

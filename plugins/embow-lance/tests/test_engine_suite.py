@@ -22,6 +22,7 @@ class TestFolder(EngineSuite):
             Capability.RESTORE,
             Capability.ORDERED_SCAN,
             Capability.STABLE_ROW_IDS,
+            Capability.MULTIVECTOR,
             Capability.FRAGMENTS,
         }
     )

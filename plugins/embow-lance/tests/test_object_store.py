@@ -58,6 +58,7 @@ class TestObjectStore(EngineSuite):
             Capability.RESTORE,
             Capability.ORDERED_SCAN,
             Capability.STABLE_ROW_IDS,
+            Capability.MULTIVECTOR,
             Capability.FRAGMENTS,
             Capability.REMOTE_WRITE,
         }

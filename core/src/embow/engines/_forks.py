@@ -7,6 +7,9 @@ import threading
 import weakref
 from typing import Protocol
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 
 class Resting(Protocol):
     """Something that other threads use and that can pause."""
@@ -21,6 +24,7 @@ class Resting(Protocol):
 _known: weakref.WeakSet[Resting] = weakref.WeakSet()
 _resting: list[Resting] = []
 _forking = threading.Lock()
+_NOTHING = pa.nulls(0)  # pa.array would import pandas where that is installed
 
 
 def rest_at_fork(each: Resting) -> None:
@@ -52,6 +56,9 @@ class Guard:
 
 
 def _before() -> None:
+    # Arrow makes what all its functions share in the first call of one. A child born while another
+    # thread is at that would wait for it for ever; now that call is over.
+    pc.is_valid(_NOTHING)
     _forking.acquire()
     _resting.extend(_known)
     for each in _resting:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from operator import methodcaller
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter, methodcaller
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -45,16 +45,33 @@ def rows_to_batch(
         DataError: A value does not fit its column.
     """
     known = frozenset(schema.names)
-    for position, row in enumerate(rows):
-        if not row.keys() <= known:
-            raise _unknown(sorted(row.keys() - known, key=str), schema, first_row + position)
+    shapes = key_shapes(rows)
+    if any(not known.issuperset(shape) for shape in shapes):
+        for position, row in enumerate(rows):
+            if not row.keys() <= known:
+                raise _unknown(sorted(row.keys() - known, key=str), schema, first_row + position)
+
+    def values(name: str) -> list[Any]:
+        if all(name in shape for shape in shapes):
+            return list(map(itemgetter(name), rows))
+        return list(map(methodcaller("get", name), rows))
+
+    return _batch(values, schema, first_row)
+
+
+def key_shapes(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the different lists of keys that rows have, in order of appearance."""
+    return list(dict.fromkeys(map(tuple, rows)))
+
+
+def _batch(values: Callable[[str], list[Any]], schema: pa.Schema, first_row: int) -> pa.RecordBatch:
     arrays = []
     for field in schema:
-        values = list(map(methodcaller("get", field.name), rows))
+        cells = values(field.name)
         try:
-            arrays.append(build_array(values, field))
+            arrays.append(build_array(cells, field))
         except CellError as exc:
-            raise _bad_cell(exc, values, field, first_row) from exc
+            raise _bad_cell(exc, cells, field, first_row) from exc
     return pa.RecordBatch.from_arrays(arrays, schema=schema.remove_metadata())
 
 
@@ -68,11 +85,21 @@ def models_to_batch(
 
     Like :func:`rows_to_batch`; the objects may be of several classes.
     """
-    names = {
-        cls: [(c.name, c.attribute) for c in columns_of(cls)] for cls in set(map(type, models))
-    }
-    rows = [{name: getattr(m, attr) for name, attr in names[type(m)]} for m in models]
-    return rows_to_batch(rows, schema, first_row=first_row)
+    names = {cls: {c.name: c.attribute for c in columns_of(cls)} for cls in set(map(type, models))}
+    if len(names) != 1:
+        rows = [{name: getattr(m, at) for name, at in names[type(m)].items()} for m in models]
+        return rows_to_batch(rows, schema, first_row=first_row)
+    (attributes,) = names.values()
+    if unknown := attributes.keys() - set(schema.names):
+        raise _unknown(sorted(unknown), schema, first_row)
+
+    def values(name: str) -> list[Any]:
+        if name not in attributes:
+            return [None] * len(models)
+        attribute = attributes[name]
+        return [getattr(model, attribute) for model in models]
+
+    return _batch(values, schema, first_row)
 
 
 def defaults_of(model: type[BaseModel]) -> pa.RecordBatch:

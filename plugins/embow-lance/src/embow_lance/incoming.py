@@ -60,12 +60,23 @@ class Source:
     def _read(self) -> Iterator[pa.RecordBatch]:
         try:
             for batch in self._batches:
-                fitted = self._fit(batch, self._schema)
+                fitted = _whole(self._fit(batch, self._schema))
                 self.rows += fitted.num_rows
                 yield fitted
         except BaseException as error:
             self._error = error
             raise
+
+
+def _whole(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch whose structs begin where their buffers do: Lance fails on lists in others."""
+    arrays = [
+        array.take(pa.array(range(len(array)), pa.int64()))
+        if array.offset and pa.types.is_struct(array.type)
+        else array
+        for array in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
 
 
 def _part(

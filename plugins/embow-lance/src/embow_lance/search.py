@@ -6,7 +6,7 @@ equal distance come; it is not faster, since both read the whole column.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from embow.engines.contract import (
     RowIds,
     VectorQuery,
-    exact_distances,
+    row_distances,
     row_ids_of,
+    row_vectors,
     wanted_distances,
 )
-
-_NUMBERS = 1 << 20
-"""Numbers turned to float64 at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +38,14 @@ def nearest(batches: Iterable[pa.RecordBatch], query: VectorQuery) -> list[Neare
         batches: The vector column and ``_rowid``, in row order.
         query: What is searched.
     """
-    nothing = Nearest(np.empty(0, np.float32), np.empty(0, np.int64))
-    found = [nothing for _ in query.vectors]
-    wide = query.vectors.astype(np.float64)
-    for row_ids, matrix in _matrices(batches):
-        for number, vector in enumerate(wide):
-            distances = exact_distances(vector, matrix, query.metric)
+    queries = list(query.queries())
+    found = [Nearest(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
+    for batch in batches:
+        row_ids, vectors = row_ids_of(batch), row_vectors(batch.column(0), query.column)
+        for number, vector in enumerate(queries):
+            distances = row_distances(vector, vectors, query.metric)
             found[number] = _merged(found[number], distances, row_ids, query)
     return [Nearest(e.distances[query.offset :], e.row_ids[query.offset :]) for e in found]
-
-
-def _matrices(
-    batches: Iterable[pa.RecordBatch],
-) -> Iterator[tuple[RowIds, NDArray[np.float64]]]:
-    for batch in batches:
-        column = batch.column(0)
-        step = max(1, _NUMBERS // column.type.list_size)
-        for start in range(0, len(column), step):
-            piece = column.slice(start, step)
-            valid = piece.is_valid().to_numpy(zero_copy_only=False)
-            # flatten() leaves nulls out; a null inside a vector becomes NaN, and so its distance.
-            flat = piece.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
-            yield row_ids_of(batch)[start : start + step][valid], flat.reshape(valid.sum(), -1)
 
 
 def _merged(

@@ -17,6 +17,7 @@ from embow.engines.contract import (
     ScanQuery,
     Snapshot,
     VectorQuery,
+    column_of,
 )
 from embow.engines.predicate import Predicate
 from embow.errors import DataError
@@ -98,7 +99,7 @@ class LanceSnapshot(Snapshot):
         raise DataError(f"Version {self.base.version} has no fragment '{name}'.")
 
     def _search(self, query: VectorQuery) -> list[pa.Table]:
-        found = nearest(self._batches(query, [query.column]), query)
+        found = nearest(self._batches(query, [column_of(query.column)]), query)
         every = np.unique(np.concatenate([np.empty(0, np.int64), *(e.row_ids for e in found)]))
         rows = self._scan(
             ScanQuery(columns=query.columns, row_ids=every, with_row_id=True)

@@ -30,6 +30,7 @@ _CAPABILITIES = frozenset(
         Capability.ORDERED_SCAN,
         Capability.STABLE_ROW_IDS,
         Capability.FRAGMENTS,
+        Capability.MULTIVECTOR,
     }
 )
 

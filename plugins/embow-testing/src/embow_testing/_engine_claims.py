@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from embow.engines.contract import Capability, Engine, EngineTable, ScanQuery, TextQuery
+from embow.engines.contract import (
+    Capability,
+    Engine,
+    EngineTable,
+    ScanQuery,
+    TextQuery,
+    VectorQuery,
+)
 from embow.errors import UnsupportedOperationError
 from embow.query import MatchQuery
-from embow_testing._engine_base import EngineTests, add
+from embow_testing._engine_base import EngineTests, add, put_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +54,24 @@ def _fragments(engine: Engine, table: EngineTable) -> None:
             snapshot.scan(ScanQuery(fragment=fragment)).read_all()
 
 
+def _search_several(engine: Engine, table: EngineTable) -> None:
+    field = pa.field("several", pa.list_(pa.list_(pa.float32(), 2)))
+    put_column(table, field, {0: [[0.0, 1.0]]})
+    with table.snapshot() as snapshot:
+        snapshot.search(VectorQuery("several", np.ones((1, 2), np.float32), 1))
+
+
 DEEDS: dict[Capability, Callable[[Engine, EngineTable], None]] = {
     Capability.VERSIONS: _read_version,
     Capability.TAGS: _tag,
     Capability.RESTORE: _restore,
     Capability.RENAME_TABLE: _rename,
     Capability.FRAGMENTS: _fragments,
+    Capability.MULTIVECTOR: _search_several,
 }
 """What only an engine with a capability can be asked."""
 
-INDEXES = (Capability.VECTOR_INDEX, Capability.TEXT_INDEX, Capability.MULTIVECTOR)
+INDEXES = (Capability.VECTOR_INDEX, Capability.TEXT_INDEX)
 
 
 class ClaimSuite(EngineTests):

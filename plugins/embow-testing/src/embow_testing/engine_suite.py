@@ -27,6 +27,7 @@ from embow_testing._engine_commits import (
 )
 from embow_testing._engine_evolution import ColumnSuite
 from embow_testing._engine_held import HeldSuite
+from embow_testing._engine_kinds import KindSuite
 from embow_testing._engine_overwrite import OverwriteSuite
 from embow_testing._engine_races import RaceSuite
 from embow_testing._engine_reads import CheckSuite, LocateSuite, ReadSuite
@@ -45,6 +46,7 @@ class EngineSuite(
     CheckSuite,
     SearchSuite,
     FilterSuite,
+    KindSuite,
     RuleSuite,
     MergeSuite,
     TransactSuite,

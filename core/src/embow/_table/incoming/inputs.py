@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from embow._table.incoming.frames import pandas_batches
 from embow._table.incoming.inference import inferred_schema
 from embow._table.incoming.mending import mended_rows, with_defaults
 from embow._table.incoming.rows import rows_to_batch
@@ -52,7 +53,7 @@ def iter_batches(data: Any, how: Reading) -> Iterator[pa.RecordBatch]:
     """
     if data is None:
         return
-    batches = _known_batches(data)
+    batches = _known_batches(data, how.schema)
     if batches is not None:
         yield from (with_defaults(batch, how.schema, how.defaults) for batch in batches)
     elif isinstance(data, Mapping):
@@ -92,7 +93,7 @@ def count_rows(data: Any) -> int | None:
     return None if columns or hasattr(data[0], "__arrow_c_stream__") else len(data)
 
 
-def _known_batches(data: Any) -> Iterable[pa.RecordBatch] | None:
+def _known_batches(data: Any, schema: pa.Schema | None) -> Iterable[pa.RecordBatch] | None:
     """Return batches of objects that hold columns already, ``None`` for all else."""
     if isinstance(data, pa.RecordBatch):
         return _slices(data)
@@ -102,7 +103,7 @@ def _known_batches(data: Any) -> Iterable[pa.RecordBatch] | None:
         return _reader_batches(data)
     library = type(data).__module__.partition(".")[0]
     if library == "pandas":
-        return _pandas_batches(data)
+        return pandas_batches(data, schema, BATCH_ROWS)
     if library == "polars" and hasattr(data, "collect"):
         data = data.collect()
     if hasattr(data, "__arrow_c_stream__"):
@@ -110,19 +111,6 @@ def _known_batches(data: Any) -> Iterable[pa.RecordBatch] | None:
     if hasattr(data, "to_batches"):
         return itertools.chain.from_iterable(map(_slices, data.to_batches()))
     return None
-
-
-def _pandas_batches(data: Any) -> Iterable[pa.RecordBatch]:
-    if not hasattr(data, "columns"):
-        raise DataError(
-            f"A pandas {type(data).__name__} has no named columns; pass a DataFrame, for example "
-            "series.to_frame('text')."
-        )
-    try:
-        return _table_batches(pa.Table.from_pandas(data, preserve_index=False))
-    except (pa.ArrowException, ValueError, TypeError) as exc:
-        cause = ". ".join(str(part).rstrip(".") for part in exc.args)
-        raise DataError(f"The DataFrame cannot be read as Arrow columns: {cause}.") from exc
 
 
 def one_batch(table: pa.Table) -> pa.RecordBatch:

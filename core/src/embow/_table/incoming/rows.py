@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow as pa
 from embow._table.incoming.conform import check_columns
 from embow.engines.contract import is_vector
 from embow.errors import DataError
-from embow.schema._rows import models_to_batch
+from embow.schema._rows import key_shapes, models_to_batch
 from embow.schema._rows import rows_to_batch as fitted_rows_to_batch
 
 
@@ -38,8 +39,10 @@ def rows_to_batch(
         DataError: A value fits no column or its column's type; row and column are named.
     """
     models = hasattr(rows[0], "model_dump")
-    for position, row in enumerate(rows):
-        if hasattr(row, "model_dump") != models or not (models or isinstance(row, Mapping)):
+    kinds = {kind: hasattr(kind, "model_dump") for kind in set(map(type, rows))}
+    alike = {k for k, model in kinds.items() if model == models and (models or _is_mapping(k))}
+    for position, row in enumerate(rows) if len(alike) < len(kinds) else ():
+        if type(row) not in alike:
             raise DataError(
                 f"Row {first_row + position} is {type(row).__name__}; the rows before it are "
                 f"{type(rows[0]).__name__}. Pass rows of one kind."
@@ -58,11 +61,13 @@ def rows_to_batch(
     return fitted_rows_to_batch(rows, _present(schema, tuple(_names(rows))), first_row=first_row)
 
 
+def _is_mapping(kind: type) -> bool:
+    return issubclass(kind, Mapping)
+
+
 def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the keys of all rows, in order of appearance."""
-    names: dict[str, None] = {}
-    for row in rows:
-        names.update(dict.fromkeys(row))
+    names = dict.fromkeys(chain.from_iterable(key_shapes(rows)))
     for name in names:
         if not isinstance(name, str):
             raise DataError(f"Column names are text; the rows have the key {name!r}.")

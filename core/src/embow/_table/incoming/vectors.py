@@ -95,23 +95,29 @@ def fit_vectors(
     Raises:
         BadVectorError: A vector is bad, and no policy says what to do with it.
     """
-    array, present = _as_matrix(column, field.type.list_size), validity(column)
+    array, present = _as_matrix(column, field.type), validity(column)
     keep = np.ones(len(column), dtype=np.bool_)
     if array is None or (present & ~np.isfinite(array).all(axis=1)).any():
         array, present, keep = _fit_one_by_one(column.to_pylist(), field, first_row, policy)
     return vector_array(array, present, field.type), keep
 
 
-def _as_matrix(column: pa.Array, ndims: int) -> NDArray[Any] | None:
-    """Return vectors as one matrix where all are numbers of the right length."""
+def _as_matrix(column: pa.Array, wanted: pa.DataType) -> NDArray[Any] | None:
+    """Return vectors as one matrix where all are numbers of the right length.
+
+    A number too large for the column's becomes infinite, and so is found by who looks for that.
+    """
     kind = column.type
     if not hasattr(kind, "value_type") or not _is_number(kind.value_type):
         return None
     try:
-        fixed = column.cast(pa.list_(kind.value_type, ndims))
+        fixed = column.cast(pa.list_(kind.value_type, wanted.list_size))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
-    return None if fixed.values.null_count else vector_values(fixed)
+    if fixed.values.null_count:
+        return None
+    with np.errstate(over="ignore"):
+        return vector_values(fixed).astype(wanted.value_type.to_pandas_dtype(), copy=False)
 
 
 def _is_number(data_type: pa.DataType) -> bool:
@@ -145,7 +151,8 @@ def _fit_one_by_one(
 def _read_vector(value: Any, ndims: int, data_type: np.dtype[Any]) -> tuple[Any, str | None]:
     """Return one vector and what is wrong with it."""
     try:
-        vector = np.asarray(value, dtype=data_type)
+        with np.errstate(over="ignore"):
+            vector = np.asarray(value, dtype=data_type)
     except (ValueError, TypeError, OverflowError):
         return np.empty(0, data_type), f"is not a list of numbers: {type(value).__name__}"
     if vector.shape != (ndims,):

@@ -50,7 +50,7 @@ class RankedQuery(Query):
             shown = rows_that_satisfy(shown, all_of(self._late))
         if self._selection == Selection():
             return shown
-        added = [self._ranked_by, ROW_ID] if self._wants_row_id() else [self.ranked_by]
+        added = [self._ranked_by, ROW_ID] if self._wants_row_id() else [self._ranked_by]
         batches = [projection.shown(batch, added) for batch in shown.to_batches()]
         schema = projection.shown_schema(shown.schema, added)
         return pa.Table.from_batches(batches, schema=schema)

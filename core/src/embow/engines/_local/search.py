@@ -20,11 +20,18 @@ from embow.engines._local.distance import (
     score,
     score_rows,
 )
+from embow.engines._local.exhaustive import Nearest, nearest_rows
 from embow.engines._local.nearest import Candidates, Origin
 from embow.engines._local.scan import column_names, gather, output_schema
 from embow.engines._local.vectors import Vectors
 from embow.engines._local.view import View
-from embow.engines.contract import DISTANCE, VectorQuery, exact_distances, wanted_distances
+from embow.engines.contract import (
+    DISTANCE,
+    VectorQuery,
+    exact_distances,
+    vector_kinds,
+    wanted_distances,
+)
 
 _QUERIES_AT_ONCE = 64
 _TOGETHER = 8192
@@ -36,6 +43,9 @@ _GATHER_BELOW = 0.3
 
 def search(view: View, query: VectorQuery) -> list[pa.Table]:
     names = column_names(view, query.columns)
+    kind = vector_kinds(view.layout.schema)[query.column]
+    if kind.multi or query.metric == "hamming" or query.column not in view.layout.schema.names:
+        return [_table(view, query, names, *each) for each in nearest_rows(view, query)]
     results: list[pa.Table] = []
     for start in range(0, len(query.vectors), _QUERIES_AT_ONCE):
         vectors = query.vectors[start : start + _QUERIES_AT_ONCE]
@@ -44,10 +54,6 @@ def search(view: View, query: VectorQuery) -> list[pa.Table]:
             nearest = _rank(view, query, vector, *candidates.of(at))
             results.append(_table(view, query, names, *nearest))
     return results
-
-
-Nearest = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]
-"""Part numbers, positions and distances, nearest first."""
 
 
 def _candidates(

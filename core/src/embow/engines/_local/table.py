@@ -18,6 +18,7 @@ CAPABILITIES = frozenset(
         Capability.RENAME_TABLE,
         Capability.ORDERED_SCAN,
         Capability.STABLE_ROW_IDS,
+        Capability.MULTIVECTOR,
         Capability.FRAGMENTS,
     }
 )

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embow.engines.contract import (
@@ -21,7 +19,9 @@ from embow.engines.contract import (
     ScanQuery,
     Snapshot,
     VectorQuery,
-    exact_distances,
+    column_of,
+    row_distances,
+    row_vectors,
     wanted_distances,
 )
 from embow.engines.indexes import Covering
@@ -35,6 +35,7 @@ CAPABILITIES = frozenset(
         Capability.ORDERED_SCAN,
         Capability.STABLE_ROW_IDS,
         Capability.TEXT_INDEX,
+        Capability.MULTIVECTOR,
     }
 )
 ROW_ID_FIELD = pa.field(ROW_ID, pa.int64())
@@ -91,29 +92,29 @@ class MemorySnapshot(Snapshot):
         return rows.slice(query.offset, query.limit).to_reader()
 
     def _search(self, query: VectorQuery) -> list[pa.Table]:
-        usable = np.asarray(pc.is_valid(self._state.rows[query.column]))
-        if query.row_ids is not None:
-            usable &= np.isin(self._state.row_ids, np.asarray(query.row_ids, np.int64))
-        positions = np.flatnonzero(usable)
-        matrix = _matrix(self._state.rows[query.column].take(positions))
+        positions = self._asked(query)
+        held = self._state.rows[column_of(query.column)].combine_chunks()
+        vectors = row_vectors(held, query.column)
+        vectors = vectors if query.row_ids is None else vectors.take(positions)
         names = self._names(query.columns, query.with_row_id)
         at = len(names) - query.with_row_id
         found = []
-        for vector in query.vectors.astype(np.float64):
-            distances = exact_distances(vector, matrix, query.metric)
+        for vector in query.queries():
+            distances = row_distances(vector, vectors, query.metric)
             nearest = _nearest(distances, query)
             rows = self._state.rows.select(names).take(positions[nearest])
             found.append(rows.add_column(at, DISTANCE, pa.array(distances[nearest])))
         return found
 
+    def _asked(self, query: VectorQuery) -> NDArray[np.intp]:
+        """Return the positions of the rows to search."""
+        if query.row_ids is None:
+            return np.arange(self._state.rows.num_rows)
+        return np.flatnonzero(np.isin(self._state.row_ids, np.asarray(query.row_ids, np.int64)))
+
     def _names(self, columns: Sequence[str] | None, with_row_id: bool) -> list[str]:
         names = self.schema.names if columns is None else list(columns)
         return [*names, ROW_ID] if with_row_id else names
-
-
-def _matrix(vectors: pa.ChunkedArray) -> NDArray[np.float64]:
-    values: NDArray[Any] = vectors.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return values.astype(np.float64).reshape(-1, vectors.type.list_size)
 
 
 def _nearest(distances: NDArray[np.float32], query: VectorQuery) -> NDArray[np.intp]:

@@ -16,11 +16,26 @@ an underscore.
 
 from __future__ import annotations
 
-from embow.engines.contract._distances import exact_distances, wanted_distances
+from embow.engines.contract._distances import (
+    differing_bits,
+    exact_distances,
+    least_of_rows,
+    row_distances,
+    wanted_distances,
+)
 from embow.engines.contract._engine import Engine, EngineOptions
 from embow.engines.contract._history import check_tag
-from embow.engines.contract._queries import (
+from embow.engines.contract._kinds import (
     Metric,
+    RowVectors,
+    VectorKind,
+    column_of,
+    is_vector,
+    row_vectors,
+    vector_kind,
+    vector_kinds,
+)
+from embow.engines.contract._queries import (
     ScanQuery,
     TextQuery,
     VectorQuery,
@@ -28,7 +43,6 @@ from embow.engines.contract._queries import (
     check_schema,
     check_table_name,
     is_physical,
-    is_vector,
 )
 from embow.engines.contract._records import (
     DISTANCE,
@@ -76,22 +90,31 @@ __all__ = [
     "Metric",
     "OptimizeReport",
     "RowIds",
+    "RowVectors",
     "ScanQuery",
     "Snapshot",
     "Staged",
     "TextQuery",
+    "VectorKind",
     "VectorQuery",
     "Version",
     "check_columns",
     "check_schema",
     "check_table_name",
     "check_tag",
+    "column_of",
     "conform",
+    "differing_bits",
     "ending",
     "exact_distances",
     "is_physical",
     "is_vector",
+    "least_of_rows",
     "require",
+    "row_distances",
     "row_ids_of",
+    "row_vectors",
+    "vector_kind",
+    "vector_kinds",
     "wanted_distances",
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.engines.contract._queries import Metric, VectorQuery
+from embow.engines.contract._kinds import Metric, RowVectors
+from embow.engines.contract._queries import VectorQuery
 
 _ROWS = 4096
 """Rows turned to float64 at a time."""
@@ -16,11 +18,58 @@ _ROWS = 4096
 def exact_distances(
     query: NDArray[np.float64], matrix: NDArray[Any], metric: Metric
 ) -> NDArray[np.float32]:
-    """Return the distances of one query to each row, computed in float64, rounded to float32.
+    """Return the distances of one vector to each of several, in float64, rounded to float32.
 
-    A row or query of norm zero has cosine distance 1: it points nowhere, so it is like nothing.
+    A vector of norm zero has cosine distance 1: it points nowhere, so it is like nothing.
     """
-    distances = np.empty(len(matrix), np.float32)
+    with np.errstate(over="ignore"):
+        return _wide_distances(query, matrix, metric).astype(np.float32)
+
+
+def row_distances(
+    query: NDArray[np.float64], rows: RowVectors, metric: Metric
+) -> NDArray[np.float32]:
+    """Return the distance of one query to each row, in float64, rounded to float32.
+
+    Args:
+        query: Its vectors, shape ``(vectors, ndims)``.
+        rows: What it is compared with.
+        metric: Distance of two vectors.
+
+    Returns:
+        Shape ``(rows,)``: the sum, over the query's vectors, of the distance to the row's nearest;
+        NaN where a row has none that can be compared.
+    """
+    total = np.zeros(len(rows))
+    with np.errstate(all="ignore"):
+        for vector in query:
+            each = _wide_distances(vector, rows.matrix, metric)
+            if rows.valid is not None:
+                each[~rows.valid] = np.nan
+            total += each if rows.offsets is None else least_of_rows(each, rows.offsets)
+        return total.astype(np.float32)
+
+
+def least_of_rows(distances: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the least distance of each row along the last axis; NaN where it has none.
+
+    Args:
+        distances: Of each vector; those that are NaN count for nothing.
+        offsets: Where the vectors of each row begin, and where the last ones end.
+    """
+    least = np.full((*distances.shape[:-1], len(offsets) - 1), np.nan, distances.dtype)
+    some = np.flatnonzero(np.diff(offsets))
+    if len(some):
+        least[..., some] = np.fmin.reduceat(distances, offsets[some], axis=-1)
+    return least
+
+
+def _wide_distances(
+    query: NDArray[np.float64], matrix: NDArray[Any], metric: Metric
+) -> NDArray[np.float64]:
+    if metric == "hamming":
+        return differing_bits(query, matrix).astype(np.float64)
+    distances = np.empty(len(matrix))
     for start in range(0, len(matrix), _ROWS):
         wide = matrix[start : start + _ROWS].astype(np.float64)
         with np.errstate(all="ignore"):
@@ -42,6 +91,25 @@ def _exact(
     lengths = np.sqrt((rows * rows).sum(axis=1)) * np.sqrt((query * query).sum())
     cosine = products / np.where(lengths > 0, lengths, 1)
     return np.clip(1 - cosine, 0, 2)
+
+
+def differing_bits(query: NDArray[np.floating], matrix: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return in how many bits each row differs from a query, both of bytes."""
+    bits = np.bitwise_xor(matrix, query.astype(np.uint8))
+    width = next(n for n in (8, 4, 2, 1) if bits.shape[1] % n == 0)
+    words = bits.view(f"u{width}")
+    return np.asarray(_set_bits(words).sum(axis=1, dtype=np.int64))
+
+
+_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
+
+
+def _looked_up(words: NDArray[Any]) -> NDArray[Any]:
+    return np.take(_BITS, words.view(np.uint8))
+
+
+_set_bits: Callable[[NDArray[Any]], NDArray[Any]] = getattr(np, "bitwise_count", _looked_up)
+"""The bits set in each number; numpy 1 has no function of its own for that."""
 
 
 def wanted_distances(distances: NDArray[np.float32], query: VectorQuery) -> NDArray[np.bool_]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from embow.engines.contract._kinds import METRICS, Metric, VectorKind, column_of, vector_kinds
 from embow.engines.contract._records import NAME_BYTES, RESERVED, RowIds
 from embow.engines.predicate import Predicate
 from embow.errors import (
@@ -23,10 +22,6 @@ from embow.errors import (
     near_name,
 )
 from embow.query import FullTextQuery, columns_of
-
-Metric = Literal["l2", "cosine", "dot"]
-"""``l2`` is the squared Euclidean distance, ``cosine`` is 1 - cosine similarity, ``dot`` is
-1 - inner product: in each, smaller is nearer."""
 
 _TABLE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\Z")
 _PHYSICAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -68,23 +63,38 @@ class ScanQuery(RowQuery):
 class VectorQuery(RowQuery):
     """One nearest-neighbour search.
 
-    Rows whose vector is null, or whose distance is not a number, are never returned. A vector of
-    norm zero has cosine distance 1 to everything. In an exact search equal distances come in row
-    order.
+    A query is compared as it is given, in float64, whatever the numbers of the column; the distance
+    is then rounded to float32. Rows whose vector is null, or whose distance is not a number, are
+    never returned. A vector of norm zero has cosine distance 1 to everything. In an exact search
+    equal distances come in row order.
+
+    Where rows have several vectors, so may queries: the distance of a query and a row is the sum,
+    over the query's vectors, of the distance to the nearest vector of the row. Vectors that are
+    null or have no distance count for nothing, and a row without others is never returned.
 
     Attributes:
-        column: Vector column to search.
-        vectors: Queries, float32, shape ``(queries, dimensions)``.
+        column: Vector column to search; within a struct its path, such as ``"image.small"``.
+        vectors: Vectors of the queries, float32 or float64, shape ``(vectors, ndims)``. For
+            ``hamming`` they hold bytes, whole numbers from 0 to 255.
         k: Rows wanted a query.
-        metric: Distance.
+        metric: Distance; one that the column's :class:`VectorKind` allows.
         distance_range: Keep ``lower <= distance < upper``.
+        sizes: How many of the vectors each query has, in their order; ``None``: one each.
     """
 
     column: str
-    vectors: NDArray[np.float32]
+    vectors: NDArray[np.floating]
     k: int
     metric: Metric = "l2"
     distance_range: tuple[float | None, float | None] = (None, None)
+    sizes: tuple[int, ...] | None = None
+
+    def queries(self) -> Iterator[NDArray[np.float64]]:
+        """Yield the vectors of each query, float64, shape ``(vectors, ndims)``."""
+        start = 0
+        for size in (1,) * len(self.vectors) if self.sizes is None else self.sizes:
+            yield self.vectors[start : start + size].astype(np.float64)
+            start += size
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +168,6 @@ def is_physical(name: str) -> bool:
     return len(name) <= NAME_BYTES and _PHYSICAL.match(name) is not None
 
 
-@lru_cache(1024)
-def is_vector(arrow_type: pa.DataType) -> bool:
-    """Return whether a column of this type holds one vector a row and can be searched."""
-    if not pa.types.is_fixed_size_list(arrow_type) or arrow_type.list_size == 0:
-        return False
-    value = arrow_type.value_type
-    return bool(pa.types.is_floating(value) or pa.types.is_integer(value))
-
-
 def searched_columns(query: TextQuery) -> list[str]:
     """Return the columns that a full-text search looks at, each once."""
     named = ((name,) if name else query.search_columns for name in columns_of(query.query))
@@ -189,28 +190,66 @@ def check_text_query(schema: pa.Schema, indexed: Sequence[str], query: TextQuery
         raise DataError(f"k ({query.k}) and offset ({query.offset}) must not be negative.")
 
 
-def check_vector_query(schema: pa.Schema, query: VectorQuery) -> None:
-    """Raise what `Snapshot.search` raises for a query that does not fit the schema."""
-    check_columns(schema, [query.column, *(query.columns or ())])
-    arrow_type = schema.field(query.column).type
-    if not is_vector(arrow_type):
-        vectors = [each.name for each in schema if is_vector(each.type)]
+def check_vector_query(schema: pa.Schema, query: VectorQuery) -> VectorKind:
+    """Raise what `Snapshot.search` raises for a query that does not fit the schema.
+
+    Returns:
+        What the column holds.
+    """
+    check_columns(schema, [column_of(query.column), *(query.columns or ())])
+    kinds = vector_kinds(schema)
+    kind = kinds.get(query.column)
+    if kind is None:
+        known = f"Vector columns: {', '.join(kinds) or 'none'}."
+        if query.column not in schema.names:
+            raise DataError(
+                f"There is no vector column '{query.column}'."
+                f"{near_name(query.column, list(kinds))} {known}"
+            )
+        found = schema.field(query.column).type
         raise DataError(
-            f"Column '{query.column}' is {arrow_type}, not a vector of fixed length. "
-            f"Vector columns: {', '.join(vectors) or 'none'}."
-        )
-    metrics = get_args(Metric)
-    if query.metric not in metrics:
-        raise DataError(
-            f"No metric '{query.metric}'.{near_name(str(query.metric), metrics)} "
-            f"Metrics: {', '.join(metrics)}."
+            f"Column '{query.column}' is {found}, not a vector of fixed length. {known}"
         )
     if query.k < 0 or query.offset < 0:
         raise DataError(f"k ({query.k}) and offset ({query.offset}) must not be negative.")
-    if query.vectors.ndim != 2 or query.vectors.shape[1] != arrow_type.list_size:
-        raise BadVectorError(
-            f"Column '{query.column}' has vectors of {arrow_type.list_size} dimensions; the "
-            f"queries have shape {query.vectors.shape}."
+    _check_metric(kind, query)
+    _check_vectors(kind, query)
+    return kind
+
+
+def _check_metric(kind: VectorKind, query: VectorQuery) -> None:
+    if query.metric not in METRICS:
+        raise DataError(
+            f"No metric '{query.metric}'.{near_name(str(query.metric), METRICS)} "
+            f"Metrics: {', '.join(METRICS)}."
         )
-    if not np.isfinite(query.vectors).all():
+    if query.metric not in kind.metrics:
+        raise DataError(
+            f"Column '{query.column}' holds {kind}, and '{query.metric}' compares packed bits, "
+            f"which are uint8. Metrics of the column: {', '.join(kind.metrics)}."
+        )
+
+
+def _check_vectors(kind: VectorKind, query: VectorQuery) -> None:
+    vectors, sizes = query.vectors, query.sizes
+    if vectors.ndim != 2 or vectors.shape[1] != kind.ndims:
+        raise BadVectorError(
+            f"Column '{query.column}' has vectors of {kind.ndims} dimensions; the queries have "
+            f"shape {vectors.shape}."
+        )
+    if not np.isfinite(vectors).all():
         raise BadVectorError("A query vector holds NaN or infinity.")
+    if (
+        query.metric == "hamming"
+        and not ((vectors >= 0) & (vectors < 256) & (vectors % 1 == 0)).all()
+    ):
+        raise BadVectorError(
+            "A query vector compared by 'hamming' holds packed bits: bytes, which are whole "
+            "numbers from 0 to 255. numpy.packbits makes them."
+        )
+    if sizes is not None and (min(sizes, default=1) < 1 or sum(sizes) != len(vectors)):
+        raise BadVectorError(f"Queries of {sizes} vectors are not the {len(vectors)} given.")
+    if sizes is not None and not kind.multi and max(sizes, default=1) > 1:
+        raise BadVectorError(
+            f"Column '{query.column}' has one vector a row, and a query has several."
+        )

@@ -45,7 +45,7 @@ class Capability(enum.StrEnum):
     REMOTE_WRITE = "staging of rows from another machine"
     VECTOR_INDEX = "vector index"
     TEXT_INDEX = "full-text index"
-    MULTIVECTOR = "several vectors a row"
+    MULTIVECTOR = "search of several vectors a row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +218,6 @@ def require(capabilities: frozenset[Capability], wanted: Capability) -> None:
 
 _FOLDER = "A database in a folder has: embow.connect('./mydb')."
 _INSTEAD = dict.fromkeys(
-    (Capability.VECTOR_INDEX, Capability.TEXT_INDEX, Capability.MULTIVECTOR),
+    (Capability.VECTOR_INDEX, Capability.TEXT_INDEX),
     "No engine installed here has.",
 )

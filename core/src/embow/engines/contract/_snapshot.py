@@ -110,11 +110,15 @@ class Snapshot(ABC):
         """Return for each query vector its nearest rows, nearest first, with ``_distance``.
 
         Raises:
-            DataError: The column is no vector column, or the metric is unknown.
-            BadVectorError: A query has another length, or holds NaN or infinity.
+            DataError: The column is no vector column, or cannot be compared by the metric.
+            BadVectorError: A query has another length, holds NaN or infinity, or is not packed
+                bits where these are compared.
             UnknownColumnError: A column does not exist.
+            UnsupportedOperationError: The column has several vectors a row, and the store cannot
+                search them.
         """
-        check_vector_query(self.schema, query)
+        if check_vector_query(self.schema, query).multi:
+            require(self.capabilities, Capability.MULTIVECTOR)
         filtered = query if query.predicate is None else self._filtered(query)
         if query.with_row_id or query.columns is None or query.columns:
             return self._search(filtered)
