@@ -6,15 +6,15 @@ Row ids only grow and a changed row gets a new one, so a piece is right for ever
 what was deleted and what a filter leaves out are masks at the search, and rows that no piece covers
 are read as if there were no index. So answers are never stale and no commit waits for an index.
 
-The rows of a piece have **places**: 0, 1, 2 and so on, in the order of their ids. Rows whose value is
-null have none. A library speaks of places only; the engine keeps which row is at which.
+The rows of a piece have **places**: 0, 1, 2 and so on, in the order of their ids. Rows whose value
+is null have none. A library speaks of places only; the engine keeps which row is at which.
 
-A library is a subclass of `VectorLibrary`, or of `Library` for another kind of question. It is offered
-by the hook ``embow_indexes`` of a plugin as an ``IndexSpec``, whose id is the kind of index. It is
+A library is a subclass of `VectorLibrary`, or of `Library` for another kind of question. It is
+offered by the hook ``embow_indexes`` of a plugin as an ``IndexSpec``, whose id is the kind. It is
 asked for with the settings of one definition and the type of the column:
 
-* `Library.build` makes a piece of values, behind the rows of pieces there are already. It is pulled,
-  so what it takes of memory is its own, and an exception that comes from there ends it.
+* `Library.build` makes a piece of values, behind the rows of pieces there are already. It pulls
+  them, so what it takes of memory is its own, and an exception that comes from there ends it.
 * `Library.write` and `Library.read`: a piece as bytes. An engine has verified a checksum before
   `read` sees any, but whoever made the file made its checksum too.
 * `Library.fingerprint`: pieces written under another one are not read but built anew.
@@ -31,7 +31,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import IO, Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +47,13 @@ RowIds = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Step = Callable[[int], None]
 """Called with a number of rows after so many were indexed; what it raises ends the work."""
+
+
+class Sink(Protocol):
+    """Takes bytes, one after another."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Take all of them; return how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,9 @@ class Library(ABC, Generic[P]):
     least = 1
     """Rows without a piece from which one is worth building; fewer are read as they are."""
 
+    most = 2**20
+    """Rows of one piece that others are still joined with."""
+
     @abstractmethod
     def __init__(self, settings: Mapping[str, Any], column: pa.DataType) -> None: ...
 
@@ -111,7 +121,7 @@ class Library(ABC, Generic[P]):
         """
 
     @abstractmethod
-    def write(self, piece: P, sink: IO[bytes]) -> None:
+    def write(self, piece: P, sink: Sink) -> None:
         """Write a piece."""
 
     @abstractmethod

@@ -63,4 +63,4 @@ def _library(kind: str) -> type[Library[Any]]:
     return found
 
 
-_KINDS: Mapping[str, tuple[str, str]] = {"fts": ("embow_text.library", "TextSegments")}
+_KINDS: Mapping[str, tuple[str, str]] = {"fts": ("embow_text._library", "TextSegments")}
