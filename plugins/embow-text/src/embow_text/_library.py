@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.engines.indexes import Covered, Kept, RowIds, Step
+from embow.engines.indexes import Covered, Kept, RowIds, Sink, Step
 from embow.engines.text import TextLibrary
 from embow.errors import ConfigurationError
 from embow.query import FullTextQuery
@@ -57,7 +57,7 @@ class TextSegments(TextLibrary[Segment]):
             return build(pa.array([], self._type), self._analysis)
         return segments[0] if len(segments) == 1 and kept[0] is None else merge(segments, kept)
 
-    def write(self, piece: Segment, sink: IO[bytes]) -> None:
+    def write(self, piece: Segment, sink: Sink) -> None:
         raise NotImplementedError
 
     def read(self, data: memoryview, rows: int) -> Segment:
