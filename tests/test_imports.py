@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "embeddings": {"variables", "errors", "schema", "plugins"},
     "media": {"errors", "embeddings"},
     "pipeline": {"errors", "schema", "plugins", "embeddings", "_cancel"},
+    "rerankers": {"errors", "engines", "plugins", "embeddings", "pipeline"},
     "_table": {
         "errors",
         "schema",
@@ -27,6 +28,7 @@ MAY_IMPORT = {
         "plugins",
         "embeddings",
         "pipeline",
+        "rerankers",
         "engines",
         "_cancel",
     },

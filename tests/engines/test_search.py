@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from embow.engines._local import LocalEngine
 from embow.engines._local.blocks import Block
-from embow.engines._local.distance import prepare, score, score_rows
+from embow.engines._local.distance import Piece, prepare, score
 from embow.engines._local.vectors import make_vectors
 from embow.engines.contract import DISTANCE, Metric, exact_distances
 from embow.engines.predicate import parse_predicate
+from nearest import METRICS, brute_force
 from steps import search
 
-METRICS: tuple[Metric, ...] = ("l2", "cosine", "dot")
 TYPES = {
     "float16": pa.float16(),
     "float32": pa.float32(),
@@ -28,22 +28,6 @@ TYPES = {
     "uint8": pa.uint8(),
     "int8": pa.int8(),
 }
-
-
-def brute_force(
-    matrix: NDArray[Any], query: NDArray[np.float32], metric: Metric
-) -> NDArray[np.float32]:
-    """Return distances by the documented formulas, in float64."""
-    rows, one = matrix.astype(np.float64), query.astype(np.float64)
-    with np.errstate(all="ignore"):
-        if metric == "l2":
-            return ((rows - one) ** 2).sum(axis=1).astype(np.float32)
-        products = (rows * one).sum(axis=1)
-        if metric == "dot":
-            return (1 - products).astype(np.float32)
-        lengths = np.sqrt((rows**2).sum(axis=1)) * np.sqrt((one**2).sum())
-        cosine = np.where(lengths > 0, products / np.where(lengths > 0, lengths, 1), 0)
-        return np.clip(1 - cosine, 0, 2).astype(np.float32)
 
 
 def vector_array(matrix: NDArray[Any], arrow_type: pa.DataType) -> pa.Array:
@@ -204,7 +188,8 @@ def test_scores_are_within_their_error(
     queries = prepare(one, metric, matrix.dtype)
     exact = exact_distances(queries.exact[0], matrix, metric).astype(np.float64)
     every = np.arange(len(matrix))
-    for scores in (score(queries, vectors), score_rows(queries, [(vectors, every)])):
+    for rows in (slice(0, len(matrix)), every):
+        scores = score(queries, [Piece(0, vectors, rows)])
         known = np.setdiff1d(every, scores.unknown)
         with np.errstate(invalid="ignore"):
             gap = np.abs(scores.distance[0, known].astype(np.float64) - exact[known])

@@ -322,8 +322,9 @@ def test_a_plugin_offers_things_of_every_kind(tmp_path: Path) -> None:
         except KeyError as exc:
             answer.append(str(exc))
     """
-    sentence = "No reranker named 'rnk'. Did you mean 'rank'? Installed: rank."
-    assert evaluate(tmp_path, code) == [[".pdf"], "rank", "ready", sentence]
+    *found, message = evaluate(tmp_path, code)
+    assert found == [[".pdf"], "rank", "ready"]
+    assert message.startswith("No reranker named 'rnk'. Did you mean 'rank'? Installed: ")
 
 
 def test_plugin_installed_later_is_found(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from embow.query import (
     PhraseQuery,
     PrefixQuery,
 )
+from embow.rerankers import Reranker
 
 
 @pytest.fixture
@@ -191,6 +192,30 @@ def test_a_renamed_column_keeps_its_index(pets: embow.Table) -> None:
     assert ids(pets.search(MatchQuery("lovers", "body"))) == [5]
     with pytest.raises(UnknownColumnError, match="'text'"):
         pets.search(MatchQuery("lovers", "text")).to_list()
+
+
+class Backwards(Reranker):
+    """The last comes first."""
+
+    def rerank_fts(self, query: str, fts_results: pa.Table) -> pa.Table:
+        """Number the rows."""
+        numbers = pa.array([float(n) for n in range(fts_results.num_rows)], pa.float32())
+        ranked = fts_results.append_column("_relevance_score", numbers)
+        return ranked.sort_by([("_relevance_score", "descending")])
+
+    def rerank_hybrid(self, query: str, vector_results: Any, fts_results: Any) -> Any:
+        """Not asked."""
+        raise NotImplementedError
+
+
+def test_what_is_found_is_put_into_another_order(pets: embow.Table) -> None:
+    """A reranker is told the words."""
+    query = pets.search("dog", fts_columns="text")
+    assert ids(query.rerank(Backwards(return_score="all"))) == [2, 1, 5]
+    several = MatchQuery("dog", "text") | MatchQuery("cat", "text")
+    with pytest.raises(ConfigurationError, match="query_string"):
+        pets.search(several).rerank(Backwards())
+    assert ids(pets.search(several).rerank(Backwards("all"), "dog"))[-1] == 4
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ class StagedGoneError(EngineError):
 
 
 class UnsupportedOperationError(EngineError, NotImplementedError):
-    """The engine does not have this capability."""
+    """The engine, or the reranker, does not have this capability."""
 
 
 class BudgetExceededError(EmbowError):

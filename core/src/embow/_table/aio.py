@@ -106,6 +106,7 @@ class AsyncVectorSearch(AsyncQuery):
     metric = building(VectorSearch.metric)
     distance_type = metric
     distance_range = building(VectorSearch.distance_range)
+    rerank = building(VectorSearch.rerank)
 
     to_arrow = awaited(VectorSearch.to_arrow)
 
@@ -115,6 +116,7 @@ class AsyncTextSearch(AsyncQuery):
 
     order_by = building(TextSearch.order_by)
     phrase_query = building(TextSearch.phrase_query)
+    rerank = building(TextSearch.rerank)
 
     to_arrow = awaited(TextSearch.to_arrow)
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from embow.embeddings._registry import EmbeddingFunctionRegistry as EmbeddingFunctionRegistry
     from embow.embeddings._registry import get_registry as get_registry
     from embow.embeddings._registry import register as register
-    from embow.embeddings._rerank import Reranker as Reranker
     from embow.embeddings._secrets import full_value as full_value
     from embow.embeddings._secrets import plain_secrets as plain_secrets
     from embow.embeddings._secrets import scrub as scrub
@@ -64,7 +63,6 @@ _find, __dir__, __all__ = lazy(
         "_loading": "load_once load_sdk unload",
         "_provider": "Provider",
         "_registry": "EmbeddingFunctionRegistry get_registry register",
-        "_rerank": "Reranker",
         "_secrets": (
             "full_value plain_secrets scrub secret_fields secret_mapping secret_value secrets_of"
         ),

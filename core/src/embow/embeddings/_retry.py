@@ -186,7 +186,7 @@ _PHRASES = {
     FailureKind.TOO_LARGE: "refused a request as too large",
     FailureKind.BAD_INPUT: "refused an input",
     FailureKind.PERMANENT: "cannot be called like this",
-    FailureKind.BAD_OUTPUT: "returned unusable vectors",
+    FailureKind.BAD_OUTPUT: "returned an unusable answer",
 }
 
 

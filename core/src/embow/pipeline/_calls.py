@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from embow.pipeline._types import RequestEvent
 from embow.pipeline._usage import UsageCounter
 
 if TYPE_CHECKING:
+    from embow.embeddings._provider import Provider
     from embow.embeddings.types import Role
 
 Observer = Callable[[RequestEvent], None]
@@ -65,25 +66,55 @@ class CallContext:
     deadline: float
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one kind of call asks of a provider.
+
+    Attributes:
+        role: What the inputs are.
+        compute: Asks the provider.
+        read: Returns the numbers of an answer to so many inputs, a row each, or raises what
+            `BadOutputError` there is to raise.
+        ndims: Length of the vectors; 0 where the answer is none.
+        count: Counts the tokens of inputs exactly, where somebody can.
+    """
+
+    role: Role | Literal["rerank"]
+    compute: Callable[[list[Any]], Any]
+    read: Callable[[Any, int], Vectors]
+    ndims: int = 0
+    count: Callable[[list[Any]], list[int]] | None = None
+
+
+def embedding(function: EmbeddingFunction, role: Role, ndims: int) -> Work:
+    """Return the work of embedding inputs in one role."""
+    document = role == "document"
+    own = type(function).count_tokens is not EmbeddingFunction.count_tokens
+    return Work(
+        role,
+        function.compute_source_embeddings if document else function.compute_query_embeddings,
+        lambda answer, count: as_vectors(answer, count, ndims),
+        ndims,
+        function.count_tokens if own else None,
+    )
+
+
 class Caller:
-    """Calls one function in one role."""
+    """Calls one provider for one kind of work."""
 
     def __init__(
         self,
-        function: EmbeddingFunction,
-        role: Role,
-        ndims: int,
+        function: Provider,
+        work: Work,
         context: CallContext,
         at_once: int | None = None,
     ) -> None:
         self.function = function
-        self.role: Role = role
-        self.ndims = ndims
+        self.work = work
         self.limits = limits = function.limits()
         # For requests that need a count of every input, a function that counts by itself is asked.
-        own = type(function).count_tokens is not EmbeddingFunction.count_tokens
         counted = limits.max_tokens_per_request or limits.tokens_per_minute or function.remote
-        self.exact = own and bool(counted)
+        self.exact = work.count is not None and bool(counted)
         self.limiter: AccountLimiter = limiter_of(function)
         # Only calls that leave the machine have limits to share with other processes.
         self.shared = context.shared if function.remote else None
@@ -92,10 +123,6 @@ class Caller:
         self.at_once = most if at_once is None or most == 1 else max(1, at_once)
         self.context = context
         self._local_items = LOCAL_ITEMS
-        document = role == "document"
-        self.compute: Callable[[Any], Any] = (
-            function.compute_source_embeddings if document else function.compute_query_embeddings
-        )
 
     def caps(self) -> Caps:
         """Return what a request may hold by the declared limits and by what was learned."""
@@ -117,14 +144,14 @@ class Caller:
 
         Otherwise one token for every four bytes of text, and one for any other input.
         """
-        if self.exact:
-            return np.array(self.function.count_tokens(values), dtype=np.int64)
+        if self.exact and self.work.count is not None:
+            return np.array(self.work.count(values), dtype=np.int64)
         if not is_text:
             return np.ones(len(values), dtype=np.int64)
         return np.maximum(1, (sizes + 3) // 4)
 
     def call(self, values: list[Any], tokens: int, most_retries: int | None = None) -> Vectors:
-        """Return one vector for each value, shape ``(len(values), ndims)``.
+        """Return the numbers for each value: a vector, shape ``(len(values), ndims)``, or a score.
 
         Numbers may still be unusable; see :func:`unusable`. ``most_retries`` lowers the
         function's own ``max_retries``.
@@ -200,10 +227,10 @@ class _OneCall:
         caller, clock = self._caller, self._caller.context.clock
         self._sent = True
         started = clock.monotonic()
-        one = partial(caller.compute, self._values)
+        one = partial(caller.work.compute, self._values)
         try:
             answer = call_once(caller.function, one, self._record, until - started, clock.wait_for)
-            return as_vectors(answer, len(self._values), caller.ndims)
+            return caller.work.read(answer, len(self._values))
         finally:
             self.seconds = clock.monotonic() - started
             caller.context.usage.attempt(max(1, self._record.requests))
@@ -226,20 +253,20 @@ class _OneCall:
         event = RequestEvent(
             provider=caller.function.name_of_provider(),
             model=caller.function.model_label(),
-            role=caller.role,
+            role=caller.work.role,
             items=len(self._values),
             tokens=self._tokens if reported is None else reported,
             seconds=self.seconds,
             attempt=self._number,
             outcome=outcome,
-            ndims=caller.ndims,
+            ndims=caller.work.ndims or None,
             server=_server(caller.function),
         )
         for observer in caller.context.observers:
             observer(event)
 
 
-def _server(function: EmbeddingFunction) -> str | None:
+def _server(function: Provider) -> str | None:
     """Return the host a function calls, where its settings name one."""
     from urllib.parse import urlsplit
 

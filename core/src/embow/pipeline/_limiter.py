@@ -26,7 +26,7 @@ from embow.pipeline._clock import Clock, StopWork
 from embow.pipeline._sharedlimits import SharedLimits
 
 if TYPE_CHECKING:
-    from embow.embeddings._base import EmbeddingFunction
+    from embow.embeddings._provider import Provider
 
 
 class AccountLimiter:
@@ -249,7 +249,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def limiter_of(function: EmbeddingFunction) -> AccountLimiter:
+def limiter_of(function: Provider) -> AccountLimiter:
     """Return the one limiter of this process for a function's provider, model and account."""
     parts = (provider_name(type(function)), function.model_label() or "", function.account())
     key = "/".join(parts)

@@ -67,7 +67,7 @@ class OpenTelemetryObserver:
         common = _common(event)
         end = time.time_ns()
         span = self._tracer.start_span(
-            f"embeddings {event.model}" if event.model else "embeddings",
+            f"{_operation(event)} {event.model}" if event.model else _operation(event),
             kind=trace.SpanKind.CLIENT,
             start_time=end - int(event.seconds * 1e9),
             attributes={**common, **_span_only(event)},
@@ -80,9 +80,13 @@ class OpenTelemetryObserver:
             self._tokens.record(event.tokens, {**common, "gen_ai.token.type": "input"})
 
 
+def _operation(event: RequestEvent) -> str:
+    return "rerank" if event.role == "rerank" else "embeddings"
+
+
 def _common(event: RequestEvent) -> dict[str, Any]:
     attributes: dict[str, Any] = {
-        "gen_ai.operation.name": "embeddings",
+        "gen_ai.operation.name": _operation(event),
         "gen_ai.provider.name": _PROVIDERS.get(event.provider, event.provider),
     }
     if event.model:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Hashable, Iterable, Sequence
+from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from embow.errors import BadInputError
 from embow.pipeline._cache import EmbeddingCache, cache_file, cache_size, space_of
 from embow.pipeline._cached import CachedVectors
 from embow.pipeline._cachefile import CacheFile
-from embow.pipeline._calls import CallContext, Caller, Observer
+from embow.pipeline._calls import CallContext, Caller, Observer, embedding
 from embow.pipeline._clock import Clock, StopWork
 from embow.pipeline._embedder import Embedder
 from embow.pipeline._estimate import estimate_rows
@@ -23,6 +24,7 @@ from embow.pipeline._progress import Listener, Progress
 from embow.pipeline._queries import embed_inputs
 from embow.pipeline._requests import Vectors
 from embow.pipeline._run import Run, pass_on
+from embow.pipeline._scores import SCORES_BY
 from embow.pipeline._sharedlimits import SharedLimits
 from embow.pipeline._types import (
     AddReport,
@@ -183,6 +185,15 @@ class Pipeline:
         embedder.longer.warn()
         return vectors
 
+    @contextmanager
+    def scoring(self) -> Iterator[None]:
+        """Have what models score inside go by this pipeline's clock, observers and limits."""
+        token = SCORES_BY.set(lambda: self._context(PipelineOptions(), AddReport(), Cancellation()))
+        try:
+            yield
+        finally:
+            SCORES_BY.reset(token)
+
     def estimate(
         self,
         rows: Iterable[SourceRows],
@@ -232,7 +243,8 @@ class Pipeline:
         context: CallContext,
         looks: bool = False,
     ) -> Embedder:
-        caller = Caller(job.function, role, job.ndims, context, options.concurrency)
+        work = embedding(job.function, role, job.ndims)
+        caller = Caller(job.function, work, context, options.concurrency)
         longest = caller.limits.max_tokens_per_item
         return Embedder(
             caller,
@@ -250,7 +262,8 @@ class Pipeline:
 
         def sampled(values: list[Any]) -> Vectors:
             context = self._context(PipelineOptions(), AddReport(), Cancellation())
-            return Caller(function, role, ndims, replace(context, observers=())).call(values, 0)
+            work = embedding(function, role, ndims)
+            return Caller(function, work, replace(context, observers=())).call(values, 0)
 
         space = space_of(job.fingerprint or function.fingerprint(), role) if cache else b""
         always = function.remote or bool(wanted)

@@ -36,7 +36,7 @@ def embed_inputs(embedder: Embedder, values: list[Any]) -> Vectors:
     Raises:
         EmbowError: One of them could not be embedded.
     """
-    answers = _Answers(np.empty((len(values), embedder.caller.ndims), np.float32))
+    answers = _Answers(np.empty((len(values), embedder.caller.work.ndims), np.float32))
     # Inputs that are neither text nor bytes are not cached.
     kinds = (str, bytes, bytearray)
     digests = [hash_value(value) if isinstance(value, kinds) else None for value in values]

@@ -222,7 +222,7 @@ class RequestEvent:
 
     provider: str
     model: str | None
-    role: Role
+    role: Role | Literal["rerank"]
     items: int
     tokens: int
     seconds: float

@@ -24,7 +24,7 @@ from embow.errors import (
 from embow.plugins import _builtin as builtin
 from embow.plugins import _hints as hints
 from embow.plugins._hookspecs import KINDS
-from embow.plugins._known import COMMANDS, ELSEWHERE_BY_ID, KNOWN
+from embow.plugins._known import COMMANDS, ELSEWHERE_BY_ID, KNOWN, RERANKERS
 from embow.plugins._listing import (
     Listed,
     SpecT,
@@ -35,7 +35,7 @@ from embow.plugins._listing import (
     names_of,
 )
 from embow.plugins._loader import Disabled, Plugin, State, installed_plugins, read_plugin
-from embow.plugins._specs import CommandSpec, ProviderSpec, Sdk, Spec
+from embow.plugins._specs import CommandSpec, ProviderSpec, RerankerSpec, Sdk, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +123,23 @@ def load_target(spec: Spec) -> Any:
 
 def credentials_of(provider: str) -> tuple[str, ...]:
     """Return the environment variables a provider reads, or none where it is unknown."""
-    listed = catalog().named.get((ProviderSpec, provider))
-    return listed.spec.credentials if listed is not None and listed.spec is not None else ()
+    specs = _specs_of(provider)
+    return tuple(dict.fromkeys(name for spec in specs for name in spec.credentials))
 
 
 def sdk_of(provider: str, module: str) -> Sdk | None:
     """Return what a provider declared about a package it calls."""
-    listed = catalog().find(ProviderSpec, provider)
-    declared = listed.spec.sdk if listed is not None and listed.spec is not None else ()
+    declared = [sdk for spec in _specs_of(provider) for sdk in spec.sdk]
     top = module.partition(".")[0]
     exact = [sdk for sdk in declared if sdk.module == module]
     return next(iter(exact or [s for s in declared if s.module.partition(".")[0] == top]), None)
+
+
+def _specs_of(name: str) -> list[ProviderSpec | RerankerSpec]:
+    """Return what may be called under a name: an account may have both kinds."""
+    kinds: tuple[type[ProviderSpec | RerankerSpec], ...] = (ProviderSpec, RerankerSpec)
+    listed = [catalog().find(kind, name) for kind in kinds]
+    return [each.spec for each in listed if each is not None and each.spec is not None]
 
 
 def observers() -> list[Callable[[Any], None]]:
@@ -154,6 +160,7 @@ def _look() -> Catalog:
     }
     failed = [describe_failed(p) for p in plugins if p.state is not State.READY]
     listed[ProviderSpec] += missing(KNOWN, listed[ProviderSpec], failed)
+    listed[RerankerSpec] += missing(RERANKERS, listed[RerankerSpec], failed)
     listed[CommandSpec] += missing(COMMANDS, listed[CommandSpec], failed)
     told = {item.distribution for item in listed[ProviderSpec]}
     listed[ProviderSpec] += [item for item in failed if item.distribution not in told]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from embow.errors import near_name
-from embow.plugins._known import ELSEWHERE_BY_ID, KNOWN, Known
-from embow.plugins._specs import ProviderSpec, Sdk, Spec
+from embow.plugins._known import ELSEWHERE_BY_ID, KNOWN, RERANKERS, Known
+from embow.plugins._specs import ProviderSpec, RerankerSpec, Sdk, Spec
 
 DISABLE_VARIABLE = "EMBOW_DISABLE_PLUGINS"
 
@@ -35,9 +35,10 @@ def sdk_hint(sdk: Sdk) -> str:
 def unknown(kind: type[Spec], name: str, installed: Iterable[str]) -> str:
     """Return the message for a name that nothing of a kind has."""
     have = sorted(installed)
-    about = kind is ProviderSpec
-    missing = {known.id: known for known in KNOWN if about and known.id not in have}
-    near = near_name(name, [*have, *missing, *(ELSEWHERE_BY_ID if about else ())])
+    known_ones = {ProviderSpec: KNOWN, RerankerSpec: RERANKERS}.get(kind, ())
+    missing = {known.id: known for known in known_ones if known.id not in have}
+    elsewhere = ELSEWHERE_BY_ID if kind is ProviderSpec else ()
+    near = near_name(name, [*have, *missing, *elsewhere])
     parts = [f"No {kind.kind} named {name!r}.{near} Installed: {', '.join(have) or 'none'}."]
     if missing:
         parts.append(f"Known but not installed: {', '.join(missing)}.")

@@ -1,4 +1,4 @@
-"""Providers and commands that have a home even where they are not installed.
+"""Providers, rerankers and commands that have a home even where they are not installed.
 
 Only hints come from here: an installed plugin is found by its entry point, never by this table.
 """
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A provider or a command with a plugin of its own.
+    """A provider, a reranker or a command with a plugin of its own.
 
     Attributes:
-        id: Name in the registry, or of the command.
+        id: Name in the registry, or of the reranker or command.
         extra: Extra of the core; the folder and the distribution are ``embow-<extra>``.
         summary: One line for listings.
         classes: Class names that LanceDB users import.
@@ -87,6 +87,22 @@ KNOWN = (
     ),
 )
 
+RERANKERS = (
+    Known("cohere", "cohere", "Cohere's rerank API", ("CohereReranker",)),
+    Known(
+        "colbert",
+        "huggingface",
+        "Late interaction of a ColBERT model",
+        ("ColbertReranker", "AnswerdotaiRerankers"),
+    ),
+    Known(
+        "cross-encoder",
+        "sentence-transformers",
+        "A model that reads query and text together",
+        ("CrossEncoderReranker",),
+    ),
+)
+
 COMMANDS = (
     Known("demo", "onnx", "search the Python standard library by meaning"),
     Known("new-plugin", "testing", "start a distribution for a provider"),
@@ -151,3 +167,8 @@ def provider_of_class(class_name: str) -> str | None:
         if class_name in entry.classes:
             return entry.id
     return None
+
+
+def reranker_of_class(class_name: str) -> str | None:
+    """Return the id of the reranker whose class LanceDB users import by this name."""
+    return next((known.id for known in RERANKERS if class_name in known.classes), None)

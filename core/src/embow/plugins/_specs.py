@@ -95,9 +95,19 @@ class EngineSpec(Spec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerankerSpec(Spec):
-    """One way to put the rows of an answer into a better order. ``target`` names the class."""
+    """One way to put the rows of a result into a better order.
+
+    ``target`` names the class, a Reranker.
+
+    Attributes:
+        remote: Whether calls leave the machine.
+        credentials: Environment variables read when no key is given.
+    """
 
     kind: ClassVar[str] = "reranker"
+
+    remote: bool = False
+    credentials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ class Plan:
         search: Vector column that is searched.
         metric: Distance of the search.
         queries: How many vectors are searched for.
+        rerank: What orders the rows that were found, by name.
         selection: What is returned.
         physical: Stored columns that are read for it.
         limit: Rows wanted.
@@ -48,6 +49,7 @@ class Plan:
     search: str | None = None
     metric: str = ""
     queries: int = 1
+    rerank: str | None = None
     selection: Selection
     physical: tuple[str, ...]
     limit: int | None
@@ -136,6 +138,8 @@ def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[tuple[str, str]]:
         yield "search", plan.words
     if plan.late is not None:
         yield "keep", f"{plan.late}; of the rows that were found"
+    if plan.rerank is not None:
+        yield "rerank", f"{plan.rerank}; by _relevance_score, the best first"
     if plan.order:
         yield "sort", f"{', then '.join(map(str, plan.order))}; keys in memory, then rows by id"
     window = "all rows" if plan.limit is None else f"at most {_rows(plan.limit)}"

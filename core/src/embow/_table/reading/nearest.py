@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self, cast, get_args
 
@@ -21,10 +21,9 @@ from embow._table.reading.plan import (
     inputs_of,
 )
 from embow._table.reading.query import whole_number
-from embow._table.reading.ranked import DEFAULT_LIMIT, RankedQuery
-from embow.engines.contract import DISTANCE, ROW_ID, Metric, Snapshot, VectorQuery
+from embow._table.reading.ranked import RankedQuery
+from embow.engines.contract import DISTANCE, Metric, Snapshot, VectorQuery
 from embow.errors import ConfigurationError, EmbowError
-from embow.expr import all_of
 
 
 class VectorSearch(RankedQuery):
@@ -34,8 +33,8 @@ class VectorSearch(RankedQuery):
         ``table.search("greetings").metric("cosine").limit(3).to_pandas()``
     """
 
-    _ranked_by = DISTANCE
-    computed: Mapping[str, pa.DataType] = {ROW_ID: pa.int64(), DISTANCE: pa.float32()}
+    _measure = DISTANCE
+    _reranked_by = "rerank_vector"
 
     def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
         super().__init__(handle)
@@ -45,7 +44,6 @@ class VectorSearch(RankedQuery):
         self._column = column
         self._metric: Metric = "l2"
         self._range: tuple[float | None, float | None] = (None, None)
-        self._limit = DEFAULT_LIMIT
 
     def __repr__(self) -> str:
         vectors = self._vectors
@@ -118,17 +116,24 @@ class VectorSearch(RankedQuery):
             predicate=self._predicate(columns),
             columns=self._read(columns, projection),
             distance_range=self._range,
-            with_row_id=self._wants_row_id() or ROW_ID in projection.uses,
+            with_row_id=self._reads_row_id(projection),
         )
         with self._step("search"):
             found = snapshot.search(query)
-        results = [self._finished(each, columns, projection) for each in found]
+        results = [
+            self._finished(each, text, columns, projection)
+            for each, text in zip(found, self._texts(), strict=True)
+        ]
         if not self._listed and (self._vectors is None or self._vectors.ndim == 1):
             return results[0]
         return pa.concat_tables(
             result.append_column("query_index", _repeated(number, result.num_rows))
             for number, result in enumerate(results)
         )
+
+    def _texts(self) -> Sequence[Any]:
+        """Return each query, ``None`` for those given as vectors."""
+        return self._inputs if self._vectors is None else [None] * len(np.atleast_2d(self._vectors))
 
     def _plan(self, columns: Columns) -> Plan:
         plan, vectors = super()._plan(columns), self._vectors
@@ -139,10 +144,7 @@ class VectorSearch(RankedQuery):
         else:
             column = column_for_vector(columns, self._column, vectors.shape[-1])
             count, embed = len(np.atleast_2d(vectors)), None
-        late = all_of(self._late) if self._late else None
-        return replace(
-            plan, late=late, embed=embed, search=column, metric=self._metric, queries=count
-        )
+        return replace(plan, embed=embed, search=column, metric=self._metric, queries=count)
 
 
 def _is_real(value: Any) -> bool:

@@ -94,6 +94,11 @@ class Projection:
     names: tuple[str, ...] | None = None
     values: Mapping[str, Expression] | None = None
 
+    @property
+    def everything(self) -> bool:
+        """Whether all that is read is shown."""
+        return self.names is None and self.values is None
+
     def shown(self, rows: pa.RecordBatch, added: Sequence[str]) -> pa.RecordBatch:
         """Return rows with the columns to show, and then those added that are not among them.
 

@@ -34,9 +34,6 @@ class Query(Results):
         ``table.search().where("price < 10").select(["name"]).limit(5).to_list()``
     """
 
-    computed: Mapping[str, pa.DataType] = {ROW_ID: pa.int64()}
-    """Columns that may be selected beside the table's, and their types."""
-
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
         self._where: list[Expr] = []
@@ -208,6 +205,11 @@ class Query(Results):
 
     def _projected(self, columns: Columns) -> Projection:
         return self._selection.on(columns, self.computed)
+
+    @property
+    def computed(self) -> Mapping[str, pa.DataType]:
+        """Columns that may be selected beside the table's, and their types."""
+        return {ROW_ID: pa.int64()}
 
     def _wants_row_id(self) -> bool:
         return self._with_row_id or ROW_ID in (self._selection.names or ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -11,8 +11,8 @@ import pyarrow as pa
 from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.reading.explain import Plan
-from embow._table.reading.ranked import DEFAULT_LIMIT, RankedQuery
-from embow.engines.contract import ROW_ID, SCORE, Snapshot, TextQuery
+from embow._table.reading.ranked import RankedQuery
+from embow.engines.contract import SCORE, Snapshot, TextQuery
 from embow.engines.text import is_text
 from embow.errors import ConfigurationError
 from embow.query import FullTextQuery, PhraseQuery, columns_of, parse, with_columns
@@ -25,8 +25,8 @@ class TextSearch(RankedQuery):
         ``table.search("lovely cafe", query_type="fts").where("price < 10").limit(3).to_pandas()``
     """
 
-    _ranked_by = SCORE
-    computed: Mapping[str, pa.DataType] = {ROW_ID: pa.int64(), SCORE: pa.float32()}
+    _measure = SCORE
+    _reranked_by = "rerank_fts"
 
     def __init__(self, handle: Handle, query: Any, columns: str | Sequence[str] | None) -> None:
         super().__init__(handle)
@@ -38,7 +38,6 @@ class TextSearch(RankedQuery):
         self._query = query
         self._phrase = False
         self._columns = [columns] if isinstance(columns, str) else columns
-        self._limit = DEFAULT_LIMIT
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, query={self._query!r:.60})"
@@ -68,11 +67,16 @@ class TextSearch(RankedQuery):
             offset=self._offset,
             predicate=self._predicate(columns),
             columns=self._read(columns, projection),
-            with_row_id=self._wants_row_id() or ROW_ID in projection.uses,
+            with_row_id=self._reads_row_id(projection),
         )
         with self._step("search"):
             found = snapshot.search_text(query)
-        return self._finished(found, columns, projection)
+        return self._finished(found, self._texts()[0], columns, projection)
+
+    def _texts(self) -> Sequence[Any]:
+        return [
+            self._query if isinstance(self._query, str) else getattr(self._query, "query", None)
+        ]
 
     @property
     def _asked(self) -> FullTextQuery:

@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embow.engines._local.distance import Scores
+from embow.engines._local.distance import Piece, Scores
 
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
 """Share of a limit by which a row may lie above it: answers are rounded to float32, and of two that
 are then equal the earlier row comes first."""
 
+_SAMPLE = (256, 4096)
+"""Rows from whose distances a first limit comes: at least, and of one query."""
+
+_WAITING = 64
+"""Candidates that are gathered before those that cannot be among the nearest are dropped."""
+
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where scored rows stand: all rows of one part, or those listed.
+class Pairs:
+    """Pairs of a query and a row, all of shape ``(pairs,)``.
 
     Attributes:
-        part: Number of the part, where all of its rows were scored.
-        parts: Part number of each row otherwise.
-        positions: Position of each row within its part.
+        query: Number of the query.
+        part: Number of the part.
+        position: Position of the row within its part.
+        low: Lowest possible distance.
+        high: Highest possible distance; infinite where the row may yet fall out.
     """
 
-    part: int = 0
-    parts: NDArray[np.intp] | None = None
-    positions: NDArray[np.intp] | None = None
+    query: NDArray[np.intp]
+    part: NDArray[np.intp]
+    position: NDArray[np.intp]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
-    def of(self, at: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return part numbers and positions of scored rows."""
-        if self.parts is None or self.positions is None:
-            return np.full(len(at), self.part, np.intp), at
-        return self.parts[at], self.positions[at]
+    def only(self, which: NDArray[Any]) -> Pairs:
+        """Return some of the pairs."""
+        return Pairs(
+            self.query[which],
+            self.part[which],
+            self.position[which],
+            self.low[which],
+            self.high[which],
+        )
+
+
+_NO_ROWS = np.empty(0, np.intp)
+_NONE = Pairs(_NO_ROWS, _NO_ROWS, _NO_ROWS, np.empty(0), np.empty(0))
 
 
 class Candidates:
@@ -53,69 +73,120 @@ class Candidates:
         lower, upper = distance_range
         self._k = k
         self._lower = -np.inf if lower is None else lower
-        self._limits = np.full((queries, 1), np.inf if upper is None else upper)
-        self._pools = [_Pool() for _ in range(queries)]
+        self._limits = np.full(queries, np.inf if upper is None else upper)
+        self._fresh = np.ones(queries, np.bool_)
+        self._kept = _NONE
+        self._waiting: list[Pairs] = []
+        self._count = 0
 
-    def add(self, scores: Scores, origin: Origin) -> None:
-        """Consider the rows that were scored."""
-        distance, error = scores.distance, scores.error
-        limits = self._tightened(distance, error)
-        near = distance <= limits + np.abs(limits) * _ROUNDING + error
-        near &= distance < np.inf
-        if self._lower > -np.inf:
-            near &= distance + error >= self._lower
-        near[:, scores.unknown] = True
-        for query in np.flatnonzero(near.any(axis=1)).tolist():
-            at = np.flatnonzero(near[query])
-            low, high = distance[query, at] - error[query], distance[query, at] + error[query]
-            unknown = np.isin(at, scores.unknown)
-            low[unknown] = -np.inf
-            high[unknown | (low < self._lower)] = np.inf  # These may yet fall out.
-            pool = self._pools[query]
-            pool.add(low, high, *origin.of(at))
-            self._limits[query] = pool.prune(self._k, float(self._limits[query, 0]))
+    def add(self, scores: Scores, pieces: Sequence[Piece]) -> None:
+        """Consider the rows that were scored, and the pieces that they are of."""
+        if self._fresh.any():
+            self._begin(scores)
+        distance = scores.distance
+        bound = self._reach() + scores.error
+        near = distance <= _not_below(bound, distance.dtype)[:, None]
+        if not np.isfinite(bound).all():
+            near &= distance < np.inf
+        if len(scores.unknown):
+            near[:, scores.unknown] = True
+        if len(near) == 1:
+            at = np.flatnonzero(near[0])
+            query = np.zeros(len(at), np.intp)
+        else:  # In the order in which the products lie in memory.
+            at, query = np.nonzero(near.T)
+        if scores.mask is not None and len(at):
+            passing = scores.mask[at]
+            at, query = at[passing], query[passing]
+        if len(at):
+            self._wait(self._pairs(scores, query, at, pieces))
 
-    def of(self, query: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return part numbers and positions of one query's candidates."""
-        pool = self._pools[query]
-        return pool.parts, pool.positions
+    def found(self) -> Pairs:
+        """Return what remains, the pairs of each query together."""
+        self._prune()
+        return self._kept.only(np.argsort(self._kept.query, kind="stable"))
 
-    def _tightened(
-        self, distance: NDArray[np.floating], error: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return limits that hold for this part too, where none was known from earlier ones."""
-        limits = self._limits.copy()
-        if distance.shape[1] > self._k and self._lower == -np.inf:
-            for query in np.flatnonzero(np.isinf(limits[:, 0])).tolist():
-                kth = np.partition(distance[query], self._k - 1)[self._k - 1]
-                limits[query] = kth + error[query]
-        return limits
+    def _begin(self, scores: Scores) -> None:
+        """Set limits from the first rows, for queries that have none yet."""
+        size = max(_SAMPLE[0], _SAMPLE[1] // len(self._limits), 8 * self._k)
+        mask = scores.mask
+        rows = slice(size) if mask is None else np.flatnonzero(mask)[:size]
+        sample = scores.distance[:, rows][self._fresh]
+        if sample.shape[1] < self._k:
+            return
+        error = scores.error[self._fresh, None]
+        high = sample + error
+        high[~(sample - error >= self._lower)] = np.inf
+        kth = np.partition(high, self._k - 1, axis=1)[:, self._k - 1]
+        self._limits[self._fresh] = np.minimum(self._limits[self._fresh], kth)
+        self._fresh[self._fresh] = np.isinf(kth)
 
+    def _reach(self) -> NDArray[np.float64]:
+        """Return the lowest possible distances that are still of interest."""
+        return np.asarray(self._limits + np.abs(self._limits) * _ROUNDING)
 
-class _Pool:
-    """Candidates of one query, in row order."""
-
-    def __init__(self) -> None:
-        self._low = self._high = np.empty(0, np.float64)
-        self.parts = self.positions = np.empty(0, np.intp)
-
-    def add(
+    def _pairs(
         self,
-        low: NDArray[np.floating],
-        high: NDArray[np.floating],
-        parts: NDArray[np.intp],
-        positions: NDArray[np.intp],
-    ) -> None:
-        self._low = np.concatenate([self._low, low])
-        self._high = np.concatenate([self._high, high])
-        self.parts = np.concatenate([self.parts, parts])
-        self.positions = np.concatenate([self.positions, positions])
+        scores: Scores,
+        query: NDArray[np.intp],
+        at: NDArray[np.intp],
+        pieces: Sequence[Piece],
+    ) -> Pairs:
+        distance, error = scores.distance[query, at].astype(np.float64), scores.error[query]
+        low, high = distance - error, distance + error
+        if len(scores.unknown):
+            unknown = np.isin(at, scores.unknown)
+            low[unknown], high[unknown] = -np.inf, np.inf
+        pairs = Pairs(query, *_origin(pieces, at), low, high)
+        if self._lower == -np.inf:
+            return pairs
+        pairs.high[low < self._lower] = np.inf
+        return pairs.only(high >= self._lower)
 
-    def prune(self, k: int, limit: float) -> float:
-        """Drop what cannot be among the nearest; return the limit that now holds."""
-        if len(self._high) > k:
-            limit = min(limit, float(np.partition(self._high, k - 1)[k - 1]))
-            kept = self._low <= limit + abs(limit) * _ROUNDING
-            self._low, self._high = self._low[kept], self._high[kept]
-            self.parts, self.positions = self.parts[kept], self.positions[kept]
-        return limit
+    def _wait(self, pairs: Pairs) -> None:
+        self._waiting.append(pairs)
+        self._count += len(pairs.query)
+        if self._count > max(_WAITING, len(self._kept.query) // 4):
+            self._prune()
+
+    def _prune(self) -> None:
+        """Drop what cannot be among the nearest, and tighten the limits."""
+        if not self._waiting:
+            return
+        every = _joined([self._kept, *self._waiting])
+        self._waiting, self._count = [], 0
+        counts = np.bincount(every.query, minlength=len(self._limits))
+        enough = np.flatnonzero(counts >= self._k)
+        order = np.lexsort((every.high, every.query))
+        kth = order[(np.cumsum(counts) - counts + self._k - 1)[enough]]
+        self._limits[enough] = np.minimum(self._limits[enough], every.high[kth])
+        self._fresh[enough] &= np.isinf(every.high[kth])
+        self._kept = every.only(every.low <= self._reach()[every.query])
+
+
+def _origin(
+    pieces: Sequence[Piece], at: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return part numbers and positions of scored rows."""
+    starts = np.cumsum([0, *map(len, pieces)])
+    owner = np.searchsorted(starts, at, "right") - 1
+    within = at - starts[owner]
+    positions = np.empty(len(at), np.intp)
+    for number in np.unique(owner).tolist():
+        rows, mine = pieces[number].rows, owner == number
+        if isinstance(rows, slice):
+            positions[mine] = within[mine] + rows.start
+        else:
+            positions[mine] = rows[within[mine]]
+    return np.array([each.part for each in pieces], np.intp)[owner], positions
+
+
+def _joined(pieces: list[Pairs]) -> Pairs:
+    names = Pairs.__slots__
+    return Pairs(*(np.concatenate([getattr(each, name) for each in pieces]) for name in names))
+
+
+def _not_below(bound: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return numbers of a narrower type, none of them below what it stands for."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.nextafter(bound.astype(dtype), dtype.type(np.inf)))

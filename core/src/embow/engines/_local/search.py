@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from operator import attrgetter
 from typing import Any
 
@@ -13,15 +13,9 @@ from numpy.typing import NDArray
 
 from embow.engines._local.blas import one_thread
 from embow.engines._local.blocks import check_ahead
-from embow.engines._local.distance import (
-    Queries,
-    Scores,
-    prepare,
-    score,
-    score_rows,
-)
+from embow.engines._local.distance import Piece, prepare, score
 from embow.engines._local.exhaustive import Nearest, nearest_rows
-from embow.engines._local.nearest import Candidates, Origin
+from embow.engines._local.nearest import Candidates, Pairs
 from embow.engines._local.scan import column_names, gather, output_schema
 from embow.engines._local.vectors import Vectors
 from embow.engines._local.view import View
@@ -34,8 +28,11 @@ from embow.engines.contract import (
 )
 
 _QUERIES_AT_ONCE = 64
-_TOGETHER = 8192
-"""Rows copied from several blocks before they are scored."""
+_SCORES = 2**17
+"""Scores made at a time: they stay in the cache next to a core."""
+
+_PAIRS = 1024
+"""Rows copied at a time for their exact distances."""
 
 _GATHER_BELOW = 0.3
 """Share of rows below which copying the rows that pass reads fewer bytes than scoring all."""
@@ -45,110 +42,125 @@ def search(view: View, query: VectorQuery) -> list[pa.Table]:
     names = column_names(view, query.columns)
     kind = vector_kinds(view.layout.schema)[query.column]
     if kind.multi or query.metric == "hamming" or query.column not in view.layout.schema.names:
-        return [_table(view, query, names, *each) for each in nearest_rows(view, query)]
+        return _tables(view, query, names, nearest_rows(view, query))
     results: list[pa.Table] = []
     for start in range(0, len(query.vectors), _QUERIES_AT_ONCE):
         vectors = query.vectors[start : start + _QUERIES_AT_ONCE]
-        candidates, exact = _candidates(view, query, vectors)
-        for at, vector in enumerate(exact):
-            nearest = _rank(view, query, vector, *candidates.of(at))
-            results.append(_table(view, query, names, *nearest))
+        pairs, exact = _candidates(view, query, vectors)
+        results += _tables(view, query, names, _rank(view, query, exact, pairs))
     return results
 
 
 def _candidates(
     view: View, query: VectorQuery, vectors: NDArray[np.float32]
-) -> tuple[Candidates, NDArray[np.float64]]:
+) -> tuple[Pairs, NDArray[np.float64]]:
     """Return what can be among the nearest of each vector, and the vectors in float64."""
     value_type = view.layout.schema.field(query.column).type.value_type
     dtype: np.dtype[Any] = np.dtype(value_type.to_pandas_dtype())
     queries = prepare(vectors, query.metric, dtype)
     candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
     with one_thread:
-        for scores, origin in _scored(view, query, queries):
-            candidates.add(scores, origin)
-    return candidates, queries.exact
+        for pieces in _pieces(view, query):
+            candidates.add(score(queries, pieces), pieces)
+    return candidates.found(), queries.exact
 
 
-def _scored(view: View, query: VectorQuery, queries: Queries) -> Iterator[tuple[Scores, Origin]]:
-    """Score each part whole, or, of parts from which few rows pass, those rows together."""
-    few: list[_Few] = []
+def _pieces(view: View, query: VectorQuery) -> Iterator[list[Piece]]:
+    """Yield the rows to score, as many at a time as can be scored together.
+
+    They are whole blocks or, where few rows pass, those rows. What is done for each is as little
+    as possible: a block that was read has driven everything else out of the processor's cache.
+    """
+    together: list[Piece] = []
+    rows = 0
+    step = max(_SCORES // len(query.vectors), 1)
+    for piece in _passing(view, query):
+        for each in piece.split(step):
+            if rows + len(each) > step and together:
+                yield together
+                together, rows = [], 0
+            together.append(each)
+            rows += len(each)
+    if together:
+        yield together
+
+
+def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
+    """Yield the rows of each part that count."""
+    if not query.k:
+        return
     wanted = None if query.row_ids is None else np.unique(np.asarray(query.row_ids, np.int64))
     everything = query.predicate is None and wanted is None
     stored = view.layout.stored[query.column]
     checks = check_ahead(list(map(attrgetter("block"), view.parts)))
     for number, (part, _) in enumerate(zip(view.parts, checks, strict=True)):
         block = part.block.vectors(stored)
-        if block is None or not query.k:
+        if block is None:
             continue
         mask = part.live if everything else view.passing(part, query.predicate, wanted)
         if block.valid is not None:
             mask = block.valid if mask is None else mask & block.valid
         if mask is None or np.count_nonzero(mask) > _GATHER_BELOW * len(mask):
-            scores = score(queries, block)
-            yield scores if mask is None else _masked(scores, mask), Origin(number)
-            continue
-        few.append(_Few(number, block, np.flatnonzero(mask)))
-        if sum(len(each.rows) for each in few) > _TOGETHER:
-            yield _score_few(queries, few)
-            few = []
-    if few:
-        yield _score_few(queries, few)
-
-
-@dataclass(frozen=True, slots=True)
-class _Few:
-    part: int
-    block: Vectors
-    rows: NDArray[np.intp]
-
-
-def _score_few(queries: Queries, few: list[_Few]) -> tuple[Scores, Origin]:
-    parts = np.repeat([each.part for each in few], [len(each.rows) for each in few])
-    positions = np.concatenate([each.rows for each in few])
-    scores = score_rows(queries, [(each.block, each.rows) for each in few])
-    return scores, Origin(parts=parts, positions=positions)
-
-
-def _masked(scores: Scores, mask: NDArray[np.bool_]) -> Scores:
-    scores.distance[:, ~mask] = np.inf
-    unknown = scores.unknown[mask[scores.unknown]]
-    return Scores(scores.distance, scores.error, unknown)
+            yield Piece(number, block, slice(0, part.block.rows), mask)
+        elif len(rows := np.flatnonzero(mask)):
+            yield Piece(number, block, rows)
 
 
 def _rank(
-    view: View,
-    query: VectorQuery,
-    vector: NDArray[np.float64],
-    parts: NDArray[np.intp],
-    positions: NDArray[np.intp],
-) -> Nearest:
-    distances = np.empty(len(parts), np.float32)
+    view: View, query: VectorQuery, exact: NDArray[np.float64], pairs: Pairs
+) -> list[Nearest]:
+    """Return the nearest of each query, which has its pairs together."""
+    distances = _exact(view, query, exact, pairs)
+    kept = np.flatnonzero(wanted_distances(distances, query))
+    pairs, distances = pairs.only(kept), distances[kept]
+    order = np.lexsort((pairs.position, pairs.part, distances, pairs.query))
+    ends = np.cumsum(np.bincount(pairs.query, minlength=len(exact))).tolist()
+    found = []
+    for start, end in pairwise([0, *ends]):
+        some = order[start:end][query.offset : query.offset + query.k]
+        found.append((pairs.part[some], pairs.position[some], distances[some]))
+    return found
+
+
+def _exact(
+    view: View, query: VectorQuery, exact: NDArray[np.float64], pairs: Pairs
+) -> NDArray[np.float32]:
+    """Return the distance of each pair, rounded from float64."""
+    distances = np.empty(len(pairs.query), np.float32)
     stored = view.layout.stored[query.column]
-    for number in np.unique(parts):
-        block = view.parts[number].block.vectors(stored)
-        assert block is not None
-        chosen = parts == number
-        rows = block.matrix[positions[chosen]]
-        distances[chosen] = exact_distances(vector, rows, query.metric)
-    kept = wanted_distances(distances, query)
-    parts, positions, distances = parts[kept], positions[kept], distances[kept]
-    window = slice(query.offset, query.offset + query.k)
-    order = np.lexsort((positions, parts, distances))[window]
-    return parts[order], positions[order], distances[order]
+    order = np.argsort(pairs.part, kind="stable")
+    for start in range(0, len(order), _PAIRS):
+        some = pairs.only(order[start : start + _PAIRS])
+        rows = [
+            _block(view, number, stored).matrix[some.position[some.part == number]]
+            for number in np.unique(some.part).tolist()
+        ]
+        matrix = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        found = exact_distances(exact[some.query], matrix, query.metric)
+        distances[order[start : start + _PAIRS]] = found
+    return distances
 
 
-def _table(
-    view: View,
-    query: VectorQuery,
-    names: list[str],
-    parts: NDArray[np.intp],
-    positions: NDArray[np.intp],
-    distances: NDArray[np.float32],
-) -> pa.Table:
+def _block(view: View, part: int, stored: str) -> Vectors:
+    block = view.parts[part].block.vectors(stored)
+    assert block is not None
+    return block
+
+
+def _tables(
+    view: View, query: VectorQuery, names: list[str], found: list[Nearest]
+) -> list[pa.Table]:
+    """Return one table for each query; they share the memory of their rows."""
+    if not found:
+        return []
     schema = output_schema(view, names, with_row_id=query.with_row_id)
+    parts, positions, distances = map(np.concatenate, zip(*found, strict=True))
     rows = gather(view, names, parts, positions, schema)
     data = pa.py_buffer(np.ascontiguousarray(distances))
     column = pa.Array.from_buffers(pa.float32(), len(distances), [None, data])
     field = pa.field(DISTANCE, pa.float32())
-    return pa.Table.from_batches([rows]).add_column(len(names), field, column)
+    table = pa.Table.from_batches([rows]).add_column(len(names), field, column)
+    if len(found) == 1:
+        return [table]
+    ends = accumulate([len(each) for each, _, _ in found], initial=0)
+    return [table.slice(start, end - start) for start, end in pairwise(ends)]

@@ -31,6 +31,7 @@ class Vectors:
     Attributes:
         matrix: Shape ``(rows, dimensions)``, as stored; a view of mapped memory.
         norms: Euclidean norms, float32, shape ``(rows,)``.
+        divisors: The same with 1 for 0, to divide by.
         valid: Rows that have a vector; ``None`` when all do.
         odd: Positions whose norm is so large, small or not finite that float32 scores cannot be
             trusted, or would spoil the error bound of the others.
@@ -39,6 +40,7 @@ class Vectors:
 
     matrix: NDArray[Any]
     norms: NDArray[np.float32]
+    divisors: NDArray[np.float32]
     valid: NDArray[np.bool_] | None
     odd: NDArray[np.intp]
     reach: float
@@ -48,7 +50,9 @@ def make_vectors(array: pa.Array, norms: pa.Array | None) -> Vectors:
     """Return the vectors of a column; norms are computed where none are stored."""
     matrix = _matrix(array)
     lengths = _norms(matrix) if norms is None else _flat(norms, np.dtype(np.float32))
-    return Vectors(matrix, lengths, _valid(array), *_bounds(lengths))
+    long = lengths > 0
+    divisors = lengths if long.all() else np.where(long, lengths, np.float32(1))
+    return Vectors(matrix, lengths, divisors, _valid(array), *_bounds(lengths))
 
 
 def _bounds(lengths: NDArray[np.float32]) -> tuple[NDArray[np.intp], float]:

@@ -11,16 +11,21 @@ from numpy.typing import NDArray
 from embow.engines.contract._kinds import Metric, RowVectors
 from embow.engines.contract._queries import VectorQuery
 
-_ROWS = 4096
-"""Rows turned to float64 at a time."""
+_NUMBERS = 2**16
+"""Numbers turned to float64 at a time: they stay in the cache next to a core."""
 
 
 def exact_distances(
     query: NDArray[np.float64], matrix: NDArray[Any], metric: Metric
 ) -> NDArray[np.float32]:
-    """Return the distances of one vector to each of several, in float64, rounded to float32.
+    """Return the distances of vectors, in float64, rounded to float32.
 
     A vector of norm zero has cosine distance 1: it points nowhere, so it is like nothing.
+
+    Args:
+        query: One for all of the others, shape ``(ndims,)``, or one for each.
+        matrix: What it is compared with, shape ``(vectors, ndims)``.
+        metric: Distance.
     """
     with np.errstate(over="ignore"):
         return _wide_distances(query, matrix, metric).astype(np.float32)
@@ -70,10 +75,12 @@ def _wide_distances(
     if metric == "hamming":
         return differing_bits(query, matrix).astype(np.float64)
     distances = np.empty(len(matrix))
-    for start in range(0, len(matrix), _ROWS):
-        wide = matrix[start : start + _ROWS].astype(np.float64)
-        with np.errstate(all="ignore"):
-            distances[start : start + _ROWS] = _exact(query, wide, metric)
+    step = max(1, _NUMBERS // matrix.shape[1])
+    with np.errstate(all="ignore"):
+        for start in range(0, len(matrix), step):
+            some = slice(start, start + step)
+            one = query if query.ndim == 1 else query[some]
+            distances[some] = _exact(one, matrix[some].astype(np.float64), metric)
     return distances
 
 
@@ -88,7 +95,7 @@ def _exact(
     products: NDArray[np.float64] = (rows * query).sum(axis=1)
     if metric == "dot":
         return 1 - products
-    lengths = np.sqrt((rows * rows).sum(axis=1)) * np.sqrt((query * query).sum())
+    lengths = np.sqrt((rows * rows).sum(axis=1)) * np.sqrt((query * query).sum(axis=-1))
     cosine = products / np.where(lengths > 0, lengths, 1)
     return np.clip(1 - cosine, 0, 2)
 

@@ -1,0 +1,229 @@
+"""Joining lists of rows by arithmetic on their ranks or scores; no row is read.
+
+Each list gives something to every row: to those in it by rank or score, to the others what it gives
+to the absent. A row's score is the sum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from embow.engines.contract import DISTANCE, SCORE, RowIds
+from embow.errors import ConfigurationError
+from embow.rerankers._base import Reranker, tables_of
+from embow.rerankers._rows import Numbers, ReturnScore, ids_of, merged, numbers, ranked
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one list gives.
+
+    Attributes:
+        ids: Its rows, none twice.
+        gains: What it gives to each.
+        absent: What it gives to a row that is not in it.
+    """
+
+    ids: RowIds
+    gains: Numbers
+    absent: float = 0.0
+
+
+def fused(parts: Sequence[Part]) -> tuple[RowIds, Numbers]:
+    """Return the rows of all lists in the order they first come, and the sum of their gains."""
+    every = np.concatenate([part.ids for part in parts])
+    ids, first, inverse = np.unique(every, return_index=True, return_inverse=True)
+    total, start = np.zeros(len(ids)), 0
+    for part in parts:
+        gains = np.full(len(ids), part.absent)
+        gains[inverse[start : start + len(part.ids)]] = part.gains
+        total += gains
+        start += len(part.ids)
+    order = np.argsort(first)
+    return ids[order], total[order]
+
+
+def by_rank(ids: Sequence[int] | RowIds, k: float, weight: float) -> Part:
+    """Return what a list gives by rank: ``weight / (k + rank)``, the best row having rank 1."""
+    rows = np.asarray(ids, np.int64)
+    return Part(rows, weight / (k + np.arange(1, len(rows) + 1, dtype=np.float64)))
+
+
+def min_max(values: Numbers) -> Numbers:
+    """Return numbers scaled to lie between 0 and 1; 0 where all are equal."""
+    if not len(values):
+        return values
+    least, most = values.min(), values.max()
+    return (values - least) / (most - least) if most > least else np.zeros(len(values))
+
+
+class _Fusion(Reranker):
+    """Joins lists by arithmetic: nothing is read but ids, ``_distance`` and ``_score``."""
+
+    def columns_read(self) -> tuple[str, ...] | None:
+        return ()
+
+    def _ranked(self, results: Sequence[pa.Table], parts: Sequence[Part]) -> pa.Table:
+        ids, scores = fused(parts)
+        rows = merged(results)
+        assert np.array_equal(ids_of(rows), ids), "both are in the order rows first come"
+        return ranked(rows, scores, self.return_score)
+
+
+class RRFReranker(_Fusion):
+    """Reciprocal rank fusion: a row's score is the sum of ``1 / (K + rank)`` over the lists.
+
+    Only ranks count, so that it needs no tuning and scores need not compare (Cormack, Clarke and
+    Büttcher, 2009).
+
+    Args:
+        K: The greater, the less the first places count.
+        return_score: ``"all"`` returns ``_distance`` and ``_score`` too.
+        weights: What each list counts, such as ``(0.7, 0.3)`` for vectors and text; all count 1
+            where it is ``None``.
+
+    Raises:
+        ConfigurationError: ``K`` is not above 0, or a weight is negative.
+    """
+
+    def __init__(
+        self,
+        K: int = 60,  # noqa: N803 - the name it has in the field
+        return_score: ReturnScore = "relevance",
+        *,
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(return_score)
+        if not K > 0:
+            raise ConfigurationError(f"K must be greater than 0, not {K!r}.")
+        if weights is not None and not all(weight >= 0 for weight in weights):
+            raise ConfigurationError(f"Weights must not be negative: {tuple(weights)!r}.")
+        self.K = K
+        self.weights = None if weights is None else tuple(weights)
+
+    def rerank_hybrid(self, query: str, vector_results: pa.Table, fts_results: pa.Table) -> Any:
+        """Return the rows of both halves in one order."""
+        return self._of([vector_results, fts_results])
+
+    def rerank_multivector(
+        self, vector_results: Sequence[Any], query: str | None = None, deduplicate: bool = True
+    ) -> Any:
+        """Return the rows of several searches in one order, each row once."""
+        return self._of(tables_of(vector_results))
+
+    def _of(self, results: list[pa.Table]) -> pa.Table:
+        weights = self.weights or (1.0,) * len(results)
+        if len(weights) != len(results):
+            raise ConfigurationError(
+                f"There are {len(weights)} weights for {len(results)} results; give one for each."
+            )
+        parts = [
+            by_rank(ids_of(result), self.K, weight)
+            for result, weight in zip(results, weights, strict=True)
+        ]
+        return self._ranked(results, parts)
+
+
+class MRRReranker(_Fusion):
+    """Mean reciprocal rank: a row's score is the weighted mean of ``1 / rank`` over the lists.
+
+    A list that a row is not in gives it 0. Of several vector searches all count the same.
+
+    Args:
+        weight_vector: What the vector half counts.
+        weight_fts: What the text half counts; both add up to 1.
+        return_score: ``"all"`` returns ``_distance`` and ``_score`` too.
+
+    Raises:
+        ConfigurationError: The weights do not add up to 1.
+    """
+
+    def __init__(
+        self,
+        weight_vector: float = 0.5,
+        weight_fts: float = 0.5,
+        return_score: ReturnScore = "relevance",
+    ) -> None:
+        super().__init__(return_score)
+        if not math.isclose(weight_vector + weight_fts, 1.0) or min(weight_vector, weight_fts) < 0:
+            raise ConfigurationError(
+                f"weight_vector + weight_fts must equal 1.0, and neither be negative: "
+                f"{weight_vector!r} and {weight_fts!r}."
+            )
+        self.weight_vector, self.weight_fts = weight_vector, weight_fts
+
+    def rerank_hybrid(self, query: str, vector_results: pa.Table, fts_results: pa.Table) -> Any:
+        """Return the rows of both halves in one order."""
+        return self._of([vector_results, fts_results], (self.weight_vector, self.weight_fts))
+
+    def rerank_multivector(
+        self, vector_results: Sequence[Any], query: str | None = None, deduplicate: bool = True
+    ) -> Any:
+        """Return the rows of several searches in one order, each row once."""
+        results = tables_of(vector_results)
+        return self._of(results, (1 / len(results),) * len(results))
+
+    def _of(self, results: list[pa.Table], weights: Sequence[float]) -> pa.Table:
+        ids = map(ids_of, results)
+        parts = [by_rank(rows, 0, weight) for rows, weight in zip(ids, weights, strict=True)]
+        return self._ranked(results, parts)
+
+
+class LinearCombinationReranker(_Fusion):
+    """The weighted sum of nearness and text score, ``weight * (1 - _distance) + ... * _score``.
+
+    Where one half found nothing, the other counts alone.
+
+    Args:
+        weight: What the vector half counts, from 0 to 1; the text half counts the rest.
+        fill: Distance of a row that the vector half did not find; ``1 - fill`` is the score of one
+            that the text half did not find.
+        return_score: ``"all"`` returns ``_distance`` and ``_score`` too.
+
+    Raises:
+        ConfigurationError: ``weight`` is not between 0 and 1.
+    """
+
+    def __init__(
+        self, weight: float = 0.7, fill: float = 1.0, return_score: ReturnScore = "relevance"
+    ) -> None:
+        super().__init__(return_score)
+        if not 0 <= weight <= 1:
+            raise ConfigurationError(f"weight must be between 0 and 1, not {weight!r}.")
+        self.weight, self.fill = weight, fill
+
+    def rerank_hybrid(self, query: str, vector_results: pa.Table, fts_results: pa.Table) -> Any:
+        """Return the rows of both halves in one order."""
+        return self._ranked(
+            [vector_results, fts_results], self._parts(vector_results, fts_results, self.fill)
+        )
+
+    def merge_results(
+        self, vector_results: pa.Table, fts_results: pa.Table, fill: float | None = None
+    ) -> pa.Table:
+        """Return the rows of both halves in one order.
+
+        Args:
+            vector_results: Rows with ``_distance``.
+            fts_results: Rows with ``_score``.
+            fill: In the place of the reranker's own.
+        """
+        used = self.fill if fill is None else fill
+        parts = self._parts(vector_results, fts_results, used)
+        return self._ranked([vector_results, fts_results], parts)
+
+    def _parts(self, vector: pa.Table, text: pa.Table, fill: float) -> list[Part]:
+        weight = self.weight
+        if not vector.num_rows or not text.num_rows:
+            weight = 1.0 if vector.num_rows else 0.0
+        near, fit, absent = 1 - numbers(vector, DISTANCE), numbers(text, SCORE), 1 - fill
+        return [
+            Part(ids_of(vector), weight * near, weight * absent),
+            Part(ids_of(text), (1 - weight) * fit, (1 - weight) * absent),
+        ]
