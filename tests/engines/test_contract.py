@@ -24,6 +24,8 @@ class TestUsualSizes(EngineSuite):
             Capability.STABLE_ROW_IDS,
             Capability.MULTIVECTOR,
             Capability.FRAGMENTS,
+            Capability.VECTOR_INDEX,
+            Capability.TEXT_INDEX,
         }
     )
 

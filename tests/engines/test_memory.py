@@ -28,6 +28,7 @@ class TestMemory(EngineSuite):
             Capability.ORDERED_SCAN,
             Capability.STABLE_ROW_IDS,
             Capability.TEXT_INDEX,
+            Capability.VECTOR_INDEX,
             Capability.MULTIVECTOR,
         }
     )

@@ -120,6 +120,7 @@ def test_format_2_opens(folder: Path) -> None:
     for table in COLUMNS:
         catalog.execute(f"ALTER TABLE {table} DROP COLUMN seal")
     catalog.executescript(
+        "DROP TABLE indexes; DROP TABLE pieces; ALTER TABLE tables DROP COLUMN indexed;"
         "ALTER TABLE tail ADD COLUMN crc32 INTEGER; ALTER TABLE fragments DROP COLUMN staged;"
         "ALTER TABLE staged DROP COLUMN columns;"
         "ALTER TABLE staged ADD COLUMN files TEXT NOT NULL DEFAULT ''; PRAGMA user_version = 2;"

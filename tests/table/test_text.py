@@ -24,13 +24,6 @@ from embow.query import (
 from embow.rerankers import Reranker
 
 
-@pytest.fixture
-def db() -> Any:
-    """An empty database."""
-    with embow.connect("memory://") as database:
-        yield database
-
-
 def index(table: embow.Table, column: str, **settings: Any) -> None:
     """Create a full-text index."""
     table._handle.stored.create_index(column, FTS(**settings), name=f"{column}_idx")

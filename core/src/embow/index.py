@@ -1,12 +1,57 @@
-"""What kinds of index there are: the settings of ``table.create_index``."""
+"""What kinds of index there are: the settings of ``table.create_index``.
+
+Nobody has to create one: without an index every answer is found by reading, and is exact.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from embow.engines.contract import Capability
+from embow.engines.contract import Capability, Metric
+from embow.errors import ConfigurationError, near_name
+
+_METRICS = ("l2", "cosine", "dot")
+_STORAGES = ("float32", "float16", "int8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hnsw:
+    """A graph over vectors: finds nearly all of the nearest while it looks at few of them.
+
+    Distances in the answers are exact, and rows added since are found too. Built by
+    ``embow[faiss]``.
+
+    Args:
+        metric: The distance it is for; a search by another one reads all vectors.
+        m: Neighbours of each vector: more find more, and take more memory.
+        ef_construction: Candidates looked at for each vector while building: more take longer
+            and make a better graph.
+        storage: What the graph keeps of the vectors. ``"float16"`` takes half the memory of
+            ``"float32"``, ``"int8"`` a quarter; answers are ordered by the table's own vectors.
+
+    Raises:
+        ConfigurationError: A setting has no such value.
+    """
+
+    kind: ClassVar[str] = "hnsw"
+    capability: ClassVar[Capability] = Capability.VECTOR_INDEX
+
+    metric: Metric = "l2"
+    m: int = 20
+    ef_construction: int = 150
+    storage: Literal["float32", "float16", "int8"] = "float16"
+
+    def __post_init__(self) -> None:
+        _one_of("metric", self.metric, _METRICS)
+        _one_of("storage", self.storage, _STORAGES)
+        _at_least("m", self.m, 2)
+        _at_least("ef_construction", self.ef_construction, 1)
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return them as plain JSON."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,3 +95,20 @@ class FTS:
         """Return them as plain JSON."""
         words = self.custom_stop_words
         return asdict(self) | {"custom_stop_words": None if words is None else list(words)}
+
+
+Config = Hnsw | FTS
+
+
+def _one_of(name: str, value: object, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ConfigurationError(
+            f"{name} is {value!r}.{near_name(str(value), known)} It is one of: {', '.join(known)}."
+        )
+
+
+def _at_least(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigurationError(
+            f"{name} must be a whole number of at least {least}, not {value!r}."
+        )

@@ -14,6 +14,7 @@ from embow._table.database import Database, Observer
 from embow.engines.contract import EngineOptions
 from embow.errors import ConfigurationError, near_name
 from embow.plugins._engines import engine_for
+from embow.plugins._indexes import index_library
 
 _SETTINGS = ("trust", "storage_options", "observers")
 
@@ -64,5 +65,5 @@ def connect(
         location = str(Path(os.path.expanduser(location)))
     if not isinstance(storage_options, (dict, type(None))):
         raise ConfigurationError(f"storage_options must be a dict, not {storage_options!r:.60}.")
-    engine = engine_for(location)(location, EngineOptions(storage_options or {}))
+    engine = engine_for(location)(location, EngineOptions(storage_options or {}, index_library))
     return Database(location, engine, observers, trust)

@@ -12,7 +12,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -76,29 +75,42 @@ def is_text(covering: Covering[Any]) -> bool:
     return covering.definition.kind == KIND or isinstance(covering.library, TextLibrary)
 
 
-def open_text(covering: Covering[Any], version: int, texts: Texts) -> tuple[TextLibrary[Any], Any]:
-    """Return the library of an index, and all rows of a version as its `search` takes them.
+class TextMemory:
+    """Rows of a table that no piece of a text index covers, analysed once for all versions."""
 
-    Args:
-        covering: The index in that version; as long as it lives nothing is opened twice.
-        version: Number of the version.
-        texts: Reads values of the column.
+    def __init__(self) -> None:
+        self._columns: dict[tuple[Any, str], _Column[Any]] = {}
+        self._guard = Guard()
 
-    Raises:
-        PluginError: The library is not installed.
-    """
-    library = covering.library
-    if not isinstance(library, TextLibrary):
-        raise MissingSdkError(
-            f"Index {covering.definition.name!r} cannot be searched: "
-            f"{covering.trouble or 'its library is missing. Run: pip install ' + _EXTRA}"
-        )
-    with _known_guard:
-        memory = _known.setdefault(library, _Memory(library))
-    return library, memory.open(covering, version, texts)
+    def open(
+        self, covering: Covering[Any], version: int, texts: Texts
+    ) -> tuple[TextLibrary[Any], Any]:
+        """Return the library of an index, and all rows of a version as its `search` takes them.
+
+        Args:
+            covering: The index in that version.
+            version: Number of the version.
+            texts: Reads values of the column.
+
+        Raises:
+            MissingSdkError: The library is not installed.
+        """
+        library = covering.library
+        if not isinstance(library, TextLibrary):
+            raise MissingSdkError(
+                "Words cannot be looked for here. Run: pip install 'embow[text]'. "
+                f"{covering.trouble}"
+            )
+        key = covering.source, library.fingerprint()
+        with self._guard:
+            column = self._columns.get(key)
+            if column is None:
+                column = self._columns[key] = _Column(library)
+        return library, column.open(covering, version, texts)
 
 
-_EXTRA = "'embow[text]'"
+_VERSIONS = 4
+"""Versions of a column that stay opened."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,28 +122,28 @@ class _Analysed(Generic[P]):
     seen: RowIds
 
 
-class _Memory(Generic[P]):
-    """What was analysed in memory of one index, for all versions that are read."""
+class _Column(Generic[P]):
+    """What was analysed of one column, for all versions that are read."""
 
     def __init__(self, library: TextLibrary[P]) -> None:
-        self._build = library.build
-        self._open = library.open
+        self._library = library
         self._guard = Guard()
         self._pieces: list[_Analysed[P]] = []
         self._newest = 0
-        self._opened: WeakKeyDictionary[Covering[Any], Any] = WeakKeyDictionary()
+        self._opened: dict[tuple[int, ...], tuple[Any, Any]] = {}
 
     def open(self, covering: Covering[P], version: int, texts: Texts) -> Any:
         """Return all rows of a version, those that no piece covers analysed."""
-        opened = self._opened.get(covering)
-        if opened is not None:
-            return opened
+        key = version, *(id(part.piece) for part in covering.parts)
         with self._guard:
-            opened = self._opened.get(covering)
-            if opened is None:
+            known = self._opened.pop(key, None)
+            if known is None:
                 rest = self._analyse(covering.rest, version, texts)
-                opened = self._opened[covering] = self._open([*covering.parts, *rest])
-            return opened
+                known = covering.parts, self._library.open([*covering.parts, *rest])
+            self._opened[key] = known  # Behind all others; it holds what the key is the id of.
+            while len(self._opened) > _VERSIONS:
+                del self._opened[next(iter(self._opened))]
+            return known[1]
 
     def _analyse(self, wanted: RowIds, version: int, texts: Texts) -> list[Covered[P]]:
         fresh = np.ones(len(wanted), np.bool_)
@@ -160,7 +172,7 @@ class _Memory(Generic[P]):
                 valid.append(array.is_valid().to_numpy(zero_copy_only=False))
                 yield array.drop_null() if array.null_count else array
 
-        piece = self._build(values(), (), lambda _: stop_if_cancelled())
+        piece = self._library.build(values(), (), lambda _: stop_if_cancelled())
         there = np.concatenate([np.zeros(0, np.bool_), *valid])
         return _Analysed(piece, row_ids if there.all() else row_ids[there], row_ids)
 
@@ -177,7 +189,7 @@ class _Memory(Generic[P]):
                 and joined[-1].seen[-1] < each.seen[0]
             ):
                 last = joined.pop()
-                both = self._build((), (Kept(last.piece), Kept(each.piece)), lambda _: None)
+                both = self._library.build((), (Kept(last.piece), Kept(each.piece)), lambda _: None)
                 each = _Analysed(
                     both,
                     np.concatenate([last.row_ids, each.row_ids]),
@@ -185,10 +197,6 @@ class _Memory(Generic[P]):
                 )
             joined.append(each)
         return joined
-
-
-_known: WeakKeyDictionary[TextLibrary[Any], _Memory[Any]] = WeakKeyDictionary()
-_known_guard = Guard()
 
 
 def _shared(held: RowIds, wanted: RowIds) -> tuple[slice, Mask, Mask | None]:

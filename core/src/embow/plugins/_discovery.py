@@ -24,7 +24,7 @@ from embow.errors import (
 from embow.plugins import _builtin as builtin
 from embow.plugins import _hints as hints
 from embow.plugins._hookspecs import KINDS
-from embow.plugins._known import COMMANDS, ELSEWHERE_BY_ID, KNOWN, RERANKERS
+from embow.plugins._known import COMMANDS, ELSEWHERE_BY_ID, INDEXES, KNOWN, RERANKERS
 from embow.plugins._listing import (
     Listed,
     SpecT,
@@ -35,7 +35,7 @@ from embow.plugins._listing import (
     names_of,
 )
 from embow.plugins._loader import Disabled, Plugin, State, installed_plugins, read_plugin
-from embow.plugins._specs import CommandSpec, ProviderSpec, RerankerSpec, Sdk, Spec
+from embow.plugins._specs import CommandSpec, IndexSpec, ProviderSpec, RerankerSpec, Sdk, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,7 @@ def _look() -> Catalog:
     listed[ProviderSpec] += missing(KNOWN, listed[ProviderSpec], failed)
     listed[RerankerSpec] += missing(RERANKERS, listed[RerankerSpec], failed)
     listed[CommandSpec] += missing(COMMANDS, listed[CommandSpec], failed)
+    listed[IndexSpec] += missing(INDEXES, listed[IndexSpec], failed)
     told = {item.distribution for item in listed[ProviderSpec]}
     listed[ProviderSpec] += [item for item in failed if item.distribution not in told]
     by_id = {kind: tuple(sorted(items, key=lambda i: i.id)) for kind, items in listed.items()}

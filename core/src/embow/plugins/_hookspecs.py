@@ -10,6 +10,7 @@ import pluggy
 from embow.plugins._specs import (
     CommandSpec,
     EngineSpec,
+    IndexSpec,
     LoaderSpec,
     ProviderSpec,
     RerankerSpec,
@@ -35,6 +36,11 @@ def embow_engines() -> Iterable[EngineSpec]:  # type: ignore[empty-body]
 
 
 @hookspec
+def embow_indexes() -> Iterable[IndexSpec]:  # type: ignore[empty-body]
+    """Return the kinds of index that this plugin builds, without importing them."""
+
+
+@hookspec
 def embow_rerankers() -> Iterable[RerankerSpec]:  # type: ignore[empty-body]
     """Return the rerankers of this plugin, without importing them."""
 
@@ -57,6 +63,7 @@ def embow_observers() -> Iterable[Callable[[Any], None]]:  # type: ignore[empty-
 KINDS: dict[type[Spec], str] = {
     ProviderSpec: "embow_providers",
     EngineSpec: "embow_engines",
+    IndexSpec: "embow_indexes",
     RerankerSpec: "embow_rerankers",
     LoaderSpec: "embow_loaders",
     CommandSpec: "embow_commands",

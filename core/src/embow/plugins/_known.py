@@ -1,4 +1,4 @@
-"""Providers, rerankers and commands that have a home even where they are not installed.
+"""Providers, rerankers, commands and kinds of index that have a home even if not installed.
 
 Only hints come from here: an installed plugin is found by its entry point, never by this table.
 """
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A provider, a reranker or a command with a plugin of its own.
+    """A provider, a reranker, a command or a kind of index with a plugin of its own.
 
     Attributes:
-        id: Name in the registry, or of the reranker or command.
+        id: Name in the registry, or of the reranker, command or kind.
         extra: Extra of the core; the folder and the distribution are ``embow-<extra>``.
         summary: One line for listings.
         classes: Class names that LanceDB users import.
@@ -106,6 +106,11 @@ RERANKERS = (
 COMMANDS = (
     Known("demo", "onnx", "search the Python standard library by meaning"),
     Known("new-plugin", "testing", "start a distribution for a provider"),
+)
+
+INDEXES = (
+    Known("fts", "text", "Words of text columns, ranked by BM25"),
+    Known("hnsw", "faiss", "A graph over vectors, by faiss"),
 )
 
 ELSEWHERE = (

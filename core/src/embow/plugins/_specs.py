@@ -126,6 +126,13 @@ class LoaderSpec(Spec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSpec(Spec):
+    """One kind of index. ``target`` names the class, an ``embow.engines.indexes.Library``."""
+
+    kind: ClassVar[str] = "index"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandSpec(Spec):
     """One command of ``embow``, by its ``id``.
 

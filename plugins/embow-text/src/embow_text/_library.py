@@ -15,6 +15,7 @@ from embow.errors import ConfigurationError
 from embow.query import FullTextQuery
 from embow_text.analysis import Analysis, fingerprint
 from embow_text.building import build
+from embow_text.files import read, write
 from embow_text.index import Part, TextIndex
 from embow_text.merging import merge
 from embow_text.search import search
@@ -58,10 +59,13 @@ class TextSegments(TextLibrary[Segment]):
         return segments[0] if len(segments) == 1 and kept[0] is None else merge(segments, kept)
 
     def write(self, piece: Segment, sink: Sink) -> None:
-        raise NotImplementedError
+        write(piece, sink)
 
     def read(self, data: memoryview, rows: int) -> Segment:
-        raise NotImplementedError
+        segment = read(data)
+        if len(segment) != rows:
+            raise ValueError(f"it has {len(segment)} rows, should have {rows}")
+        return segment
 
     def open(self, parts: Sequence[Covered[Segment]]) -> TextIndex:
         return TextIndex([_part(each) for each in parts], self._analysis)

@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from embow.engines._local.blobs import read_blob
 from embow.engines._local.failures import storing
 from embow.engines._local.files import read_file
+from embow.engines._local.indexrows import PieceRow, index_rows
 from embow.engines._local.records import FileRow, fragment_rows, table_row, version_rows
-from embow.engines._local.sealed import COLUMNS, pages
+from embow.engines._local.sealed import COLUMNS, PIECE, pages
 from embow.engines._local.store import Store
 from embow.engines._local.tail import read_tail
 from embow.engines._local.view import load_view
@@ -56,7 +58,12 @@ def check(store: Store) -> CheckReport:
 
 
 def _files(store: Store, db: sqlite3.Connection) -> list[FileRow]:
-    return [file for each in fragment_rows(db, store.id) for file in each.files]
+    files = [file for each in fragment_rows(db, store.id) for file in each.files]
+    return files + [piece.file for piece in _pieces(store, db)]
+
+
+def _pieces(store: Store, db: sqlite3.Connection) -> list[PieceRow]:
+    return [each for index in index_rows(db, store.current(db)) for each in index.pieces]
 
 
 def _check_catalog(store: Store, db: sqlite3.Connection, damages: _Damages) -> None:
@@ -84,6 +91,9 @@ def _check_versions(store: Store, db: sqlite3.Connection, damages: _Damages) -> 
 
 def _check_file(store: Store, file: FileRow, damages: _Damages) -> None:
     path = store.folder / file.name
+    if PIECE.match(file.name):
+        read_blob(path, file, store.name)
+        return
     for _, check in read_file(path, file, store.name)[1]:
         with damages.noting(store.name):
             check()

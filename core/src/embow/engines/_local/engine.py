@@ -13,9 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
+from embow.engines._local.begun import check_own, sync_folder
 from embow.engines._local.catalog import Catalog
 from embow.engines._local.failures import storing
-from embow.engines._local.files import NewFiles, check_own, sync_folder
+from embow.engines._local.files import NewFiles
+from embow.engines._local.indexrows import piece_names
 from embow.engines._local.layout import Layout
 from embow.engines._local.records import (
     TableRow,
@@ -52,6 +54,7 @@ class LocalEngine(Engine):
     def __init__(self, uri: str, options: EngineOptions) -> None:
         self._uri = uri
         self._options = options.storage_options
+        self._libraries = options.libraries
         self._sizes = sizes_from(options.storage_options)
         self._root = _path(uri)
         self._data = self._root / "data"
@@ -98,7 +101,8 @@ class LocalEngine(Engine):
         """Remove a table and its data; readers keep what they have mapped."""
         table = self._table(self._need(name))
         with self._catalog.write() as db:
-            unnamed = delete_table(db, table.current(db).id)
+            row = table.current(db)
+            unnamed = piece_names(db, row) + delete_table(db, row.id)
         table.remove(unnamed)
         with suppress(OSError):  # Another writer's file is still there: optimize() removes it.
             table.folder.rmdir()
@@ -140,7 +144,7 @@ class LocalEngine(Engine):
         return row
 
     def _table(self, row: TableRow) -> LocalTable:
-        fresh = LocalTable(self._catalog, self._data, row, self._sizes)
+        fresh = LocalTable(self._catalog, self._data, row, self._sizes, self._libraries)
         return self._tables.setdefault(row.id, fresh)
 
 

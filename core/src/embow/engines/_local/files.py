@@ -1,53 +1,31 @@
-"""Immutable files of Arrow data: written whole and synced, or never named.
-
-A writer holds an advisory lock on the file it makes, from its creation to the commit that names
-it. The kernel drops the lock when the process dies, so the sweep of unnamed files can tell what
-is abandoned from what another process is still writing.
-"""
+"""Immutable files: written whole and synced, or never named."""
 
 from __future__ import annotations
 
-import os
-import stat
-import struct
-import uuid
-import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import pyarrow as pa
-import xxhash
 
 from embow.engines._local import faults
+from embow.engines._local.begun import ALGORITHM, ALGORITHMS, Begun, map_file, verify_bytes
+from embow.engines._local.blobs import NewBlob
 from embow.engines._local.catalog import Catalog
-from embow.engines._local.failures import LOCKLESS, storing
+from embow.engines._local.failures import storing
 from embow.engines._local.records import FileRow
 from embow.engines._local.sealed import SUFFIX
 from embow.errors import StorageError
 
-try:
-    import fcntl
-except ImportError:  # Windows keeps a file that is open from being removed by itself.
-    fcntl = None  # type: ignore[assignment]
-
-ALGORITHM = "xxh3_64"
-"""Of the checksums kept in the catalog for new files."""
-
-_ALGORITHMS: dict[str | None, tuple[struct.Struct, Callable[[memoryview], int]]] = {
-    ALGORITHM: (struct.Struct("<qQ"), xxhash.xxh3_64_intdigest),
-    "crc32": (struct.Struct("<qI"), zlib.crc32),
-}
-"""Of each algorithm the form in which the end and checksum of a message are kept."""
-
-_CHUNK = 2**20
+N = TypeVar("N", bound=Begun)
 
 
-class NewFile:
-    """A file being written.
+class NewFile(Begun):
+    """A file of Arrow data being written.
 
     Args:
         folder: Where; made when missing.
@@ -55,12 +33,9 @@ class NewFile:
     """
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        super().__init__(folder, SUFFIX)
         self.rows = 0
-        self._checks: list[bytes] = []
-        self._checked = 0
-        self.name, self._descriptor = _create(folder)
-        self.path = folder / self.name
-        faults.reach("file.created")
+        self._checked_schema = False
         try:
             with storing(self.path, "write"):
                 self._sink = pa.OSFile(str(self.path), "wb")
@@ -70,15 +45,11 @@ class NewFile:
             self.release()
             raise
 
-    @property
-    def bytes(self) -> int:
-        return os.fstat(self._descriptor).st_size
-
     def write(self, batch: pa.RecordBatch) -> None:
         with storing(self.path, "write"):
             self._writer.write_batch(batch)
             self._check_schema()
-            self._check(self.bytes)
+            self.check(self.bytes)
         self.rows += batch.num_rows
         faults.reach("file.half")
 
@@ -88,35 +59,18 @@ class NewFile:
             self._writer.close()
             self._sink.close()
             self._check_schema()
-            faults.reach("file.written")
-            os.fsync(self._descriptor)
-            sync_folder(self.path.parent)
-        faults.reach("file.synced")
-        return FileRow(self.name, self.bytes, ALGORITHM, b"".join(self._checks))
+        return self.synced()
 
     def _check_schema(self) -> None:
-        if not self._checks:  # It comes first, but Arrow writes it with the first batch.
-            self._check(self._schema_bytes)
-
-    def _check(self, end: int) -> None:
-        """Note where a message ends that was just written, and its checksum."""
-        total = xxhash.xxh3_64()
-        for start in range(self._checked, end, _CHUNK):
-            total.update(os.pread(self._descriptor, min(_CHUNK, end - start), start))
-        self._checks.append(_ALGORITHMS[ALGORITHM][0].pack(end, total.intdigest()))
-        self._checked = end
+        if not self._checked_schema:  # It comes first, but Arrow writes it with the first batch.
+            self.check(self._schema_bytes)
+            self._checked_schema = True
 
     def discard(self) -> None:
         """Remove the file; what cannot be removed now is left to ``optimize()``."""
         with suppress(OSError, pa.ArrowException):
             self._sink.close()
-        with suppress(OSError):
-            self.path.unlink()
-        self.release()
-
-    def release(self) -> None:
-        """Let go of the lock: the file is named now, or given up."""
-        os.close(self._descriptor)
+        super().discard()
 
 
 @dataclass(slots=True)
@@ -125,7 +79,7 @@ class NewFiles:
 
     catalog: Catalog
     folder: Path
-    _files: list[NewFile] = field(default_factory=list, init=False)
+    _files: list[Begun] = field(default_factory=list, init=False)
     _keep: bool = field(default=False, init=False)
 
     def __enter__(self) -> NewFiles:
@@ -144,8 +98,16 @@ class NewFiles:
                 file.discard()
 
     def create(self, schema: pa.Schema) -> NewFile:
+        """Begin a file of Arrow data."""
         self.catalog.require("write")
-        file = NewFile(self.folder, schema)
+        return self._begun(NewFile(self.folder, schema))
+
+    def create_blob(self) -> NewBlob:
+        """Begin a file of bytes."""
+        self.catalog.require("write")
+        return self._begun(NewBlob(self.folder))
+
+    def _begun(self, file: N) -> N:
         self._files.append(file)
         return file
 
@@ -168,40 +130,20 @@ def read_file(path: Path, file: FileRow, table: str) -> tuple[pa.Schema, list[Ba
     Raises:
         StorageError: It is damaged, or a link. A missing file is a plain `FileNotFoundError`.
     """
-    whose = f"{path} of table '{table}'"
-    for each, kind in ((path.parent, stat.S_ISDIR), (path, stat.S_ISREG)):
-        if not kind(os.lstat(each).st_mode):
-            raise StorageError(f"Cannot read {each}: it is a link, which embow does not make.")
-    found = os.stat(path).st_size
-    if found != file.size:
-        raise StorageError(
-            f"Cannot read {whose}: the file is damaged ({found:,} bytes, should be {file.size:,})."
-        )
-    if file.checks and file.algorithm not in _ALGORITHMS:
-        raise StorageError(
-            f"Cannot read {path}: its checksums are {file.algorithm!r}, which this embow does not "
-            "know; upgrade embow."
-        )
-    form, algorithm = _ALGORITHMS[file.algorithm if file.checks else ALGORITHM]
-
-    def verify_bytes(start: int, end: int, expected: int) -> None:
-        if algorithm(memoryview(whole)[start:end]) != expected:
-            raise StorageError(
-                f"Cannot read {whose}: the file is damaged (bytes {start:,} to "
-                f"{end:,} are not those that were written). Restore it from a backup."
-            )
+    whole = map_file(path, file, table)
+    form = ALGORITHMS[file.algorithm if file.checks else ALGORITHM][0]
 
     def verify(batch: pa.RecordBatch, start: int = 0, end: int = 0, expected: int = 0) -> None:
         if checks:
-            verify_bytes(start, end, expected)
+            verify_bytes(whole, path, file, table, start, end, expected)
         with storing(path, "read", table):
             batch.validate(full=True)  # Whoever made the file made its checksums too.
 
     with storing(path, "read", table):
-        whole = pa.memory_map(str(path)).read_buffer()
         checks = list(form.iter_unpack(file.checks or b""))
         if checks:  # The schema comes first; in old files it is one message with the first batch.
-            verify_bytes(0, *(checks[0] if checks[0][0] else checks[1]))
+            first = checks[0] if checks[0][0] else checks[1]
+            verify_bytes(whole, path, file, table, 0, *first)
         reader = pa.ipc.open_stream(whole)
         batches = list(reader)
         for batch in batches:
@@ -209,57 +151,10 @@ def read_file(path: Path, file: FileRow, table: str) -> tuple[pa.Schema, list[Ba
     if not checks:
         return reader.schema, [(batch, partial(verify, batch)) for batch in batches]
     if len(batches) != len(checks) - 1:
-        raise StorageError(f"Cannot read {whose}: the file is damaged (batches are missing).")
+        raise StorageError(
+            f"Cannot read {path} of table '{table}': the file is damaged (batches are missing)."
+        )
     return reader.schema, [
         (batch, partial(verify, batch, start, *check))
         for batch, (start, _), check in zip(batches, checks, checks[1:], strict=False)
     ]
-
-
-def check_own(path: Path) -> None:
-    """Raise `StorageError` for a file or folder of a database that is a link."""
-    if path.is_symlink():
-        raise StorageError(
-            f"{path} is a link. Data of a database must lie within its own folder; put the whole "
-            "database where the link leads."
-        )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the entries of a folder durable."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _create(folder: Path) -> tuple[str, int]:
-    while True:
-        name = uuid.uuid4().hex + SUFFIX
-        path = folder / name
-        with storing(path, "create"):
-            check_own(folder)
-            folder.mkdir(exist_ok=True)
-            try:
-                descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
-            except FileNotFoundError:
-                continue  # A sweep took the empty folder away in between.
-            _lock(descriptor)
-        # A sweep may have removed the file between its creation and its lock.
-        if path.exists():
-            sync_folder(folder.parent)
-            return name, descriptor
-        os.close(descriptor)
-
-
-def _lock(descriptor: int) -> None:
-    if fcntl is not None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError as exc:
-            if exc.errno not in LOCKLESS:
-                raise
-            # No sweep can lock it either, and so none removes it.

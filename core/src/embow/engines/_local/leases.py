@@ -168,11 +168,12 @@ def expire(db: sqlite3.Connection, row: TableRow, *, everything: bool) -> None:
 
 
 def named_files(db: sqlite3.Connection) -> set[str]:
-    """Return ``folder/name`` of every file of every table, and of every lease."""
+    """Return ``folder/name`` of every file of every table, of every lease and index."""
     return {
         f"{folder}/{name}"
         for folder, name in db.execute(
             "SELECT t.folder, x.name FROM files x "
-            "JOIN fragments f ON f.id = x.fragment_id JOIN tables t ON t.id = f.table_id"
+            "JOIN fragments f ON f.id = x.fragment_id JOIN tables t ON t.id = f.table_id "
+            "UNION ALL SELECT t.folder, p.name FROM pieces p JOIN tables t ON t.id = p.table_id"
         )
     }

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from embow.engines._local.blocks import STORED_ROW_ID, Block, coalesce, with_norms
 from embow.engines._local.files import NewFiles
+from embow.engines._local.indexing import extend_indexes
 from embow.engines._local.leases import named_files
 from embow.engines._local.records import (
     FragmentRow,
@@ -72,6 +73,7 @@ def optimize(
     for _ in range(_ATTEMPTS):
         done = _try_rewrite(store)
         if done is not None:
+            built = extend_indexes(store, _untold)
             count, size = sweep(store.data, lambda: _named(store))
             return replace(
                 done,
@@ -79,11 +81,16 @@ def optimize(
                 bytes_freed=done.bytes_freed + size,
                 versions_removed=len(gone),
                 oldest_version=oldest,
+                pieces_built=built,
             )
     raise CommitConflictError(
         f"Table '{store.name}' could not be optimized: other writers exchanged its files "
         f"{_ATTEMPTS} times. Retry when they are done."
     )
+
+
+def _untold(rows: int) -> None:
+    """Tell nobody how far the indexes are."""
 
 
 def _named(store: Store) -> set[str]:

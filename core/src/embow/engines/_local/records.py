@@ -40,6 +40,7 @@ class TableRow:
     rows: int
     swept: int
     cleared: int
+    indexed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def _table(db: sqlite3.Connection, found: Sequence[object]) -> TableRow:
 
 def insert_table(db: sqlite3.Connection, name: str, folder: str, layout: Layout) -> TableRow:
     """Add an empty table at version 0 and return its state."""
-    row = TableRow(0, folder, name, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+    row = TableRow(0, folder, name, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0)
     row = replace(row, id=insert(db, "tables", *astuple(row)[1:]))
     insert_schema(db, row.id, 1, layout)
     return row

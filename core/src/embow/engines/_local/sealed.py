@@ -15,10 +15,12 @@ SUFFIX = ".arrows"
 
 FOLDER = re.compile(r"[0-9a-f]{32}\Z")
 FILE = re.compile(rf"[0-9a-f]{{32}}{re.escape(SUFFIX)}\Z")
+PIECE_SUFFIX = ".index"
+PIECE = re.compile(rf"[0-9a-f]{{32}}{re.escape(PIECE_SUFFIX)}\Z")
 
 COLUMNS: Final = {
     "tables": "folder, name, version, epoch, schema_version, next_row, tail_rows, tail_bytes, "
-    "rows, swept, cleared",
+    "rows, swept, cleared, indexed",
     "schemas": "table_id, version, arrow, columns",
     "versions": "table_id, version, made, next_row, schema_version, rows, operation, plain",
     "tags": "table_id, name, version",
@@ -28,6 +30,9 @@ COLUMNS: Final = {
     "deletions": "table_id, version, rows, first, last, until",
     "staged": "token, table_id, until, columns",
     "tokens": "token, table_id, version, added, removed, until",
+    "indexes": "table_id, name, field, kind, settings",
+    "pieces": "table_id, index_id, stored, fingerprint, first_row, next_row, rows, name, bytes, "
+    "algorithm, checks",
 }
 """Columns under the checksum, which is the column ``seal``; ids are numbers of their own."""
 
@@ -92,6 +97,12 @@ def require_pages(db: sqlite3.Connection) -> None:
     """Raise `StorageError` where what is not found may have been lost."""
     for line in pages(db):
         raise damaged(db, line)
+
+
+def require_rows(db: sqlite3.Connection, table: str) -> None:
+    """Raise `StorageError` where a row of any table's may have been made another's."""
+    if db.execute(f"SELECT 1 FROM {table} WHERE seal IS NOT seal({COLUMNS[table]})").fetchone():
+        raise damaged(db, f"a row of its table '{table}' is not as it was written")
 
 
 def check_name(db: sqlite3.Connection, form: re.Pattern[str], name: object) -> str:

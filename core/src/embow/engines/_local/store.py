@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from embow.engines._indexing import Opened
 from embow.engines._local.catalog import Catalog
 from embow.engines._local.layout import Layout
 from embow.engines._local.records import (
@@ -23,6 +24,7 @@ from embow.engines._local.sizes import Sizes
 from embow.engines._local.sweep import remove_files
 from embow.engines._local.view import View, load_view
 from embow.engines.contract import Base, EngineTable
+from embow.engines.indexes import Libraries
 from embow.errors import CommitConflictError, StorageError, VersionNotFoundError, near_name
 
 _ATTEMPTS = 5
@@ -37,11 +39,14 @@ class Store(EngineTable):
         data: Folder of all tables' data.
         row: The table's state when it was opened.
         sizes: How big pieces are.
+        libraries: Find what builds a kind of index.
     """
 
     name = ""
 
-    def __init__(self, catalog: Catalog, data: Path, row: TableRow, sizes: Sizes) -> None:
+    def __init__(
+        self, catalog: Catalog, data: Path, row: TableRow, sizes: Sizes, libraries: Libraries
+    ) -> None:
         self.catalog = catalog
         self.data = data
         self.id = row.id
@@ -49,6 +54,8 @@ class Store(EngineTable):
         self.folder = data / row.folder
         self.name = row.name
         self.sizes = sizes
+        self.libraries = libraries
+        self.pieces: dict[str, Opened[Any]] = {}  # Of indexes, by the name of their file.
         self.held: View | None = None  # The latest version that was read; its files are open.
         self._earlier: View | None = None
 

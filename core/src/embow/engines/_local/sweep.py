@@ -11,7 +11,7 @@ from pathlib import Path
 
 from embow.engines._local import faults
 from embow.engines._local.failures import LOCKLESS
-from embow.engines._local.sealed import FILE, FOLDER
+from embow.engines._local.sealed import FILE, FOLDER, PIECE
 
 try:
     import fcntl
@@ -33,7 +33,7 @@ def sweep(data: Path, named: Callable[[], Collection[str]]) -> tuple[int, int]:
     """
     before = named()
     folders = [each for each in data.iterdir() if FOLDER.match(each.name) and _is_folder(each)]
-    paths = [path for folder in folders for path in folder.iterdir() if FILE.match(path.name)]
+    paths = [path for folder in folders for path in folder.iterdir() if _is_ours(path.name)]
     found = [path for path in paths if _key(path) not in before]
     held = [(path, descriptor) for path in found if (descriptor := _try_lock(path)) is not None]
     # Asked again while the locks are held: a commit may have named a file since.
@@ -53,6 +53,10 @@ def _removed(path: Path, descriptor: int) -> int | None:
         path.unlink()
         return os.fstat(descriptor).st_size
     return None
+
+
+def _is_ours(name: str) -> bool:
+    return bool(FILE.match(name) or PIECE.match(name))
 
 
 def _is_folder(path: Path) -> bool:

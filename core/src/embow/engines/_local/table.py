@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pyarrow as pa
 
-from embow.engines._local import check, columns, commits, optimize, scan, search, staging, versions
+from embow.engines._local import (
+    check,
+    columns,
+    commits,
+    covering,
+    indexing,
+    optimize,
+    scan,
+    search,
+    staging,
+    versions,
+)
 from embow.engines._local.store import Store
 from embow.engines._local.view import View
 from embow.engines.contract import Base, Capability, ScanQuery, Snapshot, VectorQuery
+from embow.engines.indexes import Covering
 from embow.engines.predicate import Predicate
 
 CAPABILITIES = frozenset(
@@ -20,6 +35,8 @@ CAPABILITIES = frozenset(
         Capability.STABLE_ROW_IDS,
         Capability.MULTIVECTOR,
         Capability.FRAGMENTS,
+        Capability.VECTOR_INDEX,
+        Capability.TEXT_INDEX,
     }
 )
 """Without ``REMOTE_WRITE``: another process may stage rows, but not from another machine."""
@@ -32,17 +49,22 @@ class LocalSnapshot(Snapshot):
 
     Args:
         view: The version.
+        store: The table.
     """
 
     capabilities = CAPABILITIES
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, store: Store) -> None:
         base = Base(view.row.folder, view.version)
         super().__init__(base, view.layout.schema, view.layout.metadata)
         self._view = view
+        self._store = store
 
     def understands(self, predicate: Predicate) -> bool:
         return True
+
+    def indexes(self) -> Sequence[Covering[Any]]:
+        return covering.coverings(self._store, self._view)
 
     def fragments(self) -> list[str]:
         return scan.fragment_names(self._view)
@@ -76,6 +98,12 @@ class LocalTable(Store):
     _set_tag = versions.set_tag
     _delete_tag = versions.delete_tag
     _restore = versions.restore
+    indexes = indexing.indexes
+    _create_index = indexing.create_index
+    _drop_index = indexing.drop_index
+    _move_index = indexing.move_index
+    _extend_indexes = indexing.extend_indexes
 
     def _snapshot(self, version: int | str | None, at_least: int) -> Snapshot:
-        return LocalSnapshot(self.reading(self.load) if version is None else self.version(version))
+        view = self.reading(self.load) if version is None else self.version(version)
+        return LocalSnapshot(view, self)

@@ -10,7 +10,7 @@ import numpy as np
 
 from embow.engines._local.sealed import COLUMNS
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Kept as SQLite's ``user_version``."""
 
 _FORMAT_1 = (
@@ -83,16 +83,40 @@ _FORMAT_2 = (
         added INTEGER NOT NULL, removed INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID""",
 )
 
+_SEALED_3 = {table: names for table, names in COLUMNS.items() if table not in ("indexes", "pieces")}
+_SEALED_3["tables"] = COLUMNS["tables"].removesuffix(", indexed")
+"""Columns that were under the checksum in format 3."""
+
 # seal: checksum of the row, see `COLUMNS`. fragments.staged: the token of the write, until a commit
 # makes them the table's. staged.columns: a JSON list of the stored columns in its files.
 _FORMAT_3 = (
-    *(f"ALTER TABLE {table} ADD COLUMN seal INTEGER" for table in COLUMNS),
+    *(f"ALTER TABLE {table} ADD COLUMN seal INTEGER" for table in _SEALED_3),
     "ALTER TABLE tail DROP COLUMN crc32",
     "ALTER TABLE fragments ADD COLUMN staged TEXT",
     "DELETE FROM staged",
     "ALTER TABLE staged DROP COLUMN files",
     "ALTER TABLE staged ADD COLUMN columns TEXT NOT NULL DEFAULT ''",
-    *(f"UPDATE {table} SET seal = seal({names})" for table, names in COLUMNS.items()),
+    *(f"UPDATE {table} SET seal = seal({names})" for table, names in _SEALED_3.items()),
+)
+
+_FORMAT_4 = (
+    # indexed: grows when indexes or their pieces are exchanged.
+    "ALTER TABLE tables ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0",
+    # A row that was damaged stays one that is.
+    f"UPDATE tables SET seal = seal({COLUMNS['tables']}) WHERE seal IS seal({_SEALED_3['tables']})",
+    # field: physical column. settings: JSON of the library.
+    """CREATE TABLE indexes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, table_id INTEGER NOT NULL, name TEXT NOT NULL,
+        field TEXT NOT NULL, kind TEXT NOT NULL, settings TEXT NOT NULL, seal INTEGER,
+        UNIQUE (table_id, name))""",
+    # A piece covers the rows from first_row to next_row (excluded) of one stored column. rows: how
+    # many it holds; where these are not all, the file ends with their ids.
+    """CREATE TABLE pieces (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, table_id INTEGER NOT NULL, index_id INTEGER NOT NULL,
+        stored TEXT NOT NULL, fingerprint TEXT NOT NULL, first_row INTEGER NOT NULL,
+        next_row INTEGER NOT NULL, rows INTEGER NOT NULL, name TEXT NOT NULL UNIQUE,
+        bytes INTEGER NOT NULL, algorithm TEXT, checks BLOB, seal INTEGER)""",
+    "CREATE INDEX pieces_of ON pieces (table_id, id)",
 )
 
 
@@ -110,8 +134,11 @@ def upgrade(db: sqlite3.Connection, found: int) -> None:
             db.execute(statement)
         for (table_id,) in db.execute("SELECT id FROM tables").fetchall():
             _first_version(db, table_id)
-    if found < FORMAT:
+    if found < 3:
         for statement in _FORMAT_3:
+            db.execute(statement)
+    if found < FORMAT:
+        for statement in _FORMAT_4:
             db.execute(statement)
         db.execute(f"PRAGMA user_version = {FORMAT}")
 

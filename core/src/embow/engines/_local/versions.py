@@ -16,7 +16,7 @@ from embow.engines._local.records import (
     tag_rows,
     version_rows,
 )
-from embow.engines._local.sealed import insert
+from embow.engines._local.sealed import insert, require_rows
 from embow.engines._local.store import Store
 from embow.engines.contract import Commit, Version, check_tag
 
@@ -24,6 +24,7 @@ from embow.engines.contract import Commit, Version, check_tag
 def versions(store: Store) -> list[Version]:
     """Return the versions that can be read, the oldest first."""
     with store.catalog.read() as db:
+        require_rows(db, "versions")  # One that is missing here is missed by nobody.
         found = version_rows(db, store.current(db).id)
     return [Version(each.version, moment(each.made), each.rows, each.operation) for each in found]
 

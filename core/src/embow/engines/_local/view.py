@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from embow.engines._local import tail as tails
 from embow.engines._local.blocks import STORED_ROW_ID, Block
 from embow.engines._local.files import read_file
+from embow.engines._local.indexrows import IndexRow, index_rows
 from embow.engines._local.layout import Layout
 from embow.engines._local.records import (
     Deletion,
@@ -25,6 +27,7 @@ from embow.engines._local.records import (
     layout_at,
 )
 from embow.engines._local.sealed import damaged
+from embow.engines.indexes import Covering
 from embow.engines.predicate import Predicate, evaluate
 from embow.errors import StorageError
 
@@ -120,6 +123,8 @@ class View:
         dead: Deleted rows.
         seen: Highest numbers loaded: fragment, tail entry, deletion.
         parts: All blocks with a row alive, in row order.
+        indexes: The indexes there are.
+        coverings: What is known of them for this version, by name; filled when first asked for.
     """
 
     row: TableRow
@@ -130,6 +135,8 @@ class View:
     dead: Dead
     seen: tuple[int, int, int]
     parts: tuple[Part, ...]
+    indexes: tuple[IndexRow, ...] = ()
+    coverings: dict[str, Covering[Any]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -213,7 +220,9 @@ def load_view(
     parts, rows = _parts(fragments, tail, dead)
     if rows != at.rows:
         raise damaged(db, f"table '{row.name}' has not the rows of its version {at.version}")
-    return View(row, at.version, layout, fragments, tail, dead, seen, parts)
+    known = previous is not None and previous.row.indexed == row.indexed
+    indexes = previous.indexes if previous is not None and known else index_rows(db, row)
+    return View(row, at.version, layout, fragments, tail, dead, seen, parts, indexes)
 
 
 def holds(deletion: Deletion, version: int) -> bool:

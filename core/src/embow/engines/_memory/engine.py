@@ -31,6 +31,7 @@ class MemoryEngine(Engine):
                 f"{uri!r} is no database: one in memory has no name. Use 'memory://'."
             )
         self._tables: dict[str, MemoryTable] = {}
+        self._libraries = options.libraries
         self._lock = Guard()
 
     def table_names(self) -> list[str]:
@@ -45,7 +46,7 @@ class MemoryEngine(Engine):
         metadata: Mapping[str, str],
     ) -> EngineTable:
         self._require_free(name)
-        table = MemoryTable(name, schema, batches, metadata)
+        table = MemoryTable(name, schema, batches, metadata, self._libraries)
         with self._lock:
             self._require_free(name)
             self._tables[name] = table

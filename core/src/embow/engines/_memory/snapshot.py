@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +35,7 @@ CAPABILITIES = frozenset(
         Capability.RENAME_TABLE,
         Capability.ORDERED_SCAN,
         Capability.STABLE_ROW_IDS,
+        Capability.VECTOR_INDEX,
         Capability.TEXT_INDEX,
         Capability.MULTIVECTOR,
     }
@@ -76,13 +77,15 @@ class MemorySnapshot(Snapshot):
 
     capabilities = CAPABILITIES
 
-    def __init__(self, table: str, state: State, indexes: Sequence[Covering[Any]] = ()) -> None:
+    def __init__(
+        self, table: str, state: State, coverings: Callable[[State], Sequence[Covering[Any]]]
+    ) -> None:
         super().__init__(Base(table, state.version), state.schema, state.metadata)
         self._state = state
-        self._indexes = indexes
+        self._coverings = coverings
 
     def indexes(self) -> Sequence[Covering[Any]]:
-        return self._indexes
+        return self._coverings(self._state)
 
     def _scan(self, query: ScanQuery) -> pa.RecordBatchReader:
         rows = self._state.rows.select(self._names(query.columns, query.with_row_id))

@@ -6,11 +6,12 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 
 from embow.engines._forks import Guard
-from embow.engines._memory.indexes import Indexes
+from embow.engines._memory.indexing import MemoryIndex, coverings
 from embow.engines._memory.snapshot import CAPABILITIES, ROW_ID_FIELD, MemorySnapshot, State
 from embow.engines.contract import (
     LEASE,
@@ -21,12 +22,16 @@ from embow.engines.contract import (
     Staged,
     conform,
 )
+from embow.engines.indexes import Covering, Libraries
 from embow.errors import (
     CommitConflictError,
     StagedGoneError,
     TableNotFoundError,
     VersionNotFoundError,
 )
+
+_KNOWN = 4
+"""Versions of which it is kept how their rows are indexed."""
 
 
 class StagingTable(EngineTable):
@@ -35,16 +40,18 @@ class StagingTable(EngineTable):
     capabilities = CAPABILITIES
     name = ""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, libraries: Libraries) -> None:
         self.name = name
         self.dropped = False
         self._identity = uuid.uuid4().hex
         self._lock = Guard()
+        self._libraries = libraries
+        self._indexes: dict[str, MemoryIndex] = {}
+        self._coverings: dict[int, tuple[dict[str, MemoryIndex], list[Covering[Any]]]] = {}
         self._named: dict[str, int] = {}
         self._leases: dict[str, datetime] = {}
         self._committed: dict[str, Commit] = {}
         self._next_row = 0
-        self._indexes = Indexes()
         self._states: dict[int, State] = {}
 
     def _latest(self) -> State:
@@ -72,7 +79,18 @@ class StagingTable(EngineTable):
                     f"{latest.version}."
                 )
             state = latest if version is None else self._at(version)
-            return MemorySnapshot(self._identity, state, self._indexes.of(state))
+        return MemorySnapshot(self._identity, state, self._covered)
+
+    def _covered(self, state: State) -> list[Covering[Any]]:
+        """Return the indexes as a version has them, the same ones until one changes."""
+        with self._lock:
+            indexes = dict(self._indexes)
+            of, known = self._coverings.get(state.version, (None, []))
+            if of != indexes:
+                known = coverings(indexes, state, self._libraries)
+                kept = [(v, each) for v, each in self._coverings.items() if v in self._states]
+                self._coverings = dict(kept[-_KNOWN:]) | {state.version: (indexes, known)}
+            return known
 
     # -- staging ------------------------------------------------------------------------
 

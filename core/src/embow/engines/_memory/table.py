@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from embow.engines._memory.indexing import MemoryIndex, extended, need, told
 from embow.engines._memory.snapshot import ROW_ID_FIELD, State
 from embow.engines._memory.staging import StagingTable
 from embow.engines.contract import (
@@ -19,6 +20,7 @@ from embow.engines.contract import (
     Base,
     Change,
     Commit,
+    IndexInfo,
     OptimizeReport,
     RowIds,
     Staged,
@@ -27,9 +29,10 @@ from embow.engines.contract import (
     check_schema,
     check_tag,
 )
-from embow.engines.indexes import Definition
+from embow.engines.indexes import Definition, Libraries, Step, no_libraries
 from embow.errors import (
     CommitConflictError,
+    ConfigurationError,
     SchemaError,
 )
 
@@ -43,8 +46,9 @@ class MemoryTable(StagingTable):
         schema: pa.Schema,
         batches: Iterable[pa.RecordBatch],
         metadata: Mapping[str, str],
+        libraries: Libraries = no_libraries,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, libraries)
         empty = State(schema.remove_metadata().append(ROW_ID_FIELD).empty_table(), dict(metadata))
         self._states[0] = empty
         first = self.write(batches, base=Base(self._identity, 0))
@@ -157,16 +161,47 @@ class MemoryTable(StagingTable):
             check_schema(rows.schema.remove(len(rows.schema) - 1))
             return self._publish("drop columns", rows=rows)
 
-    def _create_index(self, column: str, config: Any, *, name: str, replace: bool) -> None:
+    # -- indexes ------------------------------------------------------------------------
+
+    def indexes(self) -> list[IndexInfo]:
         with self._lock:
             state = self._latest()
-            check_columns(state.schema, [column])
-            definition = Definition(name, config.kind, column, config.settings())
-            self._indexes.define(definition, state, replace=replace)
+        known = {each.definition.name: each for each in self._covered(state)}
+        return [told(each, state, known.get(name)) for name, each in sorted(self._indexes.items())]
+
+    def _create_index(self, wanted: Definition, anew: bool, step: Step) -> None:
+        with self._lock:
+            schema = self._latest().schema
+            check_columns(schema, [wanted.column])
+            if wanted.name in self._indexes and not anew:
+                raise ConfigurationError(
+                    f"Table '{self.name}' has an index '{wanted.name}' already. Give replace=True "
+                    "to build it anew, or another name."
+                )
+        self._libraries(wanted.kind)(wanted.settings, schema.field(wanted.column).type)
+        self._build(MemoryIndex(wanted, {}), step)
+
+    def _build(self, index: MemoryIndex, step: Step) -> int:
+        with self._lock:
+            states = dict(self._states)
+        made, built = extended(index, states, self._libraries, step)
+        with self._lock:
+            self._indexes[made.definition.name] = made
+        return built
+
+    def _extend_indexes(self, step: Step) -> int:
+        return sum(self._build(each, step) for each in list(self._indexes.values()))
 
     def _drop_index(self, name: str) -> None:
         with self._lock:
-            self._indexes.drop(name)
+            need(self.name, self._indexes, name)
+            del self._indexes[name]
+
+    def _move_index(self, name: str, column: str) -> None:
+        with self._lock:
+            index = need(self.name, self._indexes, name)
+            moved = replace(index.definition, column=column)
+            self._indexes[name] = replace(index, definition=moved)
 
     # -- versions -----------------------------------------------------------------------
 
@@ -189,12 +224,13 @@ class MemoryTable(StagingTable):
             }
             joined = latest.rows.combine_chunks()
             self._states[latest.version] = replace(latest, rows=joined)
-            return OptimizeReport(
+            done = OptimizeReport(
                 fragments_before=latest.rows[ROW_ID].num_chunks,
                 fragments_after=joined[ROW_ID].num_chunks,
                 versions_removed=len(gone),
                 oldest_version=min(self._states),
             )
+        return replace(done, pieces_built=self._extend_indexes(_untold))
 
     def _versions(self) -> list[Version]:
         with self._lock:
@@ -225,6 +261,10 @@ class MemoryTable(StagingTable):
             born, wanted = self._latest().born, self._at(version)
             same = {name: at for name, at in wanted.born.items() if born.get(name) == at}
             return self._publish("restore", born=same, rows=wanted.rows, metadata=wanted.metadata)
+
+
+def _untold(rows: int) -> None:
+    """Tell nobody how far the indexes are."""
 
 
 def _fitted(

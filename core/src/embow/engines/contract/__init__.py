@@ -60,7 +60,6 @@ from embow.engines.contract._records import (
     Commit,
     IndexInfo,
     OptimizeReport,
-    RowIds,
     Staged,
     Version,
     require,
@@ -68,6 +67,7 @@ from embow.engines.contract._records import (
 from embow.engines.contract._rows import conform, ending, row_ids_of
 from embow.engines.contract._snapshot import Snapshot
 from embow.engines.contract._table import EngineTable
+from embow.engines.indexes import RowIds
 
 __all__ = [
     "DISTANCE",

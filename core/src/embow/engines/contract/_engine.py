@@ -13,13 +13,20 @@ import pyarrow as pa
 from embow.engines.contract._queries import check_schema, check_table_name
 from embow.engines.contract._records import Capability, require
 from embow.engines.contract._table import EngineTable
+from embow.engines.indexes import Libraries, no_libraries
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """Settings handed to an engine when a database is opened."""
+    """What an engine is handed when a database is opened.
+
+    Attributes:
+        storage_options: Its settings.
+        libraries: Finds what builds a kind of index.
+    """
 
     storage_options: Mapping[str, Any] = field(default_factory=dict)
+    libraries: Libraries = no_libraries
 
 
 class Engine(ABC):

@@ -11,7 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from embow.engines.contract._kinds import METRICS, Metric, VectorKind, column_of, vector_kinds
-from embow.engines.contract._records import NAME_BYTES, RESERVED, RowIds
+from embow.engines.contract._records import NAME_BYTES, RESERVED
+from embow.engines.indexes import RowIds
 from embow.engines.predicate import Predicate
 from embow.errors import (
     BadVectorError,

@@ -7,13 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import numpy as np
-from numpy.typing import NDArray
-
+from embow.engines.indexes import Definition, RowIds
 from embow.errors import UnsupportedOperationError
-
-RowIds = NDArray[np.int64]
-"""Row ids, int64. They only grow; one is never given to another row, nor to a changed one."""
 
 ROW_ID = "_rowid"
 DISTANCE = "_distance"
@@ -153,6 +148,7 @@ class OptimizeReport:
         bytes_freed: Their size.
         versions_removed: Versions that can no longer be read.
         oldest_version: The oldest that still can.
+        pieces_built: Pieces of indexes that were built.
     """
 
     fragments_before: int = 0
@@ -162,6 +158,7 @@ class OptimizeReport:
     bytes_freed: int = 0
     versions_removed: int = 0
     oldest_version: int = 1
+    pieces_built: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +189,20 @@ class IndexInfo:
     """One index of a table.
 
     Attributes:
-        name: Its name.
-        columns: Physical columns it is on.
-        kind: Such as ``"FTS"`` or ``"HNSW"``.
-        version: Version it was built to; rows since are read without it.
+        definition: What it is.
+        rows: Rows of the current version that it covers.
+        rest: Rows of the current version that are read without it.
+        pieces: Pieces it is in.
+        bytes: Their size, where they are files.
+        trouble: Why it is not used, where it cannot be; a sentence.
     """
 
-    name: str
-    columns: tuple[str, ...]
-    kind: str
-    version: int
+    definition: Definition
+    rows: int
+    rest: int
+    pieces: int = 0
+    bytes: int = 0
+    trouble: str = ""
 
 
 def require(capabilities: frozenset[Capability], wanted: Capability) -> None:

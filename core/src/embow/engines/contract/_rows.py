@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from embow.engines.contract._queries import check_columns
-from embow.engines.contract._records import ROW_ID, RowIds
+from embow.engines.contract._records import ROW_ID
+from embow.engines.indexes import RowIds
 from embow.errors import DataError, MissingColumnError, SchemaError
 
 

@@ -24,11 +24,11 @@ from embow.engines.contract._queries import (
     check_vector_query,
     searched_columns,
 )
-from embow.engines.contract._records import ROW_ID, SCORE, Base, Capability, RowIds, require
+from embow.engines.contract._records import ROW_ID, SCORE, Base, Capability, require
 from embow.engines.contract._rows import row_ids_of
-from embow.engines.indexes import Covering
+from embow.engines.indexes import Covering, RowIds
 from embow.engines.predicate import Predicate, evaluate
-from embow.engines.text import is_text, open_text
+from embow.engines.text import TextMemory, is_text
 
 Query = TypeVar("Query", bound=RowQuery)
 
@@ -43,9 +43,13 @@ class Snapshot(ABC):
         base: Table and version this is.
         schema: Physical columns, without schema metadata; fields keep theirs.
         metadata: Metadata of the table.
+
+    Attributes:
+        texts: Rows without a piece of a text index, analysed: of all snapshots of the table.
     """
 
     capabilities: frozenset[Capability] = frozenset()
+    texts: TextMemory
 
     def __init__(self, base: Base, schema: pa.Schema, metadata: Mapping[str, str]) -> None:
         self.base = base
@@ -151,7 +155,7 @@ class Snapshot(ABC):
         opened = {}
         for column in searched_columns(query):
             texts = partial(self._texts, column)
-            library, opened[column] = open_text(indexed[column], self.base.version, texts)
+            library, opened[column] = self.texts.open(indexed[column], self.base.version, texts)
         last = None if query.k is None else query.offset + query.k
         wanted = self._wanted(query)
         ids, scores = library.search(opened, query.search_columns, query.query, last, wanted)

@@ -7,11 +7,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from functools import cached_property
 
 import pyarrow as pa
 
 from embow.engines.contract._history import History
+from embow.engines.contract._indexed import Indexed
 from embow.engines.contract._queries import ScanQuery, check_schema
 from embow.engines.contract._records import (
     LEASE,
@@ -21,20 +22,20 @@ from embow.engines.contract._records import (
     Change,
     CheckReport,
     Commit,
-    IndexInfo,
     OptimizeReport,
     Staged,
     require,
 )
 from embow.engines.contract._rows import conform_values
 from embow.engines.contract._snapshot import Snapshot
+from embow.engines.text import TextMemory
 from embow.errors import CommitConflictError, EmbowError, SchemaError
 
 _TRIES = 40
 _LONGEST_WAIT = 0.5
 
 
-class EngineTable(History, ABC):
+class EngineTable(History, Indexed, ABC):
     """One table. Safe to use from several threads."""
 
     # -- what an author writes ----------------------------------------------------------
@@ -146,16 +147,6 @@ class EngineTable(History, ABC):
                 damages[f"Table '{self.name}': {exc}"] = None
         return CheckReport(tuple(damages), versions=len(found))
 
-    def _create_index(self, column: str, config: Any, *, name: str, replace: bool) -> None:
-        raise NotImplementedError
-
-    def _drop_index(self, name: str) -> None:
-        raise NotImplementedError
-
-    def indexes(self) -> list[IndexInfo]:
-        """Return the indexes there are."""
-        return []
-
     # -- what is the same for every engine ------------------------------------------------
 
     def snapshot(self, version: int | str | None = None, *, at_least: int = 0) -> Snapshot:
@@ -171,7 +162,13 @@ class EngineTable(History, ABC):
         """
         if version is not None:
             require(self.capabilities, Capability.VERSIONS)
-        return self._snapshot(version, at_least)
+        found = self._snapshot(version, at_least)
+        found.texts = self._texts
+        return found
+
+    @cached_property
+    def _texts(self) -> TextMemory:
+        return TextMemory()
 
     def write_column(
         self,
@@ -275,22 +272,3 @@ class EngineTable(History, ABC):
                     raise
             wait(random.uniform(0, min(_LONGEST_WAIT, 0.002 * 2**attempt)))
         raise AssertionError("unreachable")  # pragma: no cover
-
-    def create_index(self, column: str, config: Any, *, name: str, replace: bool = True) -> None:
-        """Build an index to the current version.
-
-        Args:
-            column: Physical column.
-            config: What to build; ``config.capability`` says which capability that takes.
-            name: Name of the index.
-            replace: Build it anew where there is one of that name.
-        """
-        require(self.capabilities, config.capability)
-        self._create_index(column, config, name=name, replace=replace)
-
-    def drop_index(self, name: str) -> None:
-        """Remove an index."""
-        indexing = {Capability.VECTOR_INDEX, Capability.TEXT_INDEX}
-        if not indexing & self.capabilities:
-            require(self.capabilities, Capability.VECTOR_INDEX)
-        self._drop_index(name)

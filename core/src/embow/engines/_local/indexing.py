@@ -1,0 +1,291 @@
+"""Defining, building and removing indexes. A piece is a file, named in a transaction of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from sqlite3 import Connection
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from embow._cancel import stop_if_cancelled
+from embow.engines._indexing import Opened, Rows, Work, library_of, works
+from embow.engines._local.covering import coverings, opened_pieces, tail_of
+from embow.engines._local.files import NewFiles
+from embow.engines._local.indexrows import (
+    IndexRow,
+    PieceRow,
+    delete_index,
+    exchange_pieces,
+    index_named,
+    index_rows,
+    insert_index,
+    update_index,
+)
+from embow.engines._local.records import fragment_rows, layout_at
+from embow.engines._local.retention import Needs
+from embow.engines._local.scan import int64_array
+from embow.engines._local.staging import without_tail
+from embow.engines._local.store import Store
+from embow.engines._local.view import Fragment, open_fragments
+from embow.engines.contract import IndexInfo, check_columns
+from embow.engines.indexes import Definition, Library, RowIds, Step
+from embow.errors import ConfigurationError, near_name
+
+_ATTEMPTS = 5
+_TAKEN = 8192
+"""Rows handed to a library at a time."""
+
+
+def create_index(store: Store, wanted: Definition, anew: bool, step: Step) -> None:
+    """Define an index and build it."""
+    with store.catalog.read() as db:
+        row = store.current(db)
+        layout = store.layout(db, row)
+        check_columns(layout.schema, [wanted.column])
+        _check_free(store, index_named(db, row, wanted.name), anew=anew)
+    store.libraries(wanted.kind)(wanted.settings, layout.schema.field(wanted.column).type)
+    with store.catalog.write() as db:
+        row = store.current(db)
+        there = index_named(db, row, wanted.name)
+        _check_free(store, there, anew=anew)
+        gone = [] if there is None else delete_index(db, row, there)
+        number = insert_index(db, store.current(db), wanted)
+    store.remove(gone)
+    try:
+        _extend(store, number, step)
+    except BaseException:
+        _forget(store, number)
+        raise
+
+
+def _check_free(store: Store, there: IndexRow | None, *, anew: bool) -> None:
+    if there is not None and not anew:
+        raise ConfigurationError(
+            f"Table '{store.name}' has an index '{there.definition.name}' already. Give "
+            "replace=True to build it anew, or another name."
+        )
+
+
+def _forget(store: Store, number: int) -> None:
+    """Take back the definition of an index whose building was broken off."""
+    with store.catalog.write() as db:
+        row = store.current(db)
+        for each in index_rows(db, row):
+            if each.id == number:
+                gone = delete_index(db, row, each)
+                break
+        else:
+            return
+    store.remove(gone)
+
+
+def drop_index(store: Store, name: str) -> None:
+    with store.catalog.write() as db:
+        row = store.current(db)
+        gone = delete_index(db, row, _need(store, db, name))
+    store.remove(gone)
+
+
+def move_index(store: Store, name: str, column: str) -> None:
+    with store.catalog.write() as db:
+        row = store.current(db)
+        index = _need(store, db, name)
+        moved = replace(index, definition=replace(index.definition, column=column))
+        update_index(db, row, moved)
+
+
+def _need(store: Store, db: Connection, name: str) -> IndexRow:
+    row = store.current(db)
+    found = index_named(db, row, name)
+    if found is None:
+        names = [each.definition.name for each in index_rows(db, row)]
+        raise ConfigurationError(
+            f"Table '{store.name}' has no index '{name}'.{near_name(name, names)} "
+            f"Indexes: {', '.join(names) or 'none'}."
+        )
+    return found
+
+
+def indexes(store: Store) -> list[IndexInfo]:
+    """Return the indexes there are, as the latest version has them."""
+    view = store.latest()
+    known = {each.definition.name: each for each in coverings(store, view)}
+    found = []
+    for index in view.indexes:
+        covering = known.get(index.definition.name)
+        pieces = index.of(view.layout.stored.get(index.definition.column))
+        found.append(
+            IndexInfo(
+                index.definition,
+                rows=covering.rows if covering else 0,
+                rest=len(covering.rest) if covering else view.rows,
+                pieces=len(pieces),
+                bytes=sum(each.file.size for each in pieces),
+                trouble=covering.trouble if covering else "Its column is not there.",
+            )
+        )
+    return found
+
+
+def extend_indexes(store: Store, step: Step) -> int:
+    """Build what is worth building of every index, and let go of what nobody needs."""
+    with store.catalog.read() as db:
+        numbers = [each.id for each in index_rows(db, store.current(db))]
+    return sum(_extend(store, number, step) for number in numbers)
+
+
+def _extend(store: Store, number: int, step: Step) -> int:
+    """Build one index as far as it is worth it; return how many pieces were built."""
+    built = 0
+    for _ in range(_ATTEMPTS):
+        without_tail(store)
+        state = store.reading(lambda db: _State.read(store, db, number))
+        if state is None:
+            return built
+        _sweep_pieces(store, state)
+        todo = state.works()
+        done = [_build(store, state, each, step) for each in todo]
+        built += sum(done)
+        if all(done):
+            return built
+    return built  # Others are at it.
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """An index, and the rows it is to cover."""
+
+    index: IndexRow
+    stored: str
+    library: Library[Any]
+    rows: _LocalRows
+    opened: list[Opened[Any]]
+    pieces: dict[int, PieceRow]
+    useless: list[PieceRow]
+
+    @classmethod
+    def read(cls, store: Store, db: Connection, number: int) -> _State | None:
+        row = store.current(db)
+        index = next((each for each in index_rows(db, row) if each.id == number), None)
+        layout = layout_at(db, row.id, row.schema_version)
+        if index is None or index.definition.column not in layout.stored:
+            return None
+        stored = layout.stored[index.definition.column]
+        library, _ = library_of(store.libraries, index.definition, layout.types[stored])
+        if library is None:
+            return None
+        fragments = sorted(fragment_rows(db, row.id), key=lambda each: each.first_row)
+        needs = Needs.read(db, row)
+        rows = _LocalRows(
+            open_fragments(row, fragments, store.data, store.held), needs, stored, row.next_row
+        )
+        mine, opened, useless = index.of(stored), [], []
+        pieces: dict[int, PieceRow] = {}
+        for each in mine:
+            found, _ = opened_pieces(store, library, [each])
+            if found and len(rows.ids(each.first_row, each.next_row)):
+                opened += found
+                pieces[id(found[0])] = each
+            else:
+                useless.append(each)
+        useless += [each for each in index.pieces if each.stored not in needs.types]
+        return cls(index, stored, library, rows, opened, pieces, useless)
+
+    def works(self) -> list[Work[Any]]:
+        return works(self.library, self.opened, self.rows)
+
+
+def _sweep_pieces(store: Store, state: _State) -> None:
+    """Let go of pieces that cannot be read, or of which no version needs a row."""
+    if not state.useless:
+        return
+    with store.catalog.write() as db:
+        row = store.current(db)
+        gone = exchange_pieces(db, row, state.index.id, state.useless, ())
+    store.remove(gone)
+
+
+def _build(store: Store, state: _State, work: Work[Any], step: Step) -> bool:
+    """Build one piece and name it; return whether it fits what others have done meanwhile."""
+    if not work.rows:
+        return True
+
+    def going_on(rows: int) -> None:
+        stop_if_cancelled()
+        step(rows)
+
+    made = work.build(state.library, state.rows, going_on)
+    old = [state.pieces[id(each)] for each in work.old]
+    with NewFiles(store.catalog, store.folder) as files:
+        blob = files.create_blob()
+        state.library.write(made.piece, blob)
+        blob.write(tail_of(made))
+        covers = made.first_row, made.next_row, len(made.row_ids)
+        new = PieceRow(state.stored, state.library.fingerprint(), *covers, blob.finish())
+        with store.catalog.write() as db:
+            row = store.current(db)
+            if not _fits(index_rows(db, row), state.index, old, new):
+                return False
+            gone = exchange_pieces(db, row, state.index.id, old, [new])
+            files.keep()
+    store.pieces[new.file.name] = made
+    for name in gone:
+        store.pieces.pop(name, None)
+    store.remove(gone)
+    return True
+
+
+def _fits(
+    there: Sequence[IndexRow], index: IndexRow, old: Sequence[PieceRow], new: PieceRow
+) -> bool:
+    now = next((each for each in there if each.id == index.id), None)
+    if now is None:
+        return False
+    left = [each for each in now.of(new.stored) if each not in old]
+    gone = len(now.of(new.stored)) - len(left)
+    apart = all(each.next_row <= new.first_row or new.next_row <= each.first_row for each in left)
+    return gone == len(old) and apart
+
+
+@dataclass(frozen=True, eq=False)
+class _LocalRows(Rows):
+    """The rows of a stored column, in files."""
+
+    fragments: Sequence[Fragment]
+    needs: Needs
+    stored: str
+    until: int
+
+    @property
+    def next_row(self) -> int:
+        return self.until
+
+    def ids(self, first: int, end: int) -> RowIds:
+        found = [np.empty(0, np.int64)]
+        for block, mask in self._blocks(first, end):
+            found.append(block.ids[mask])
+        return np.concatenate(found)
+
+    def values(self, first: int, end: int) -> Iterator[tuple[RowIds, pa.Array]]:
+        for block, mask in self._blocks(first, end):
+            block.check()
+            if self.stored not in block.columns:
+                continue  # Null in every row.
+            array = block.columns[self.stored]
+            if array.null_count:
+                mask &= np.asarray(array.is_valid())
+            places = np.flatnonzero(mask)
+            for start in range(0, len(places), _TAKEN):
+                chosen = places[start : start + _TAKEN]
+                yield block.ids[chosen], array.take(int64_array(chosen))
+
+    def _blocks(self, first: int, end: int) -> Iterator[tuple[Any, Any]]:
+        for fragment in self.fragments:
+            for block in fragment.blocks:
+                if block.last_row < first or end <= block.first_row or not block.rows:
+                    continue
+                mask = self.needs.rows(block)
+                yield block, mask & (block.ids >= first) & (block.ids < end)

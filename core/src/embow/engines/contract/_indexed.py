@@ -1,0 +1,97 @@
+"""Indexes of a table: defined, listed, removed; refused where there are none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from embow.engines.contract._records import Capability, IndexInfo, require
+from embow.engines.indexes import Definition, Step
+
+
+def _ignored(rows: int) -> None:
+    """Take no note of rows that were indexed."""
+
+
+class Indexed:
+    """What a table says of its indexes."""
+
+    capabilities: frozenset[Capability] = frozenset()
+
+    # -- what the author of an engine with indexes writes -----------------------------------
+
+    def _create_index(self, wanted: Definition, anew: bool, step: Step) -> None:
+        raise NotImplementedError
+
+    def _drop_index(self, name: str) -> None:
+        raise NotImplementedError
+
+    def _move_index(self, name: str, column: str) -> None:
+        raise NotImplementedError
+
+    def _extend_indexes(self, step: Step) -> int:
+        raise NotImplementedError
+
+    def indexes(self) -> list[IndexInfo]:
+        """Return the indexes there are, by name."""
+        return []
+
+    # -- what is the same for every engine ------------------------------------------------
+
+    def create_index(
+        self,
+        column: str,
+        config: Any,
+        *,
+        name: str,
+        replace: bool = False,
+        step: Step = _ignored,
+    ) -> None:
+        """Define an index and build it to the current version.
+
+        Readers and writers go on meanwhile. Who is interrupted leaves nothing; who is killed may
+        leave the definition, and `optimize` builds what is missing.
+
+        Args:
+            column: Physical column.
+            config: What to build: its ``kind``, its ``settings()``, and as ``capability`` what that
+                takes; see ``embow.index``.
+            name: Name of the index.
+            replace: Build it anew where there is one of that name.
+            step: Called with a number of rows after so many were indexed.
+
+        Raises:
+            ConfigurationError: There is an index of that name, and ``replace`` is false; or the
+                column cannot have such an index.
+            UnknownColumnError: There is no such column.
+            PluginError: The library is not installed.
+        """
+        require(self.capabilities, config.capability)
+        self._create_index(Definition(name, config.kind, column, config.settings()), replace, step)
+
+    def extend_indexes(self, step: Step = _ignored) -> int:
+        """Build pieces over rows that have none where that is worth it; return how many pieces.
+
+        ``optimize`` does it too.
+        """
+        return self._extend_indexes(step) if self._has_indexes() else 0
+
+    def drop_index(self, name: str) -> None:
+        """Remove an index, whose pieces go.
+
+        Raises:
+            ConfigurationError: There is none of that name.
+        """
+        self._require_indexes()
+        self._drop_index(name)
+
+    def move_index(self, name: str, column: str) -> None:
+        """Let an index be of another physical column; ``optimize`` builds it for that one."""
+        self._require_indexes()
+        self._move_index(name, column)
+
+    def _has_indexes(self) -> bool:
+        return bool({Capability.VECTOR_INDEX, Capability.TEXT_INDEX} & self.capabilities)
+
+    def _require_indexes(self) -> None:
+        if not self._has_indexes():
+            require(self.capabilities, Capability.VECTOR_INDEX)
