@@ -137,7 +137,7 @@ def _nested(depth: int) -> str:
         (lambda t: t.search().to_batches(0), ConfigurationError, "batch_size"),
         (lambda t: t.search("a").to_batches(-1), ConfigurationError, "batch_size"),
         (lambda t: t.search(np.zeros((0, 26))), BadVectorError, "empty"),
-        (lambda t: t.search([1e39] * 26), BadVectorError, "too large"),
+        (lambda t: t.search([1e39] * 26).to_list(), BadVectorError, "too large"),
         (lambda t: t.search([10**400] * 26), BadVectorError, "too large"),
         (lambda t: t.migrate("vector", "openai"), ConfigurationError, "embedding function"),
         (lambda t: t.merge_insert("vector"), ConfigurationError, "cannot be a key"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from embow._lazy import lazy
 
 if TYPE_CHECKING:
+    from embow._cancel import time_limit as time_limit
     from embow._table.aio import AsyncDatabase as AsyncDatabase
     from embow._table.aio import AsyncTable as AsyncTable
     from embow._table.aio import AsyncVectorSearch as AsyncVectorSearch
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _imported, __dir__, _names = lazy(
     __name__,
     {
+        "_cancel": "time_limit",
         "_table.aio": "AsyncDatabase AsyncTable AsyncVectorSearch connect_async",
         "_table.connect": "connect",
         "_table.database": "Database",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from embow._table.incoming.inference import vector_columns
 from embow._table.incoming.vectors import BadVectorPolicy, as_mask, fit_vectors
 from embow._table.names import unknown_column
-from embow.engines.contract import is_vector
+from embow.engines.contract import vector_kind
 from embow.errors import DataError, MissingColumnError
 from embow.schema._arrays import array_of
 from embow.schema._cells import CellError
@@ -81,7 +81,9 @@ class Conformer:
                 )
             return pa.nulls(batch.num_rows, target.type), keep
         column = batch.column(position)
-        if is_vector(target.type):
+        kind = vector_kind(target.type)
+        # Lists of lists that are no vectors, such as points, may hold nulls.
+        if kind is not None and (policy is not None or not kind.multi):
             if column.null_count == len(column):
                 return pa.nulls(batch.num_rows, target.type), keep
             return fit_vectors(column, target, first_row, policy)

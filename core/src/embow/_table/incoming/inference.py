@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from embow.engines.contract import is_vector
+from embow.engines.contract import VectorKind, vector_kind
 from embow.errors import ConfigurationError, SchemaError
 
 _VECTOR_NAMES = ("vector", "embedding")
@@ -26,7 +27,8 @@ _PLAIN = {
 def inferred_schema(batch: pa.RecordBatch, filled: Collection[str] = ()) -> pa.Schema:
     """Return the schema of a table whose first rows are these.
 
-    Lists of numbers in a column named like a vector become vectors of the most common length.
+    Lists of numbers in a column named like a vector become vectors of the most common length, lists
+    of such lists several vectors a row.
 
     Args:
         batch: The first rows.
@@ -57,41 +59,57 @@ def vector_columns(schema: pa.Schema, filled: tuple[str, ...], policy: str) -> C
     Raises:
         ConfigurationError: The policy mends vectors, and a column named so has no length.
     """
-    vectors = [field.name for field in schema if is_vector(field.type)]
-    chosen = [name for name in vectors if name in filled or _like_a_vector(name)]
+    kinds = {field.name: vector_kind(field.type) for field in schema}
+    chosen = [name for name, kind in kinds.items() if kind and (name in filled or _named_so(name))]
     for field in schema if policy != "error" else ():
         listed = pa.types.is_list(field.type) or pa.types.is_large_list(field.type)
-        if listed and pa.types.is_floating(field.type.value_type) and _like_a_vector(field.name):
+        if listed and pa.types.is_floating(field.type.value_type) and _named_so(field.name):
             raise ConfigurationError(
                 f"on_bad_vectors={policy!r} cannot be applied to column {field.name!r}, which is "
                 f"{field.type}: it names no length. Declare the column as Vector(n), or in Arrow "
                 f"as pa.list_(pa.float32(), n)."
             )
-    return chosen or (vectors if len(vectors) == 1 else ())
+    single = [name for name, kind in kinds.items() if kind and not kind.multi]
+    return chosen or (single if len(single) == 1 else ())
 
 
-def _like_a_vector(name: str) -> bool:
+def _named_so(name: str) -> bool:
     return any(word in name.lower() for word in _VECTOR_NAMES)
 
 
 def _column_type(name: str, column: pa.Array) -> pa.DataType:
-    size = _vector_size(column) if _like_a_vector(name) else 0
-    if size:
-        half = pa.types.is_float16(column.type.value_type)
-        return pa.list_(pa.float16() if half else pa.float32(), size)
-    return _plain_type(column.type)
+    kind = _kind_of_lists(column) if _named_so(name) else None
+    return _plain_type(column.type) if kind is None else kind.arrow_type
 
 
-def _vector_size(column: pa.Array) -> int:
-    """Return the most common length of lists of numbers, 0 where the column holds none."""
+def _kind_of_lists(column: pa.Array) -> VectorKind | None:
+    """Return the vectors that lists stand for; ``None`` where they stand for none.
+
+    Lists of numbers are vectors of the most common length, lists of lists of one length several
+    vectors a row.
+    """
     data_type = column.type
     if not (pa.types.is_list(data_type) or pa.types.is_large_list(data_type)):
-        return 0
+        return None
     numbers = data_type.value_type
-    if not (pa.types.is_floating(numbers) or pa.types.is_integer(numbers)):
-        return 0
-    lengths = Counter(size for size in pc.list_value_length(column).to_pylist() if size)
-    return lengths.most_common(1)[0][0] if lengths else 0
+    if pa.types.is_floating(numbers) or pa.types.is_integer(numbers):
+        lengths = _lengths(column)
+        size = lengths.most_common(1)[0][0] if lengths else 0
+        return VectorKind(size, _vector_numbers(numbers)) if size else None
+    inner = column.flatten()
+    one = _kind_of_lists(inner)
+    if one is None or one.multi or len(_lengths(inner)) > 1:
+        return None
+    return replace(one, multi=True)
+
+
+def _vector_numbers(given: pa.DataType) -> pa.DataType:
+    """Return what numbers are stored as: those of Python, which are all wide, as float32."""
+    return given if given in (pa.float16(), pa.int8(), pa.uint8()) else pa.float32()
+
+
+def _lengths(column: pa.Array) -> Counter[int]:
+    return Counter(size for size in pc.list_value_length(column).to_pylist() if size)
 
 
 def _plain_type(data_type: pa.DataType) -> pa.DataType:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from embow._table.incoming.conform import check_columns
-from embow.engines.contract import is_vector
+from embow.engines.contract import vector_kind
 from embow.errors import DataError
 from embow.schema._rows import key_shapes, models_to_batch
 from embow.schema._rows import rows_to_batch as fitted_rows_to_batch
@@ -83,9 +83,13 @@ def _present(schema: pa.Schema, names: tuple[str, ...]) -> pa.Schema:
 
 def _lenient(field: pa.Field) -> pa.Field:
     """Return a field that takes nulls and vectors of any length."""
-    if is_vector(field.type):
-        return pa.field(field.name, pa.list_(field.type.value_type))
-    return field.with_nullable(True)
+    kind = vector_kind(field.type)
+    if kind is None:
+        return field.with_nullable(True)
+    # What is out of the range of a narrow type is for the policy of bad vectors to decide.
+    narrow = kind.dtype.itemsize < 4
+    numbers = pa.list_(pa.float64() if narrow else kind.value_type)
+    return pa.field(field.name, pa.list_(numbers) if kind.multi else numbers)
 
 
 def _inferred(rows: Sequence[Mapping[str, Any]], first_row: int) -> pa.RecordBatch:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from embow._table.columns import Columns
 from embow._table.reading.order import Key
 from embow._table.reading.projection import Selection
-from embow.engines.contract import ScanQuery, Snapshot
+from embow.engines.contract import ScanQuery, Snapshot, VectorKind
 from embow.engines.predicate import Predicate
 from embow.expr import Expr
 
@@ -30,6 +30,7 @@ class Plan:
         embed: What is embedded first, in words.
         words: What is looked for by words and where.
         search: Vector column that is searched.
+        kind: What that column holds.
         metric: Distance of the search.
         queries: How many vectors are searched for.
         rerank: What orders the rows that were found, by name.
@@ -47,6 +48,7 @@ class Plan:
     embed: str | None = None
     words: str | None = None
     search: str | None = None
+    kind: VectorKind | None = None
     metric: str = ""
     queries: int = 1
     rerank: str | None = None
@@ -95,10 +97,10 @@ def analyzed(snapshot: Snapshot, plan: Plan, trace: Trace, result: pa.Table) -> 
                 passing = snapshot.count_rows(plan.where)
             told.append(f"{passing:,} of {rows:,} rows pass")
             told.append(_size(_bytes_of(snapshot, plan.where)))
-        if name == "search" and plan.search is not None:
-            wide = plan.columns.visible.field(plan.search).type
-            told.append(f"{passing:,} vectors")
-            told.append(_size(passing * wide.list_size * wide.value_type.bit_width // 8))
+        if name == "search" and plan.kind is not None:
+            told.append(f"{passing:,} {'lists of vectors' if plan.kind.multi else 'vectors'}")
+            if not plan.kind.multi:
+                told.append(_size(passing * plan.kind.nbytes))
         if name in trace.seconds:
             told.append(_milliseconds(trace.seconds[name]))
         lines.append(f"  {name:<8}{'; '.join(told)}")
@@ -127,11 +129,10 @@ def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[tuple[str, str]]:
         names = ", ".join(shown[name] for name in plan.where.columns) or "no columns"
         yield "filter", f"{plan.where.sql}; reads {names}; computed {how}"
     if plan.search is not None:
-        wide = plan.columns.visible.field(plan.search).type
         many = f"{plan.queries} queries, " if plan.queries != 1 else ""
         yield (
             "search",
-            f"{plan.search} ({many}{plan.metric}, {wide.list_size} x {wide.value_type}); "
+            f"{plan.search} ({many}{plan.metric}, {plan.kind}); "
             "exact scan of every row that passes, no index",
         )
     if plan.words is not None:

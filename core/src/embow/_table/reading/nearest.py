@@ -8,17 +8,18 @@ from typing import Any, Self, cast, get_args
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from embow._table.columns import Columns
 from embow._table.handle import Handle
+from embow._table.reading.asked import Queries, asked, queries_of
 from embow._table.reading.explain import Plan
 from embow._table.reading.plan import (
-    as_vectors,
+    Place,
     binding_for_input,
-    column_for_vector,
     embedded,
     inputs_of,
+    place_for,
+    places,
 )
 from embow._table.reading.query import whole_number
 from embow._table.reading.ranked import RankedQuery
@@ -39,16 +40,16 @@ class VectorSearch(RankedQuery):
     def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
         super().__init__(handle)
         self._query = query
-        self._vectors = None if isinstance(query, str) else as_vectors(query)
-        self._inputs, self._listed = inputs_of(query) if self._vectors is None else ([], False)
+        self._asked = None if isinstance(query, str) else asked(query)
+        self._inputs, self._listed = inputs_of(query) if self._asked is None else ([], False)
         self._column = column
-        self._metric: Metric = "l2"
+        self._metric: Metric | None = None
         self._range: tuple[float | None, float | None] = (None, None)
 
     def __repr__(self) -> str:
-        vectors = self._vectors
-        shown = f"{self._query!r:.60}" if vectors is None else f"<vectors {vectors.shape}>"
-        return f"{super().__repr__()[:-1]}, query={shown}, metric={self._metric!r})"
+        shown = f"{self._query!r:.60}" if self._asked is None else str(self._asked)
+        metric = "" if self._metric is None else f", metric={self._metric!r}"
+        return f"{super().__repr__()[:-1]}, query={shown}{metric})"
 
     def limit(self, limit: int | None) -> Self:
         """Return at most so many rows a query; 10 where this is not called."""
@@ -58,7 +59,10 @@ class VectorSearch(RankedQuery):
         return self
 
     def metric(self, metric: Metric) -> Self:
-        """Choose the distance: ``"l2"`` (squared, the default), ``"cosine"`` or ``"dot"``."""
+        """Choose the distance: ``"l2"`` (squared), ``"cosine"``, ``"dot"`` or ``"hamming"``.
+
+        Where none is chosen, numbers are compared by ``l2`` and packed bits by ``hamming``.
+        """
         name = str(metric).lower()
         if name not in get_args(Metric):
             raise ConfigurationError(
@@ -81,11 +85,11 @@ class VectorSearch(RankedQuery):
 
     def to_arrow(self) -> pa.Table:
         """Embed the query where that is needed, search, and return an Arrow table."""
-        if self._vectors is not None:
+        if self._asked is not None:
             with self._handle.snapshot() as snapshot:
                 columns = self._handle.columns(snapshot)
-                chosen = column_for_vector(columns, self._column, self._vectors.shape[-1])
-                return self._found(snapshot, columns, chosen, np.atleast_2d(self._vectors))
+                place = place_for(columns, self._column, self._asked)
+                return self._found(snapshot, columns, place, self._asked.on(place.kind))
         columns = self._handle.seen()
         while True:
             used = columns
@@ -101,17 +105,20 @@ class VectorSearch(RankedQuery):
                 columns = self._handle.columns(snapshot)
                 same = columns is used
                 if same or binding_for_input(columns, self._column, self._handle) == binding:
-                    return self._found(snapshot, columns, binding.vector_column, vectors)
+                    place = places(columns)[binding.vector_column]
+                    queries = queries_of(vectors, several=self._listed)
+                    return self._found(snapshot, columns, place, queries)
 
     def _found(
-        self, snapshot: Snapshot, columns: Columns, column: str, vectors: NDArray[np.float32]
+        self, snapshot: Snapshot, columns: Columns, place: Place, queries: Queries
     ) -> pa.Table:
         projection = self._projected(columns)
         query = VectorQuery(
-            column=columns.names[column],
-            vectors=vectors,
+            column=place.physical,
+            vectors=queries.vectors,
+            sizes=queries.sizes,
             k=cast("int", self._limit),
-            metric=self._metric,
+            metric=self._metric or place.kind.metrics[0],
             offset=self._offset,
             predicate=self._predicate(columns),
             columns=self._read(columns, projection),
@@ -120,11 +127,12 @@ class VectorSearch(RankedQuery):
         )
         with self._step("search"):
             found = snapshot.search(query)
+        texts = self._inputs or [None] * len(found)
         results = [
             self._finished(each, text, columns, projection)
-            for each, text in zip(found, self._texts(), strict=True)
+            for each, text in zip(found, texts, strict=True)
         ]
-        if not self._listed and (self._vectors is None or self._vectors.ndim == 1):
+        if not queries.several:
             return results[0]
         return pa.concat_tables(
             result.append_column("query_index", _repeated(number, result.num_rows))
@@ -132,19 +140,26 @@ class VectorSearch(RankedQuery):
         )
 
     def _texts(self) -> Sequence[Any]:
-        """Return each query, ``None`` for those given as vectors."""
-        return self._inputs if self._vectors is None else [None] * len(np.atleast_2d(self._vectors))
+        """Return each query that is embedded, ``None`` for those given as vectors."""
+        return self._inputs or [None]
 
     def _plan(self, columns: Columns) -> Plan:
-        plan, vectors = super()._plan(columns), self._vectors
-        if vectors is None:
+        plan, embed = super()._plan(columns), None
+        if self._asked is None:
             binding = binding_for_input(columns, self._column, self._handle)
-            column, count = binding.vector_column, len(self._inputs)
+            place, count = places(columns)[binding.vector_column], len(self._inputs)
             embed = f"{count} {'inputs' if count > 1 else 'input'} with {binding.name!r}"
         else:
-            column = column_for_vector(columns, self._column, vectors.shape[-1])
-            count, embed = len(np.atleast_2d(vectors)), None
-        return replace(plan, embed=embed, search=column, metric=self._metric, queries=count)
+            place = place_for(columns, self._column, self._asked)
+            count = len(self._asked.on(place.kind))
+        return replace(
+            plan,
+            embed=embed,
+            search=place.name,
+            kind=place.kind,
+            metric=self._metric or place.kind.metrics[0],
+            queries=count,
+        )
 
 
 def _is_real(value: Any) -> bool:

@@ -5,7 +5,7 @@ Called by ``query``. Ambiguity that cannot be settled by rule is an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,38 +14,37 @@ from numpy.typing import NDArray
 
 from embow._table.columns import Columns
 from embow._table.handle import Handle
+from embow._table.reading.asked import Asked
 from embow.embeddings import Binding
-from embow.engines.contract import is_vector
+from embow.engines.contract import VectorKind, vector_kinds
 from embow.errors import BadVectorError, DataError
 
-_NOTHING = "There is nothing to search for: the list is empty. search() without it reads rows."
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One vector column of a version of a table.
 
-def as_vectors(query: Any) -> NDArray[np.float32] | None:
-    """Return the query as one vector or a matrix of them, ``None`` where it is neither.
-
-    Raises:
-        BadVectorError: It is a vector that holds NaN or infinity, or an empty list.
+    Attributes:
+        name: What users call it; within a struct its path, such as ``image.small``.
+        physical: The same with the physical name of the column.
+        kind: What it holds.
     """
-    if isinstance(query, (pa.Array, pa.ChunkedArray)):
-        query = query.to_pylist()
-    if isinstance(query, np.ndarray) and query.ndim in (1, 2) and query.dtype.kind in "fiu":
-        return _checked(query)
-    if not isinstance(query, Sequence) or isinstance(query, (str, bytes, bytearray)):
-        return None
-    if not query:
-        raise BadVectorError(_NOTHING)
-    if not all(isinstance(v, (int, float, np.number, Sequence, np.ndarray)) for v in query):
-        return None
-    if any(isinstance(v, (str, bytes)) for v in query):
-        return None
-    try:
-        array = np.asarray(query, dtype=np.float64)
-    except (ValueError, TypeError):
-        return None
-    except OverflowError as exc:
-        raise BadVectorError("The query vector holds a number that is too large.") from exc
-    return _checked(array) if array.ndim in (1, 2) else None
+
+    name: str
+    physical: str
+    kind: VectorKind
+
+
+def places(columns: Columns) -> dict[str, Place]:
+    """Return every vector column by its visible name, those within structs last."""
+    found = []
+    for field in columns.visible:
+        physical = columns.names[field.name]
+        for path, kind in vector_kinds(pa.schema([field])).items():
+            within = path[len(field.name) :]
+            found.append(Place(path, f"{physical}{within}", kind))
+    found.sort(key=lambda each: each.name not in columns.names)
+    return {each.name: each for each in found}
 
 
 def inputs_of(query: Any) -> tuple[list[Any], bool]:
@@ -71,7 +70,7 @@ def inputs_of(query: Any) -> tuple[list[Any], bool]:
 
 def embedded(
     handle: Handle, columns: Columns, inputs: list[Any], column: str | None
-) -> tuple[Binding, NDArray[np.float32]]:
+) -> tuple[Binding, NDArray[Any]]:
     """Return the binding of the column to search, and the vectors its function makes of inputs.
 
     Raises:
@@ -99,29 +98,24 @@ def binding_for_input(columns: Columns, column: str | None, handle: Handle) -> B
     )
 
 
-def column_for_vector(columns: Columns, column: str | None, ndims: int) -> str:
-    """Return the column to compare a vector with: the named one, or the first of its length."""
-    if column is not None:
-        columns.physical(column)
-    sizes: dict[str, int] = {f.name: f.type.list_size for f in columns.visible if is_vector(f.type)}
-    candidates = [name for name in sizes if column in (None, name)]
+def place_for(columns: Columns, column: str | None, query: Asked) -> Place:
+    """Return the column to compare vectors with: the named one, or the first they fit."""
+    known = places(columns)
+    if column is not None and column not in known:
+        columns.physical(column.partition(".")[0] if "." in column else column)
+    candidates = [each for name, each in known.items() if column in (None, name)]
     if not candidates:
         named = f"Column {column!r} is no vector column" if column else "There is no vector column"
-        raise DataError(f"{named}. Vector columns: {', '.join(sizes) or 'none'}.")
-    fitting: list[str] = [name for name in candidates if sizes[name] == ndims]
-    if not fitting:
-        listed = ", ".join(f"{name} ({sizes[name]})" for name in candidates)
+        raise DataError(f"{named}. Vector columns: {', '.join(known) or 'none'}.")
+    fitting = [each for each in candidates if query.fits(each.kind)]
+    if fitting:
+        return fitting[0]
+    listed = ", ".join(f"{each.name} ({each.kind.ndims})" for each in candidates)
+    if query.ndims not in {each.kind.ndims for each in candidates}:
         raise BadVectorError(
-            f"The query vector has {ndims} dimensions, and no column has so many: {listed}."
+            f"The query vector has {query.ndims} dimensions, and no column has so many: {listed}."
         )
-    return fitting[0]
-
-
-def _checked(vectors: NDArray[Any]) -> NDArray[np.float32]:
-    if not len(vectors):
-        raise BadVectorError(_NOTHING)
-    with np.errstate(over="ignore"):
-        single: NDArray[np.float32] = vectors.astype(np.float32)
-    if not np.isfinite(single).all():
-        raise BadVectorError("The query vector holds NaN, infinity, or a number too large.")
-    return single
+    raise BadVectorError(
+        f"Several matrices are queries of several vectors each, and no column has several a row: "
+        f"{listed}. Give one vector, or a list of vectors."
+    )

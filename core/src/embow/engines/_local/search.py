@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from embow.engines._local.alive import ascending
 from embow.engines._local.blas import one_thread
 from embow.engines._local.blocks import check_ahead
 from embow.engines._local.distance import Piece, prepare, score
@@ -89,7 +90,7 @@ def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
     """Yield the rows of each part that count."""
     if not query.k:
         return
-    wanted = None if query.row_ids is None else np.unique(np.asarray(query.row_ids, np.int64))
+    wanted = None if query.row_ids is None else ascending(query.row_ids)
     everything = query.predicate is None and wanted is None
     stored = view.layout.stored[query.column]
     checks = check_ahead(list(map(attrgetter("block"), view.parts)))

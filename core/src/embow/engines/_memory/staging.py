@@ -21,6 +21,7 @@ from embow.engines.contract import (
     Snapshot,
     Staged,
     conform,
+    with_columns,
 )
 from embow.engines.indexes import Covering, Libraries
 from embow.errors import (
@@ -100,12 +101,14 @@ class StagingTable(EngineTable):
         *,
         base: Base,
         schema: pa.Schema | None = None,
+        new: Sequence[pa.Field] = (),
         lease: timedelta = LEASE,
     ) -> Staged:
         with self._lock:
             self._check(base)
             wanted = self._at(base.version).schema if schema is None else schema
-        return self._stage(batches, wanted.remove_metadata(), base, lease)
+        wanted = with_columns(wanted.remove_metadata(), new)
+        return self._stage(batches, wanted, base, lease)
 
     def _write_column(
         self, field: pa.Field, batches: Iterable[pa.RecordBatch], base: Base, lease: timedelta

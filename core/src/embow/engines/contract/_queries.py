@@ -151,6 +151,32 @@ def check_schema(
             raise SchemaError(why)
 
 
+def check_new_columns(fields: Sequence[pa.Field]) -> None:
+    """Refuse columns that cannot come into a table that has rows.
+
+    Raises:
+        SchemaError: As in `check_schema`, or a column may not be null.
+    """
+    if fields:
+        check_schema(pa.schema(fields))
+    for each in fields:
+        if not each.nullable:
+            raise SchemaError(f"Column '{each.name}' is added to rows: it must allow null.")
+
+
+def with_columns(schema: pa.Schema, new: Sequence[pa.Field]) -> pa.Schema:
+    """Return a schema with columns behind.
+
+    Raises:
+        SchemaError: One of them cannot come in, or is there already.
+    """
+    check_new_columns(new)
+    for each in new:
+        if each.name in schema.names:
+            raise SchemaError(f"Column '{each.name}' appears twice in the schema.")
+    return pa.schema([*schema, *new], schema.metadata)
+
+
 def check_table_name(name: object) -> None:
     """Refuse what a store may not take for the name of a file, a folder or a table.
 
