@@ -5,7 +5,6 @@ Rows go in as record batches and come out with the vectors of every job, in orde
 
 from embow.pipeline._longer import InputTruncatedWarning
 from embow.pipeline._pipeline import Pipeline
-from embow.pipeline._progress import Bar
 from embow.pipeline._sources import content_hashes
 from embow.pipeline._types import (
     AddReport,
@@ -21,7 +20,6 @@ from embow.pipeline._types import (
 
 __all__ = [
     "AddReport",
-    "Bar",
     "EmbedJob",
     "EmbeddedBatch",
     "Estimate",

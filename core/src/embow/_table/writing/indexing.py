@@ -11,7 +11,7 @@ from embow.engines.contract import IndexInfo, check_columns
 from embow.engines.indexes import Step
 from embow.errors import ConfigurationError, near_name
 from embow.index import Config, IndexStats
-from embow.pipeline import Bar
+from embow.pipeline._progress import Bar
 
 
 def create_index(
