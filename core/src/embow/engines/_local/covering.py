@@ -46,7 +46,7 @@ def _covering(store: Store, view: View, index: IndexRow) -> Covering[Any]:
     ranges = Ranges(opened)
     parts = tuple(covered(each, view.dead.among(each.row_ids)) for each in opened)
     rest = np.concatenate([np.empty(0, np.int64), *_rest(view, ranges)])
-    return Covering(index.definition, library, parts, rest, trouble)
+    return Covering(index.definition, library, parts, rest, trouble, stored)
 
 
 def opened_pieces(

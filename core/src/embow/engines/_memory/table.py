@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from embow.engines._memory.indexing import MemoryIndex, coverings, extended, need, told
+from embow.engines._memory.indexing import MemoryIndex, extended, need, told
 from embow.engines._memory.snapshot import ROW_ID_FIELD, State
 from embow.engines._memory.staging import StagingTable
 from embow.engines.contract import (
@@ -29,7 +29,7 @@ from embow.engines.contract import (
     check_schema,
     check_tag,
 )
-from embow.engines.indexes import Covering, Definition, Libraries, Step, no_libraries
+from embow.engines.indexes import Definition, Libraries, Step, no_libraries
 from embow.errors import (
     CommitConflictError,
     ConfigurationError,
@@ -169,11 +169,8 @@ class MemoryTable(StagingTable):
     def indexes(self) -> list[IndexInfo]:
         with self._lock:
             state = self._latest()
-        known = {each.definition.name: each for each in self._coverings(state)}
+        known = {each.definition.name: each for each in self._covered(state)}
         return [told(each, state, known.get(name)) for name, each in sorted(self._indexes.items())]
-
-    def _coverings(self, state: State) -> list[Covering[Any]]:
-        return coverings(self._indexes, state, self._libraries)
 
     def _create_index(self, wanted: Definition, anew: bool, step: Step) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -27,6 +28,7 @@ from embow.engines.contract._records import (
 )
 from embow.engines.contract._rows import conform_values
 from embow.engines.contract._snapshot import Snapshot
+from embow.engines.text import TextMemory
 from embow.errors import CommitConflictError, EmbowError
 
 _TRIES = 40
@@ -163,7 +165,13 @@ class EngineTable(History, Indexed, ABC):
         """
         if version is not None:
             require(self.capabilities, Capability.VERSIONS)
-        return self._snapshot(version, at_least)
+        found = self._snapshot(version, at_least)
+        found.texts = self._texts
+        return found
+
+    @cached_property
+    def _texts(self) -> TextMemory:
+        return TextMemory()
 
     def write_column(
         self,
