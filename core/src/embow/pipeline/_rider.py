@@ -95,6 +95,8 @@ def cosine(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     """
     if one.shape != other.shape:
         return 0.0
+    if np.array_equal(one, other):  # Packed bits may all be unset.
+        return 1.0
     a, b = one.ravel().astype(np.float64), other.ravel().astype(np.float64)
     norms = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / norms if norms else 0.0
