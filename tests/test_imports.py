@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[1] / "core" / "src" / "embow"
 MAY_IMPORT = {
     "schema": {"errors"},
     "plugins": {"errors", "engines"},
-    "engines": {"variables", "errors", "schema", "expr", "_cancel"},
+    "engines": {"variables", "errors", "schema", "expr", "query", "_cancel"},
     "embeddings": {"variables", "errors", "schema", "plugins"},
     "media": {"errors", "embeddings"},
     "pipeline": {"errors", "schema", "plugins", "embeddings", "_cancel"},
@@ -24,6 +24,7 @@ MAY_IMPORT = {
         "errors",
         "schema",
         "expr",
+        "query",
         "plugins",
         "embeddings",
         "pipeline",

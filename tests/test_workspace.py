@@ -33,8 +33,8 @@ MEMBERS = {"core": load(ROOT / "core" / "pyproject.toml"), **PLUGINS}
 HEAVY = set(WORKSPACE["tool"]["uv"]["exclude-dependencies"])
 ENGINES = {"embow-lance"}
 """Plugins that bring a storage engine, and no provider."""
-LIBRARIES = {"embow-text"}
-"""Plugins that engines call: embow lists nothing of theirs."""
+LIBRARIES = {"embow-lancedb", "embow-text"}
+"""Packages beside the core that plug nothing in: embow lists nothing of theirs."""
 
 each_plugin = pytest.mark.parametrize("folder", PLUGINS)
 each_member = pytest.mark.parametrize("member", MEMBERS)

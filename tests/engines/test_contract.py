@@ -25,6 +25,7 @@ class TestUsualSizes(EngineSuite):
             Capability.MULTIVECTOR,
             Capability.FRAGMENTS,
             Capability.VECTOR_INDEX,
+            Capability.TEXT_INDEX,
         }
     )
 

@@ -396,6 +396,55 @@ def test_the_greatest_and_the_least_leave_out_null(values: list[int | None], oth
         computed("greatest(x, 'a')", rows)
 
 
+@given(nullable(st.integers(0, 3)), st.integers(0, 3))
+def test_null_is_distinct_from_all_but_null(values: list[int | None], other: int) -> None:
+    """As Python compares with None."""
+    rows = column(values, pa.int64())
+    held = rows.column("x").to_pylist()
+    assert computed(f"x IS DISTINCT FROM {other}", rows) == [each != other for each in held]
+    assert computed("x IS NOT DISTINCT FROM null", rows) == [each is None for each in held]
+    assert computed("x IS DISTINCT FROM nullif(x, 1)", rows) == [each == 1 for each in held]
+
+
+@given(nullable(st.sampled_from(["7", "-12", "x", "", "1.5", " 3", "99999999999999999999"])))
+def test_a_cast_that_is_tried_is_null_where_it_fails(values: list[str | None]) -> None:
+    """The other rows have what the cast gives them."""
+
+    def model(text: str) -> int | None:
+        try:
+            return computed("CAST(x AS bigint)", column([text], pa.string()))[0]
+        except PredicateError:
+            return None
+
+    agrees("TRY_CAST(x AS bigint)", column(values, pa.string()), model)
+
+
+def test_a_constant_that_is_no_moment_is_null_where_it_is_tried() -> None:
+    """What no row could be cast to is still refused."""
+    rows = column([1, 2], pa.int64())
+    assert computed("TRY_CAST('nonsense' AS date)", rows) == [None, None]
+    with pytest.raises(PredicateError, match="CAST"):
+        computed("TRY_CAST(x AS nonsense)", rows)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "plain"),
+    [
+        ("TRIM(BOTH 'x' FROM x)", "trim(x, 'x')"),
+        ("TRIM(LEADING FROM x)", "ltrim(x)"),
+        ("TRIM(TRAILING 'x' FROM x)", "rtrim(x, 'x')"),
+        ("SUBSTRING(x FROM 2 FOR 3)", "substr(x, 2, 3)"),
+        ("SUBSTRING(x FROM 2)", "substr(x, 2)"),
+        ("SUBSTRING(x FOR 2)", "substr(x, 1, 2)"),
+        ("POSITION('l' IN x)", "strpos(x, 'l')"),
+    ],
+)
+def test_what_the_standard_spells_in_words_is_a_function(spelled: str, plain: str) -> None:
+    """Both give the same value."""
+    rows = column(["xhellox", " x ", None, ""], pa.string())
+    assert computed(spelled, rows) == computed(plain, rows)
+
+
 LITERALS = [
     *("1", "-1", "0", "2.5", "1e300", "9223372036854775807", "null", "true"),
     *("'a'", "''", "'%'", "'day'", "'2020-01-01'", "x'00'", "[1,2]", "['a']", "[]"),
@@ -415,6 +464,12 @@ def larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
             lambda parts: f"CASE WHEN {parts[0]} THEN {parts[1]} ELSE {parts[2]} END"
         ),
         st.tuples(inner, st.sampled_from(["1", "-1", "'a'"])).map(lambda x: f"{x[0]}[{x[1]}]"),
+        st.tuples(inner, st.sampled_from(["int", "text", "double", "date", "decimal(10, 2)"])).map(
+            lambda x: f"TRY_CAST({x[0]} AS {x[1]})"
+        ),
+        st.tuples(inner, st.sampled_from(["IS DISTINCT FROM", "IS NOT DISTINCT FROM"]), inner).map(
+            lambda parts: f"({' '.join(parts)})"
+        ),
         st.tuples(inner, st.sampled_from(["int", "text", "double", "date", "decimal(10, 2)"])).map(
             lambda x: f"CAST({x[0]} AS {x[1]})"
         ),

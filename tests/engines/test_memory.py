@@ -27,6 +27,7 @@ class TestMemory(EngineSuite):
             Capability.RENAME_TABLE,
             Capability.ORDERED_SCAN,
             Capability.STABLE_ROW_IDS,
+            Capability.TEXT_INDEX,
             Capability.VECTOR_INDEX,
             Capability.MULTIVECTOR,
         }

@@ -56,7 +56,8 @@ FAULTS = (
         TABLE,
         (
             (
-                "        if not added and not removed and change.metadata is None:\n",
+                "        if not change.shapes and not removed and "
+                "not any(each.rows for each in change.add):\n",
                 "        if False:\n",
             ),
         ),

@@ -105,9 +105,16 @@ FAULTS = (
     Fault(
         "memory: a column that is there is added again",
         TABLE,
-        (("    if added.name in rows.schema.names:\n", "    if False:\n"),),
+        (("    if field.name in rows.schema.names:\n", "    if False:\n"),),
         TESTS,
         "that_is_there",
+    ),
+    Fault(
+        "memory: rows bring values for a column of another change",
+        TABLE,
+        (("field.name: state.shaped for field", "field.name: 0 for field"),),
+        TESTS,
+        "bring",
     ),
     Fault(
         "memory: row ids are given again after a removal",

@@ -18,6 +18,7 @@ import embow
 from embow._table import aio
 from embow._table.reading.nearest import VectorSearch
 from embow._table.reading.query import Query
+from embow._table.reading.textual import TextSearch
 from embow._table.versions import Tags
 from embow._table.writing.merge import MergeInsert
 from embow.engines._local.catalog import Catalog
@@ -236,6 +237,7 @@ FACES = [
     (embow.Table, aio.AsyncTable, set()),
     (Query, aio.AsyncQuery, {"computed"}),
     (VectorSearch, aio.AsyncVectorSearch, {"computed"}),
+    (TextSearch, aio.AsyncTextSearch, {"computed"}),
     (MergeInsert, aio.AsyncMerge, set()),
     (Tags, aio.AsyncTags, set()),
 ]

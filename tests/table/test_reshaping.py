@@ -330,10 +330,28 @@ def test_rows_bring_columns_where_they_are_told_to(prices: embow.Table, form: st
         prices.add(forms[form]())
     prices.add(forms[form](), dry_run=True, new_columns=True)
     assert prices.version == 1
-    prices.add(forms[form](), new_columns=True)
+    report = prices.add(forms[form](), new_columns=True)
+    assert report.version == prices.version == 2
     assert prices.to_arrow()["stock"].to_pylist() == [None, None, 7, None]
     prices.add(forms[form](), new_columns=True)
     assert prices.count_rows() == 6
+
+
+def test_new_rows_and_their_columns_replace_everything_at_once(prices: embow.Table) -> None:
+    """The old rows go, and what comes in has its columns."""
+    prices.add([{"id": 3, "price": 1.0, "stock": 7}], mode="overwrite", new_columns=True)
+    assert prices.version == 2
+    assert prices.to_arrow()["stock"].to_pylist() == [7]
+
+
+def test_rows_that_fail_keep_the_columns_they_brought(words: embow.Table, letters: Any) -> None:
+    """They wait with them, and come in with them."""
+    letters.refuse.add("bad")
+    words.add([{"text": "bad", "n": 1}], on_error="quarantine", new_columns=True)
+    assert words.failed_rows()["n"].to_pylist() == [1]
+    letters.refuse.clear()
+    words.retry_failed()
+    assert words.to_arrow()["n"].to_pylist()[-1] == 1
 
 
 # -- races ----------------------------------------------------------------------------------------
@@ -374,6 +392,54 @@ def test_a_writer_that_began_before_another_change_conflicts(
     with pytest.raises(CommitConflictError, match="add the rows again"):
         racing(prices, lambda: change(prices), [{"id": 3, "price": 1.0, "note": "n"}])
     assert prices.count_rows() == 2
+
+
+class Watched(list[dict[str, Any]]):
+    """Rows; after each reading of all of them something happens."""
+
+    def __init__(self, rows: list[dict[str, Any]], happens: list[Any]) -> None:
+        super().__init__(rows)
+        self.happens = happens
+
+    def __iter__(self) -> Any:
+        """Yield the rows."""
+        yield from super().__iter__()
+        if self.happens:
+            self.happens.pop(0)()
+
+
+def test_two_writers_bring_the_same_column_at_once(prices: embow.Table) -> None:
+    """The second is written again, for the column that is there by then."""
+    row = {"price": 1.0, "stock": 7}
+
+    def other() -> None:
+        prices.add([{**row, "id": 4}], new_columns=True)
+
+    prices.add(Watched([{**row, "id": 3}], [other]), new_columns=True)
+    assert (prices.version, prices.schema.names.count("stock")) == (3, 1)
+    stock = prices.to_arrow().select(["id", "stock"]).to_pylist()
+    assert [each["stock"] for each in sorted(stock, key=lambda each: each["id"])] == [
+        None,
+        None,
+        7,
+        7,
+    ]
+
+
+def test_a_stream_that_brings_a_column_conflicts_with_a_change(prices: embow.Table) -> None:
+    """It cannot be read again, so its user is told to."""
+
+    batch = pa.record_batch({"id": [3], "price": [1.0], "stock": [7]})
+
+    def batches() -> Any:
+        yield batch
+        yield batch
+        prices.add_columns({"x": "1"})
+
+    with pytest.raises(CommitConflictError, match="add the rows again"):
+        prices.add(pa.RecordBatchReader.from_batches(batch.schema, batches()), new_columns=True)
+    assert prices.count_rows() == 2
+    assert "stock" not in prices.schema.names
 
 
 def test_a_change_sees_rows_that_came_in_meanwhile(prices: embow.Table) -> None:

@@ -190,8 +190,6 @@ def test_results_come_in_every_form(fruit: embow.Table) -> None:
             UnknownColumnError,
             "'vector'",
         ),
-        (lambda t: t.search("a", query_type="fts"), ConfigurationError, "'fts'.*not|no full text"),
-        (lambda t: t.search("a", query_type="hybrid"), ConfigurationError, "full text.*LIKE"),
         (lambda t: t.search("a", query_type="vectr"), ConfigurationError, "mean 'vector'"),
         (lambda t: t.search("a", query_type="vector").select(5), ConfigurationError, "list"),
         (lambda t: t.search([]), ValueError, "nothing to search for"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from embow.errors import EmbowError
+from embow.errors import EmbowError, TimeLimitError
 
 _LOOK_EVERY = 0.05
 """Seconds after which a waiting thread looks whether it is still wanted."""
@@ -44,6 +44,50 @@ def stop_if_cancelled() -> None:
     event = _current.get()
     if event is not None and event.is_set():
         raise CancelledError("The call was cancelled before it was finished.")
+
+
+class _Deadline(threading.Event):
+    """Set once so much time has passed, or what cancels the context around it is."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._outer = _current.get()
+        self._end = time.monotonic() + seconds
+
+    @property
+    def from_outside(self) -> bool:
+        """Whether it was not the time."""
+        return self._outer is not None and self._outer.is_set()
+
+    def is_set(self) -> bool:
+        """Return whether nothing more is to be done."""
+        return time.monotonic() >= self._end or self.from_outside
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Have the calls in this context end once so many seconds have passed.
+
+    They look before each request, commit and read of a version, so a call ends a little later; what
+    had been paid for is in the cache, and nothing is committed.
+
+    Args:
+        seconds: ``None`` for no limit.
+
+    Raises:
+        TimeLimitError: The time was over before a call was done.
+    """
+    if seconds is None:
+        yield
+        return
+    deadline = _Deadline(seconds)
+    try:
+        with cancellable(deadline):
+            yield
+    except CancelledError as exc:
+        if deadline.from_outside:
+            raise
+        raise TimeLimitError(f"The call took longer than its time limit of {seconds:g} s.") from exc
 
 
 class Cancellation(threading.Event):

@@ -159,7 +159,7 @@ class TableError(EmbowError):
     """A table cannot be created or opened."""
 
 
-class TableNotFoundError(TableError, ValueError):
+class TableNotFoundError(TableError, ValueError, FileNotFoundError):
     """No table has that name."""
 
 
@@ -197,6 +197,10 @@ class StagedGoneError(EngineError):
 
 class UnsupportedOperationError(EngineError, NotImplementedError):
     """The engine, or the reranker, does not have this capability."""
+
+
+class TimeLimitError(EmbowError, TimeoutError):
+    """A call took longer than its ``time_limit``. Nothing was committed."""
 
 
 class BudgetExceededError(EmbowError):

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embow.errors import ConfigurationError, DataError
+from embow.query import PhraseQuery
 from embow_text import (
     LANGUAGES,
     Analysis,
     Part,
-    PhraseQuery,
     TextIndex,
     build,
     fingerprint,

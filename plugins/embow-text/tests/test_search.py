@@ -11,23 +11,25 @@ from itertools import pairwise, product
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from embow.errors import DataError, UnknownColumnError
-from embow_text import (
-    Analysis,
-    Bm25,
+from embow.query import (
     BooleanQuery,
     BoostQuery,
-    Hits,
     MatchQuery,
     MultiMatchQuery,
     Occur,
     Operator,
-    Part,
     PhraseQuery,
     PrefixQuery,
+)
+from embow_text import (
+    Analysis,
+    Bm25,
+    Hits,
+    Part,
     TextIndex,
     build,
     search,
@@ -158,6 +160,7 @@ def test_phrases_are_what_trying_every_place_finds(corpus: Corpus, query: str, s
     assert pairs(found) == ranked(scores)
 
 
+@example(Corpus(["abc", "abc cab", "ab ab b"], [], [True] * 3), "aaa", 2, 0, 3)
 @given(
     corpora(),
     st.text("abc", min_size=1, max_size=4),

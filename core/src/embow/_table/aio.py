@@ -18,9 +18,9 @@ import pyarrow as pa
 from embow._table.awaiting import Face, Threads, awaited, awaited_face, building, read
 from embow._table.connect import connect
 from embow._table.database import Database, Observer
-from embow._table.readable import QueryType
 from embow._table.reading.nearest import VectorSearch
 from embow._table.reading.query import Query
+from embow._table.reading.textual import TextSearch
 from embow._table.settings import AddOptions
 from embow._table.table import Table
 from embow._table.versions import Tags
@@ -29,6 +29,7 @@ from embow._table.writing.merge import MergeInsert
 from embow.errors import ConfigurationError
 from embow.expr import Condition, Expr
 from embow.pipeline import AddReport
+from embow.query import FullTextQuery
 
 
 async def connect_async(
@@ -108,6 +109,16 @@ class AsyncVectorSearch(AsyncQuery):
     rerank = building(VectorSearch.rerank)
 
     to_arrow = awaited(VectorSearch.to_arrow)
+
+
+class AsyncTextSearch(AsyncQuery):
+    """A :class:`~embow._table.reading.textual.TextSearch` whose results are awaited."""
+
+    order_by = building(TextSearch.order_by)
+    phrase_query = building(TextSearch.phrase_query)
+    rerank = building(TextSearch.rerank)
+
+    to_arrow = awaited(TextSearch.to_arrow)
 
 
 class AsyncMerge(Face[MergeInsert]):
@@ -212,17 +223,37 @@ class AsyncTable(Face[Table]):
     @overload
     def search(
         self,
+        query: FullTextQuery,
+        *,
+        query_type: Literal["auto", "fts"] = "auto",
+        fts_columns: str | Sequence[str] | None = None,
+    ) -> AsyncTextSearch: ...
+
+    @overload
+    def search(
+        self,
+        query: str,
+        *,
+        query_type: Literal["fts"],
+        fts_columns: str | Sequence[str] | None = None,
+    ) -> AsyncTextSearch: ...
+
+    @overload
+    def search(
+        self,
         query: Any,
         vector_column_name: str | None = None,
-        query_type: QueryType = "auto",
+        query_type: Literal["auto", "vector"] = "auto",
     ) -> AsyncVectorSearch: ...
 
     @functools.wraps(Table.search)
     def search(self, *args: Any, **options: Any) -> AsyncQuery:
         """Return a query."""
         query = self.sync.search(*args, **options)
-        face = AsyncVectorSearch if isinstance(query, VectorSearch) else AsyncQuery
-        return face(query, self.threads)
+        for kind, face in _SEARCHES.items():
+            if isinstance(query, kind):
+                return face(query, self.threads)
+        return AsyncQuery(query, self.threads)
 
     get = awaited(Table.get)
     count_rows = awaited(Table.count_rows)
@@ -250,6 +281,12 @@ class AsyncTable(Face[Table]):
     retry_failed = awaited(Table.retry_failed)
     configure = awaited(Table.configure)
     optimize = awaited(Table.optimize)
+
+
+_SEARCHES: Mapping[type[Query], type[AsyncQuery]] = {
+    VectorSearch: AsyncVectorSearch,
+    TextSearch: AsyncTextSearch,
+}
 
 
 class _Done:

@@ -17,7 +17,7 @@ from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow._table.names import is_hidden
 from embow._table.settings import LimitOptions, TableSettings
 from embow._table.table import Table
-from embow._table.writing import changes
+from embow._table.writing import adding
 from embow._table.writing.ingest import Ingest
 from embow._table.writing.quarantine import Quarantine
 from embow._table.writing.retry import name_quarantine
@@ -148,7 +148,7 @@ class Database:
         settled = context.options(columns, options, policy.on_error)
         writing = Ingest(context, columns, settled, policy)
         try:
-            stored, report = changes.create(name, writing, data, overwrite=mode == "overwrite")
+            stored, report = adding.create(name, writing, data, overwrite=mode == "overwrite")
         except TableExistsError:
             if not exist_ok:
                 raise

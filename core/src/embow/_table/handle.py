@@ -86,6 +86,7 @@ class Handle(Context):
 
     def snapshot(self, *, at_least: int = 0) -> Snapshot:
         """Return the version this handle reads, to be closed after use."""
+        stop_if_cancelled()
         return self.stored.snapshot(self.at, at_least=at_least)
 
     def columns(self, snapshot: Snapshot) -> Columns:

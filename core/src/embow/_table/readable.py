@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC
 from typing import Any, Literal, get_args, overload
@@ -13,14 +14,15 @@ from embow._table.handle import Handle
 from embow._table.reading.nearest import VectorSearch
 from embow._table.reading.query import Query
 from embow._table.reading.results import Results
+from embow._table.reading.textual import TextSearch, indexed_texts
 from embow._table.versions import Tags, version_number
 from embow._table.writing.keys import get_rows
 from embow.embeddings import EmbeddingFunctionConfig
 from embow.errors import ConfigurationError, TableNotFoundError, near_name
 from embow.expr import Condition, sql
+from embow.query import FullTextQuery
 
-QueryType = Literal["auto", "vector"]
-_NOT_YET = ("fts", "hybrid")
+QueryType = Literal["auto", "vector", "fts"]
 
 
 class ReadableTable(Results):
@@ -94,9 +96,27 @@ class ReadableTable(Results):
     @overload
     def search(
         self,
+        query: FullTextQuery,
+        *,
+        query_type: Literal["auto", "fts"] = "auto",
+        fts_columns: str | Sequence[str] | None = None,
+    ) -> TextSearch: ...
+
+    @overload
+    def search(
+        self,
+        query: str,
+        *,
+        query_type: Literal["fts"],
+        fts_columns: str | Sequence[str] | None = None,
+    ) -> TextSearch: ...
+
+    @overload
+    def search(
+        self,
         query: Any,
         vector_column_name: str | None = None,
-        query_type: QueryType = "auto",
+        query_type: Literal["auto", "vector"] = "auto",
     ) -> VectorSearch: ...
 
     def search(
@@ -104,15 +124,21 @@ class ReadableTable(Results):
         query: Any = None,
         vector_column_name: str | None = None,
         query_type: QueryType = "auto",
+        fts_columns: str | Sequence[str] | None = None,
     ) -> Query:
-        """Search for the nearest rows, or read rows where there is no query.
+        """Search for the nearest rows or for words, or read rows where there is no query.
 
         Args:
             query: Text or any input of the embedding function, a vector, or a list of texts or of
-                vectors (the result then has ``query_index``). ``None`` reads rows without scoring.
+                vectors (the result then has ``query_index``). For words a text, or a query of
+                ``embow.query``. ``None`` reads rows without scoring.
             vector_column_name: Vector column to search. Without it the first one that fits:
                 for an input the first with a function, for a vector the first of its length.
-            query_type: ``"vector"`` refuses ``None``.
+            query_type: ``"vector"`` refuses ``None``. ``"fts"`` looks for words. With ``"auto"`` a
+                text is embedded where the table has an embedding function, and is looked for by
+                its words where it has none and a full-text index.
+            fts_columns: Columns in which words are looked for; all that have a full-text index
+                where it is ``None``.
 
         Returns:
             A query to refine with ``where``, ``select``, ``limit``, ``metric`` and to run with
@@ -125,11 +151,29 @@ class ReadableTable(Results):
         """
         if query_type not in get_args(QueryType):
             raise _no_such_search(query_type)
+        words = query_type == "fts" or fts_columns is not None
+        if words or isinstance(query, FullTextQuery):
+            if query_type == "vector" or vector_column_name is not None:
+                raise ConfigurationError(
+                    "A search for words takes no vector column: use query_type='fts' alone."
+                )
+            return TextSearch(self._handle, query, fts_columns)
         if query is not None:
+            plain = isinstance(query, str) and vector_column_name is None
+            if plain and query_type == "auto" and self._only_words():
+                return TextSearch(self._handle, query, None)
             return VectorSearch(self._handle, query, vector_column_name)
         if query_type == "vector" or vector_column_name is not None:
             raise ConfigurationError("A vector search needs a query: search('text') or a vector.")
         return Query(self._handle)
+
+    def _only_words(self) -> bool:
+        """Return whether a text can be looked for by its words and cannot be embedded."""
+        if self._handle.seen().first is not None:
+            return False
+        with self._handle.snapshot() as snapshot:
+            columns = self._handle.columns(snapshot)
+            return columns.first is None and bool(indexed_texts(snapshot, columns))
 
     def to_arrow(self) -> pa.Table:
         """Return all rows as an Arrow table."""
@@ -228,12 +272,7 @@ class ReadableTable(Results):
 
 
 def _no_such_search(query_type: object) -> ConfigurationError:
-    if query_type in _NOT_YET:
-        return ConfigurationError(
-            f"query_type={query_type!r}: there is no full text search yet. search('text') finds "
-            "rows by their meaning, and where(\"text LIKE '%word%'\") keeps those with a word."
-        )
-    hint = near_name(str(query_type), (*get_args(QueryType), *_NOT_YET))
+    hint = near_name(str(query_type), get_args(QueryType))
     return ConfigurationError(
-        f"There is no query_type {query_type!r:.60}.{hint} Use 'auto' or 'vector'."
+        f"There is no query_type {query_type!r:.60}.{hint} Use 'auto', 'vector' or 'fts'."
     )

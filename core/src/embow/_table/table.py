@@ -14,7 +14,7 @@ import pyarrow as pa
 from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow._table.settings import AddOptions, TableSettings
 from embow._table.truthful import TruthfulTable
-from embow._table.writing import changes, reshaping
+from embow._table.writing import adding, changes, reshaping
 from embow._table.writing.altering import ColumnChange
 from embow._table.writing.changes import DeleteResult, UpdateResult
 from embow._table.writing.computing import Computing
@@ -95,7 +95,7 @@ class Table(TruthfulTable):
             dry_run: Return the estimate of inputs, tokens and requests, and store nothing. No
                 provider is called; a generator is used up.
             new_columns: Also take columns the table does not have, which the first rows show. They
-                are added in a commit before that of the rows, and null in the rows that are there.
+                come in with the rows, in one commit, and are null in the rows that are there.
             **options: ``on_error`` (``"raise"``, ``"skip"``, ``"null"``, ``"quarantine"``),
                 ``on_long`` (``"truncate"``, ``"error"``, ``"split"``), ``concurrency``,
                 ``deadline`` in seconds, ``cache``, ``budget`` in tokens, ``progress``.
@@ -113,7 +113,7 @@ class Table(TruthfulTable):
             raise ConfigurationError(f"mode={mode!r}: mode must be 'append' or 'overwrite'.")
         policy = BadVectorPolicy(on_bad_vectors, fill_value)
         return self._kept(
-            changes.add(
+            adding.add(
                 self._handle,
                 data,
                 mode,

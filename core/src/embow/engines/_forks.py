@@ -72,6 +72,9 @@ def _after(*, child: bool) -> None:
 
 
 if hasattr(os, "register_at_fork"):
+    # Arrow makes what its functions share in the first call of one. A child forked in that moment,
+    # while another thread makes it, would wait for that thread for ever.
+    pc.is_valid(pa.chunked_array([pa.nulls(1)]))
     os.register_at_fork(
         before=_before,
         after_in_parent=lambda: _after(child=False),

@@ -28,7 +28,7 @@ names is read by id and analysed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
@@ -198,6 +198,7 @@ class Covering(Generic[P]):
         parts: The pieces, by row.
         rest: Ids of the rows of the version that have no piece, ascending.
         trouble: Sentences: why some or all rows are read without the index although it was built.
+        source: What tells the column from another one that had its name.
     """
 
     definition: Definition
@@ -205,6 +206,7 @@ class Covering(Generic[P]):
     parts: tuple[Covered[P], ...]
     rest: RowIds
     trouble: str = ""
+    source: Hashable = None
 
     @cached_property
     def rows(self) -> int:

@@ -20,14 +20,16 @@ def check(store: Store, dataset: lance.LanceDataset, history: History, change: C
         CommitConflictError: Schema or metadata changed; or, with ``alone``, anything that matters.
     """
     base = change.base.version
+    if change.columns:  # Rows written with them were numbered by the schema as it was then.
+        for staged in change.add:
+            require_same_shape(store, dataset, staged.base)
     if base == dataset.version:
         return
     require_same_shape(store, dataset, change.base)
     if not change.alone:
         return
-    shaping = change.metadata is not None or any(each.column for each in change.add)
     since = history.since(dataset, base)
-    if shaping or not all(entry is not None and entry.plain for entry in since):
+    if change.shapes or not all(entry is not None and entry.plain for entry in since):
         raise CommitConflictError(
             f"Table '{store.name}' was changed since version {base}. Plan it again on the current "
             f"version, {dataset.version}."

@@ -19,6 +19,7 @@ from datetime import timedelta
 
 import lance
 import numpy as np
+import pyarrow as pa
 from lance.fragment import FragmentMetadata
 
 from embow.engines.contract import Change, Commit, RowIds, Staged
@@ -27,7 +28,7 @@ from embow_lance.failures import storing
 from embow_lance.fields import Shape
 from embow_lance.history import ADD, properties
 from embow_lance.reading import addresses
-from embow_lance.shaping import numbered, shaping
+from embow_lance.shaping import numbered, shaping, with_new
 from embow_lance.staging import fitted, require_present, unseal
 from embow_lance.store import Store
 
@@ -61,25 +62,26 @@ def apply(store: Store, dataset: lance.LanceDataset, change: Change) -> Commit:
     written = [(each, unseal(each)) for each in change.add]
     for staged, each in written:
         require_present(store, staged, each)
-    shape = Shape.of(dataset.lance_schema)
+    shape = with_new(store, Shape.of(dataset.lance_schema), change.columns)
+    schema = pa.schema([*dataset.schema, *change.columns])
     new = [
         fragment
         for staged, each in written
         if staged.column is None
-        for fragment in fitted(each, dataset.schema, shape)
+        for fragment in fitted(each, schema, shape)
     ]
     removed = np.unique(np.asarray(() if change.remove is None else change.remove, np.int64))
     columns = [each for staged, each in written if staged.column is not None]
-    if columns or change.metadata is not None:
-        operation = shaping(store, dataset, change, columns, new)
+    if change.shapes:
+        operation = shaping(store, dataset, shape, change.metadata, columns, new)
     else:
         operation = _rows(store, dataset, change, removed, new)
     return commit(store, dataset, operation, _deed(change), change.add, len(removed))
 
 
 def _deed(change: Change) -> str:
-    plain = change.remove is None and change.metadata is None and not change.alone
-    return ADD if plain and not any(each.column for each in change.add) else "change"
+    plain = change.remove is None and not change.shapes and not change.alone
+    return ADD if plain else "change"
 
 
 def commit(

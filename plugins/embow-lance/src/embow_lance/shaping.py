@@ -9,7 +9,7 @@ import lance
 import pyarrow as pa
 from lance.fragment import FragmentMetadata
 
-from embow.engines.contract import Change, Staged
+from embow.engines.contract import Staged
 from embow.errors import CommitConflictError
 from embow_lance.columns import with_column
 from embow_lance.fields import OWN, Shape
@@ -20,14 +20,14 @@ from embow_lance.store import Store
 def shaping(
     store: Store,
     dataset: lance.LanceDataset,
-    change: Change,
+    shape: Shape,
+    metadata: Mapping[str, str | None] | None,
     columns: Sequence[Written],
     new: list[FragmentMetadata],
 ) -> lance.LanceOperation.BaseOperation:
     """Return a transaction that collides with all others, with columns and metadata."""
-    shape = Shape.of(dataset.lance_schema)
-    if change.metadata is not None:
-        merged = {**shape.metadata, **change.metadata}
+    if metadata is not None:
+        merged = {**shape.metadata, **metadata}
         shape = replace(shape, metadata={k: v for k, v in merged.items() if v is not None})
     fragments = [fragment.metadata for fragment in dataset.get_fragments()]
     for written in columns:
@@ -44,16 +44,28 @@ def _joined(
     written: Written,
 ) -> tuple[Shape, list[FragmentMetadata]]:
     field = as_field(written.field)
-    if field.name in shape.fields:
-        raise CommitConflictError(
-            f"Table '{store.name}' has a column '{field.name}' already: another writer added it."
-        )
-    fresh = Shape.new(pa.schema([field]), shape.next_number())
-    files = with_column(store, dataset, written, fresh.numbers[field.name])
+    shape = with_new(store, shape, [field])
+    files = with_column(store, dataset, written, shape.numbers[field.name])
     for fragment in fragments:
         if fragment.id in files:
             fragment.files.extend(files[fragment.id].files)
-    return shape.joined(fresh), fragments
+    return shape, fragments
+
+
+def with_new(store: Store, shape: Shape, fields: Sequence[pa.Field]) -> Shape:
+    """Return a schema with columns that no file has yet.
+
+    Raises:
+        CommitConflictError: There is one of that name.
+    """
+    for field in fields:
+        if field.name in shape.fields:
+            raise CommitConflictError(
+                f"Table '{store.name}' has a column '{field.name}' already: another writer added "
+                "it."
+            )
+        shape = shape.joined(Shape.new(pa.schema([field]), shape.next_number()))
+    return shape
 
 
 def numbered(

@@ -25,6 +25,7 @@ from embow.engines.contract import (
     check_columns,
     check_schema,
     check_tag,
+    with_columns,
 )
 from embow.errors import (
     CommitConflictError,
@@ -102,11 +103,14 @@ class LanceTable(EngineTable):
         *,
         base: Base,
         schema: pa.Schema | None = None,
+        new: Sequence[pa.Field] = (),
         lease: timedelta = LEASE,
     ) -> Staged:
         """Write rows, seen by nobody."""
         self._require_same_table(base)
         dataset = based(self._store, self._latest(), base)
+        if new:
+            schema = with_columns(dataset.schema if schema is None else schema, new)
         written, rows = write_rows(self._store, dataset, batches, schema)
         return seal(written, base, rows, lease)
 

@@ -18,6 +18,7 @@ from embow.engines.contract import (
     VectorQuery,
 )
 from embow.errors import UnsupportedOperationError
+from embow.query import MatchQuery
 from embow_testing._engine_base import EngineTests, add, put_column
 
 
@@ -109,7 +110,7 @@ class ClaimSuite(EngineTests):
         if Capability.TEXT_INDEX in self.claims:
             pytest.skip("the engine's own tests search text")
         with table.snapshot() as snapshot, pytest.raises(UnsupportedOperationError):
-            snapshot.search_text(TextQuery("t1", ["text"], 1))
+            snapshot.search_text(TextQuery(MatchQuery("t1"), ["text"], 1))
 
     def test_fragments_hold_each_row_once(self, table: EngineTable) -> None:
         """Read one by one they give what a scan gives."""

@@ -124,6 +124,80 @@ class ColumnSuite(EngineTests):
             assert snapshot.schema == SCHEMA.append(one).append(NUMBER)
             assert read(snapshot, "n", "id >= 4") == [4, None]
 
+    def test_a_column_without_values_takes_no_staging(self, table: EngineTable) -> None:
+        """It is null in every row, also in rows staged before, and takes values from then on."""
+        earlier = stage(table, 5)
+        table.commit(Change(now(table), columns=[NUMBER]))
+        assert values(table, "n") == dict.fromkeys(range(5))
+        with table.snapshot() as snapshot:
+            assert snapshot.schema.equals(SCHEMA.append(NUMBER), check_metadata=True)
+            data = pa.record_batch({"id": [6], "n": [60]})
+            staged = table.write([data], base=snapshot.base)
+            table.commit(Change(snapshot.base, add=[earlier, staged]))
+        expected = {**dict.fromkeys(range(6)), 6: 60}
+        assert values(table, "n") == expected
+        table.optimize(keep=timedelta(0))
+        assert values(table, "n") == expected
+
+    @pytest.mark.parametrize("count", [1, 3000])
+    def test_rows_bring_columns_with_them(self, table: EngineTable, count: int) -> None:
+        """Rows, columns and metadata are one version; the rows that were there are null in them."""
+        unit = pa.field("unit", pa.string())
+        data = pa.record_batch(
+            {"id": range(5, 5 + count), "unit": ["kg"] * count, "n": range(count)}
+        )
+        with table.snapshot() as snapshot:
+            base = snapshot.base
+            staged = table.write([data], base=base, new=[NUMBER, unit])
+            add(table, 4999)
+            table.commit(Change(base, add=[staged], columns=[NUMBER, unit], metadata={"a": "b"}))
+            assert snapshot.schema == SCHEMA
+        with table.snapshot() as snapshot:
+            assert (snapshot.base.version, snapshot.metadata["a"]) == (base.version + 2, "b")
+            assert snapshot.schema == SCHEMA.append(NUMBER).append(unit)
+            assert read(snapshot, "unit", "id = 5") == ["kg"]
+        expected = {**dict.fromkeys([*range(5), 4999]), **{5 + n: n for n in range(count)}}
+        assert values(table, "n") == expected
+        table.optimize(keep=timedelta(0))
+        assert values(table, "n") == expected
+
+    def test_a_column_has_the_values_written_for_it_only(self, table: EngineTable) -> None:
+        """Those written for one that another change brought are refused; old ones stay away."""
+        with table.snapshot() as snapshot:
+            data = pa.record_batch({"id": [5], "n": [50]})
+            one = table.write([data], base=snapshot.base, new=[NUMBER])
+            two = table.write([data], base=snapshot.base, new=[NUMBER])
+            table.commit(Change(snapshot.base, add=[one], columns=[NUMBER]))
+            conflict(table, Change(snapshot.base, add=[two], columns=[NUMBER]))
+        with table.snapshot() as snapshot:
+            conflict(table, Change(snapshot.base, add=[two], columns=[NUMBER]))
+        drop(table, "n")
+        table.commit(Change(now(table), columns=[NUMBER]))
+        assert set(values(table, "n").values()) == {None}
+
+    def test_rows_that_bring_a_column_fit_the_schema_as_it_was(self, table: EngineTable) -> None:
+        """After a change of metadata they are to be written again: for what, only it can tell."""
+        with table.snapshot() as snapshot:
+            data = pa.record_batch({"id": [5], "n": [50]})
+            staged = table.write([data], base=snapshot.base, new=[NUMBER])
+        set_metadata(table, {"model": "new"})
+        conflict(table, Change(now(table), add=[staged], columns=[NUMBER]))
+        assert ids(table) == [0, 1, 2, 3, 4]
+
+    @pytest.mark.parametrize(
+        "field",
+        [pa.field("n", pa.int64(), nullable=False), pa.field("id", pa.int64())],
+        ids=["not null", "there already"],
+    )
+    def test_rows_bring_no_column_that_cannot_come_in(
+        self, table: EngineTable, field: pa.Field
+    ) -> None:
+        """It would lack values in other rows, or is one that they have."""
+        with pytest.raises(SchemaError):
+            table.write([], base=now(table), new=[field])
+        with pytest.raises((SchemaError, CommitConflictError)):
+            table.commit(Change(now(table), columns=[field]))
+
     def test_a_column_that_is_there_is_a_conflict(self, table: EngineTable) -> None:
         """Of two who add one name the second must look again, also on the new version."""
         with table.snapshot() as snapshot:

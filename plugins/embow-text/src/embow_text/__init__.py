@@ -1,30 +1,18 @@
-"""Full text: analysis, immutable segments, exact BM25. It knows no table and no engine.
+"""Full text: analysis, immutable segments, exact BM25.
 
 analysis = Analysis(language="French", with_position=True)
 segment = build(column, analysis)
-write(path, segment, fingerprint(analysis))
-index = TextIndex([Part(read(path).segment)], analysis)
+write(segment, file)
+index = TextIndex([Part(read(memoryview(data)))], analysis)
 search({"text": index}, MatchQuery("routes", fuzziness=1), limit=10)
 """
 
 from embow_text.analysis import Analysis, fingerprint
 from embow_text.building import build
-from embow_text.files import Stored, read, write
+from embow_text.files import read, write
 from embow_text.index import Part, TextIndex
 from embow_text.languages import LANGUAGES
 from embow_text.merging import merge
-from embow_text.queries import (
-    BooleanQuery,
-    BoostQuery,
-    MatchQuery,
-    MultiMatchQuery,
-    Occur,
-    Operator,
-    PhraseQuery,
-    PrefixQuery,
-    Query,
-    parse,
-)
 from embow_text.scoring import Bm25
 from embow_text.search import Hits, search
 from embow_text.segment import Segment
@@ -34,25 +22,14 @@ __all__ = [
     "LANGUAGES",
     "Analysis",
     "Bm25",
-    "BooleanQuery",
-    "BoostQuery",
     "Hits",
-    "MatchQuery",
-    "MultiMatchQuery",
-    "Occur",
-    "Operator",
     "Part",
-    "PhraseQuery",
-    "PrefixQuery",
-    "Query",
     "Segment",
-    "Stored",
     "TextIndex",
     "Token",
     "build",
     "fingerprint",
     "merge",
-    "parse",
     "read",
     "search",
     "tokenize",

@@ -1,27 +1,22 @@
-"""Segments in files: written once and synced, read by memory map, checked before they are used.
+"""Segments as bytes: a head that names the arrays, and the arrays, read where they lie.
 
-A file begins with a head of one line in JSON: the version of the form, what the terms were made
-by, and of each array its name, type, place, count and checksum. The line ends with the checksum
-of what is before it. Arrays follow, each at a multiple of 64 bytes, numbers with the lowest byte
-first.
+The head is one line in JSON: the version of the form, and of each array its name, type, place and
+count. Arrays follow, each at a multiple of 64 bytes, numbers with the lowest byte first. Whoever
+keeps the bytes checks that they are those that were written; whether they are a segment is checked
+here, since anyone can write bytes and their checksum.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
-import os
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import fields
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 from numpy.typing import NDArray
 
-from embow.errors import StorageError
 from embow_text.segment import Segment
 
 _MAGIC: Final = b"embow-text 1 "
@@ -38,67 +33,46 @@ _TYPES: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Stored:
-    """A segment from a file.
+class Sink(Protocol):
+    """Takes bytes, one after another."""
 
-    Attributes:
-        segment: The segment, on the pages of the file.
-        fingerprint: Of the analysis that made its terms.
-    """
-
-    segment: Segment
-    fingerprint: str
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Take all of them; return how many."""
 
 
-def write(path: Path, segment: Segment, fingerprint: str) -> None:
-    """Write a new file, and return when it is on the disk.
-
-    Raises:
-        StorageError: The file is there already, or cannot be written.
-    """
+def write(segment: Segment, sink: Sink) -> None:
+    """Write a segment."""
     arrays = {
         field.name: np.ascontiguousarray(value).astype(kind, copy=False)
         for field in fields(segment)
         if (value := getattr(segment, field.name)) is not None
         for kind in [value.dtype.newbyteorder("<")]
     }
-    head, places = _head(arrays, fingerprint)
-    try:
-        with open(path, "xb") as file:
-            file.write(head)
-            for name, array in arrays.items():
-                file.seek(places[name])
-                file.write(array.data)
-            file.truncate(max(file.tell(), len(head)))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise StorageError(f"The text index {path} cannot be written: {error}") from error
+    places, at = {}, _LONGEST_HEAD
+    for name, array in arrays.items():
+        places[name] = [array.dtype.str, at, len(array)]
+        at += array.nbytes + _gap(array.nbytes)
+    head = _MAGIC + json.dumps({"arrays": places}).encode() + b"\n"
+    sink.write(head.ljust(_LONGEST_HEAD, b"\0"))
+    for array in arrays.values():
+        if array.nbytes:
+            sink.write(array.data.cast("B"))
+        sink.write(bytes(_gap(array.nbytes)))
 
 
-def read(path: Path) -> Stored:
-    """Return the segment of a file, with every array checked.
+def read(data: memoryview) -> Segment:
+    """Return the segment that bytes are; it stays on them.
 
     Raises:
-        StorageError: The file cannot be read, or is not as it was written.
+        ValueError: They are none; the sentence says why.
     """
     try:
-        with open(path, "rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:  # An empty file cannot be mapped.
-        raise StorageError(f"The text index {path} cannot be read: {error}") from error
-    try:
         head = _read_head(data)
-        arrays = {name: _array(data, name, *place) for name, place in head["arrays"].items()}
-        segment = Segment(**arrays)
+        segment = Segment(**{name: _array(data, name, *at) for name, at in head["arrays"].items()})
         check(segment)
-    except (_DamagedError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise StorageError(
-            f"The text index {path} is damaged: {error}. Its rows are not lost; remove the index "
-            "and create it again."
-        ) from error
-    return Stored(segment, str(head["fingerprint"]))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"the bytes are no segment: {error}") from error
+    return segment
 
 
 def check(segment: Segment) -> None:
@@ -123,13 +97,9 @@ def check(segment: Segment) -> None:
         _require(len(segment.positions) == segment.tokens, "positions are missing")
 
 
-class _DamagedError(Exception):
-    """The bytes are not those of a segment."""
-
-
 def _require(right: bool, otherwise: str) -> None:
     if not right:
-        raise _DamagedError(otherwise)
+        raise ValueError(otherwise)
 
 
 def _covers(bounds: NDArray[np.int64], size: int) -> bool:
@@ -137,37 +107,19 @@ def _covers(bounds: NDArray[np.int64], size: int) -> bool:
     return bool(bounds[0] == 0 and bounds[-1] == size and np.all(bounds[1:] > bounds[:-1]))
 
 
-def _head(arrays: dict[str, NDArray[Any]], fingerprint: str) -> tuple[bytes, dict[str, int]]:
-    places, at = {}, _LONGEST_HEAD
-    for name, array in arrays.items():
-        places[name] = at
-        at += -(-array.nbytes // _ALIGN) * _ALIGN
-    described = {
-        name: [array.dtype.str, places[name], len(array), xxhash.xxh3_64_hexdigest(array.data)]
-        for name, array in arrays.items()
-    }
-    content = {"fingerprint": fingerprint, "arrays": described}
-    line = _MAGIC + json.dumps(content).encode() + b" "
-    return (line + xxhash.xxh3_64_hexdigest(line).encode() + b"\n"), places
+def _gap(size: int) -> int:
+    return -size % _ALIGN
 
 
-def _read_head(data: mmap.mmap) -> dict[str, Any]:
-    line = data[:_LONGEST_HEAD].partition(b"\n")[0]
+def _read_head(data: memoryview) -> dict[str, Any]:
+    line = bytes(data[:_LONGEST_HEAD]).partition(b"\n")[0]
     _require(line.startswith(_MAGIC), "it does not begin as a text index of this version does")
-    content, checksum = line[:-16], line[-16:]
-    _require(xxhash.xxh3_64_hexdigest(content).encode() == checksum, "its head was changed")
-    head: dict[str, Any] = json.loads(content[len(_MAGIC) :])
+    head: dict[str, Any] = json.loads(line[len(_MAGIC) :])
     return head
 
 
-def _array(
-    data: mmap.mmap, name: str, kind: str, place: int, count: int, checksum: str
-) -> NDArray[Any]:
+def _array(data: memoryview, name: str, kind: str, place: int, count: int) -> NDArray[Any]:
     _require(kind in _TYPES[name], f"{name} are of type {kind}")
     size = np.dtype(kind).itemsize * count
     _require(place >= 0 <= count and place + size <= len(data), f"{name} are cut off")
-    if not size:
-        return np.zeros(0, kind)
-    array = np.frombuffer(data, kind, count, place)
-    _require(xxhash.xxh3_64_hexdigest(array.data) == checksum, f"{name} were changed")
-    return array
+    return np.frombuffer(data, kind, count, place) if size else np.zeros(0, kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -51,6 +51,23 @@ class Part:
             return self.segment.tokens
         return int(self.segment.lengths[self.counted].sum(dtype=np.int64))
 
+    def among(self, wanted: NDArray[np.int64]) -> Part:
+        """Return the same part where only rows of these ids, ascending, may be found."""
+        passing = np.zeros(len(self.segment), bool)
+        if isinstance(self.ids, np.ndarray):
+            low, high = np.searchsorted(wanted, [self.ids[0], self.ids[-1] + 1])
+            places, there = looked_up(wanted[low:high], self.ids)
+            passing[places[there]] = True
+        else:
+            low, high = np.searchsorted(wanted, [self.ids, self.ids + len(passing)])
+            passing[wanted[low:high] - self.ids] = True
+        if self.counted is not None:
+            passing &= self.counted
+        part = replace(self, passing=passing)
+        # Statistics are of the rows that count, whichever may be found, and are kept.
+        part.__dict__.update(documents=self.documents, tokens=self.tokens)
+        return part
+
     def named(self, rows: NDArray[Any]) -> NDArray[np.int64]:
         """Return the ids of rows of the segment."""
         if isinstance(self.ids, np.ndarray):
@@ -79,6 +96,11 @@ class TextIndex:
         """Return how many rows have a word."""
         return sum(part.documents for part in self.parts)
 
+    def among(self, wanted: NDArray[np.int64]) -> TextIndex:
+        """Return the same index where only rows of these ids, ascending, may be found."""
+        parts = [part.among(wanted) for part in self.parts if len(part.segment)]
+        return replace(self, parts=parts)
+
     @cached_property
     def average(self) -> float:
         """Return how many words such a row has."""
@@ -90,7 +112,7 @@ class Word:
     """A word of a query, looked up.
 
     Attributes:
-        terms: In each part the terms that stand for it.
+        terms: In each part the terms that stand for it, ascending.
         rows: In each part the rows that have one.
         counts: How often.
         df: How many rows of those that count have it.
@@ -132,7 +154,8 @@ def fuzzy(index: TextIndex, term: str, most: int, prefix: int, expansions: int) 
     ranked = sorted(distances, key=lambda name: (distances[name], -common[name], name))
     best = ranked[:expansions]
     return _word(
-        index, [np.array([at[name] for name in best if name in at], np.int64) for at in places]
+        index,
+        [np.array(sorted(at[name] for name in best if name in at), np.int64) for at in places],
     )
 
 

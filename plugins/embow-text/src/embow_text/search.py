@@ -11,20 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embow.errors import DataError, UnknownColumnError, near_name
-from embow_text import _phrases
-from embow_text.index import Part, TextIndex, Word, added, beginning, exact, fuzzy, looked_up
-from embow_text.queries import (
+from embow.query import (
     BooleanQuery,
     BoostQuery,
+    FullTextQuery,
     MatchQuery,
     MultiMatchQuery,
     Occur,
     Operator,
     PhraseQuery,
     PrefixQuery,
-    Query,
     parse,
 )
+from embow_text import _phrases
+from embow_text.index import Part, TextIndex, Word, added, beginning, exact, fuzzy, looked_up
 from embow_text.tokens import Token, query_tokens
 
 
@@ -41,20 +41,27 @@ class Hits:
     scores: NDArray[np.floating[Any]]
 
 
-def search(indexes: Mapping[str, TextIndex], query: Query | str, limit: int | None = 10) -> Hits:
+def search(
+    indexes: Mapping[str, TextIndex],
+    query: FullTextQuery | str,
+    limit: int | None = 10,
+    *,
+    columns: Sequence[str] | None = None,
+) -> Hits:
     """Return the rows that fit best, the best first; of equal scores the lower id first.
 
     Args:
         indexes: The index of each column.
         query: A query, or any text: its words, or a phrase where all of it is quoted.
         limit: How many at most; ``None`` for all.
+        columns: Where what names no column is looked for; ``None`` for every one that has an index.
 
     Raises:
         UnknownColumnError: The query names a column that has no index.
         DataError: It asks for a phrase of an index without positions.
     """
     asked = parse(query) if isinstance(query, str) else query
-    found = _answer(indexes, asked)
+    found = _answer(_Asked(indexes, list(indexes) if columns is None else columns), asked)
     return _best(found.ids, found.scores.astype(np.float32), limit)
 
 
@@ -71,20 +78,28 @@ def _best(ids: NDArray[np.int64], scores: NDArray[np.float32], limit: int | None
     return Hits(ids[order], scores[order])
 
 
-def _answer(indexes: Mapping[str, TextIndex], query: Query) -> Hits:
+@dataclass(frozen=True)
+class _Asked:
+    """Where a query is answered."""
+
+    indexes: Mapping[str, TextIndex]
+    columns: Sequence[str]
+
+
+def _answer(where: _Asked, query: FullTextQuery) -> Hits:
     """Return all rows a query finds, ids ascending."""
     if isinstance(query, (MatchQuery, PrefixQuery, PhraseQuery)):
-        columns = list(indexes) if query.column is None else [query.column]
+        columns = where.columns if query.column is None else [query.column]
         leaf = _LEAVES[type(query)]
-        return _highest([leaf(_index(indexes, column), query) for column in columns])
+        return _highest([leaf(_index(where.indexes, column), query) for column in columns])
     if isinstance(query, MultiMatchQuery):
-        return _highest([_answer(indexes, each) for each in query.queries])
+        return _highest([_answer(where, each) for each in query.queries])
     if isinstance(query, BoostQuery):
         return _less(
-            _answer(indexes, query.positive), _answer(indexes, query.negative), query.negative_boost
+            _answer(where, query.positive), _answer(where, query.negative), query.negative_boost
         )
     if isinstance(query, BooleanQuery):
-        return _boolean([(occur, _answer(indexes, each)) for occur, each in query.queries])
+        return _boolean([(occur, _answer(where, each)) for occur, each in query.queries])
     raise DataError(f"{type(query).__name__} is no query of full text.")
 
 
@@ -147,7 +162,7 @@ def _phrase(index: TextIndex, query: PhraseQuery) -> Hits:
     return _scored(index, words, True, 1.0, ordered if len(words) > 1 else None)
 
 
-_LEAVES: Mapping[type[Query], Callable[[TextIndex, Any], Hits]] = {
+_LEAVES: Mapping[type[FullTextQuery], Callable[[TextIndex, Any], Hits]] = {
     MatchQuery: _match,
     PrefixQuery: _prefix,
     PhraseQuery: _phrase,

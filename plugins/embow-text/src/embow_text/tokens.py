@@ -87,18 +87,27 @@ def _unspaced(term: str, length: int) -> bool:
     return len(term) == length and UNSPACED.fullmatch(term) is not None
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether a column of this type holds texts or lists of them."""
+    if _is_list(kind):
+        kind = kind.value_type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return any(is_one(kind) for is_one in _STRINGS)
+
+
 def _texts(column: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
     """Return the texts of a column, without nulls, and the row of each."""
-    kind = column.type
+    if not is_text(column.type):
+        raise DataError(
+            f"Full text needs a column of strings or of lists of them, not of {column.type}."
+        )
     owners = np.arange(len(column), dtype=np.int64)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if _is_list(column.type):
         owners = pc.list_parent_indices(column).to_numpy(zero_copy_only=False).astype(np.int64)
         column = pc.list_flatten(column)
-        kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.dictionary_decode(), kind.value_type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_view(kind)):
-        raise DataError(f"Full text needs a column of strings or of lists of them, not of {kind}.")
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     texts = column.cast(pa.large_string())
     if texts.null_count:
         owners = owners[texts.is_valid().to_numpy(zero_copy_only=False)]
@@ -106,8 +115,12 @@ def _texts(column: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
     return texts, owners
 
 
-def _is_view(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string_view(kind))
+def _is_list(kind: pa.DataType) -> bool:
+    fits = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_one(kind) for is_one in fits)
+
+
+_STRINGS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 
 def _cased(texts: pa.Array, analysis: Analysis) -> pa.Array:

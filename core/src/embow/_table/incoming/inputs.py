@@ -77,8 +77,12 @@ def new_fields(data: Any, known: pa.Schema) -> tuple[list[pa.Field], Any]:
         return [], data
     names = [name for name in first.schema.names if name not in known.names]
     found = [field.with_nullable(True) for field in inferred_schema(first.select(names))]
-    once = isinstance(data, (Iterator, pa.RecordBatchReader))
-    return found, itertools.chain([first], batches) if once else data
+    return found, itertools.chain([first], batches) if is_read_once(data) else data
+
+
+def is_read_once(data: Any) -> bool:
+    """Return whether data are gone once they have been read."""
+    return isinstance(data, (Iterator, pa.RecordBatchReader))
 
 
 def count_rows(data: Any) -> int | None:

@@ -28,6 +28,7 @@ class Plan:
         order: What rows are sorted by.
         late: Filter of what a search found.
         embed: What is embedded first, in words.
+        words: What is looked for by words and where.
         search: Vector column that is searched.
         kind: What that column holds.
         metric: Distance of the search.
@@ -45,6 +46,7 @@ class Plan:
     order: tuple[Key, ...] = ()
     late: Expr | None = None
     embed: str | None = None
+    words: str | None = None
     search: str | None = None
     kind: VectorKind | None = None
     metric: str = ""
@@ -108,7 +110,7 @@ def analyzed(snapshot: Snapshot, plan: Plan, trace: Trace, result: pa.Table) -> 
 
 
 def _title(snapshot: Snapshot, plan: Plan) -> str:
-    kind = "Rows" if plan.search is None else "Search"
+    kind = "Rows" if plan.search is None and plan.words is None else "Search"
     rows = _rows(snapshot.count_rows())
     return f"{kind} of table {plan.table!r}, version {snapshot.base.version}, {rows}"
 
@@ -133,6 +135,8 @@ def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[tuple[str, str]]:
             f"{plan.search} ({many}{plan.metric}, {plan.kind}); "
             "exact scan of every row that passes, no index",
         )
+    if plan.words is not None:
+        yield "search", plan.words
     if plan.late is not None:
         yield "keep", f"{plan.late}; of the rows that were found"
     if plan.rerank is not None:

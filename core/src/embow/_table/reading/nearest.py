@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self, cast, get_args
 
@@ -21,20 +21,13 @@ from embow._table.reading.plan import (
     place_for,
     places,
 )
-from embow._table.reading.projection import Projection, Selection
-from embow._table.reading.query import Query, whole_number
-from embow._table.reading.reranking import Reranking, reranking, shown_ranking
-from embow._table.reading.results import rows_that_satisfy
-from embow.engines.contract import DISTANCE, RELEVANCE, ROW_ID, Metric, Snapshot, VectorQuery
-from embow.engines.predicate import Predicate
+from embow._table.reading.query import whole_number
+from embow._table.reading.ranked import RankedQuery
+from embow.engines.contract import DISTANCE, Metric, Snapshot, VectorQuery
 from embow.errors import ConfigurationError, EmbowError
-from embow.expr import Condition, all_of
-from embow.rerankers import Reranker
-
-DEFAULT_LIMIT = 10
 
 
-class VectorSearch(Query):
+class VectorSearch(RankedQuery):
     """The rows nearest to one query or several, nearest first, with ``_distance``.
 
     Example:
@@ -42,7 +35,7 @@ class VectorSearch(Query):
     """
 
     _measure = DISTANCE
-    """The column that says how well a row fits."""
+    _reranked_by = "rerank_vector"
 
     def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
         super().__init__(handle)
@@ -52,8 +45,6 @@ class VectorSearch(Query):
         self._column = column
         self._metric: Metric | None = None
         self._range: tuple[float | None, float | None] = (None, None)
-        self._reranking: Reranking | None = None
-        self._limit = DEFAULT_LIMIT
 
     def __repr__(self) -> str:
         shown = f"{self._query!r:.60}" if self._asked is None else str(self._asked)
@@ -66,15 +57,6 @@ class VectorSearch(Query):
             raise ConfigurationError("A vector search needs a limit of at least 1.")
         self._limit = whole_number("limit", limit, least=1)
         return self
-
-    def order_by(
-        self, column: Condition, *, ascending: bool = True, nulls_first: bool = False
-    ) -> Self:
-        """Refuse: the nearest come first. Sort what ``to_arrow`` returns."""
-        raise ConfigurationError(
-            "A search returns the nearest rows first. Sort its result, to_arrow().sort_by('name'), "
-            "or read rows in order with search().order_by('name')."
-        )
 
     def metric(self, metric: Metric) -> Self:
         """Choose the distance: ``"l2"`` (squared), ``"cosine"``, ``"dot"`` or ``"hamming"``.
@@ -99,23 +81,6 @@ class VectorSearch(Query):
             if bound is not None and not _is_real(bound):
                 raise ConfigurationError(f"{name} must be a number or None, not {bound!r:.60}.")
         self._range = (lower_bound, upper_bound)
-        return self
-
-    def rerank(self, reranker: Reranker, query_string: str | None = None) -> Self:
-        """Put the rows that are found into another order, by ``_relevance_score``, the best first.
-
-        The reranker sees as many rows as ``limit`` says, and the columns that are selected.
-
-        Example:
-            ``table.search("fox").limit(50).rerank(CrossEncoderReranker()).to_list()[:5]``
-
-        Args:
-            reranker: One of ``embow.rerankers``, of a plugin, or your own.
-            query_string: What was searched for, where the query is no text.
-        """
-        self._reranking = reranking(reranker, query_string, self._handle.pipeline.scoring)
-        for query in self._inputs or [None]:
-            self._reranking.text(query)
         return self
 
     def to_arrow(self) -> pa.Table:
@@ -144,21 +109,10 @@ class VectorSearch(Query):
                     queries = queries_of(vectors, several=self._listed)
                     return self._found(snapshot, columns, place, queries)
 
-    def _scanned(self, batch_size: int | None) -> Iterator[Any]:
-        found = self.to_arrow()
-        yield found.schema
-        yield from found.to_batches(max_chunksize=batch_size)
-
     def _found(
         self, snapshot: Snapshot, columns: Columns, place: Place, queries: Queries
     ) -> pa.Table:
         projection = self._projected(columns)
-        rerank = self._reranking
-        read = projection.physical
-        if self._late:  # It may need other columns than those returned.
-            read = list(columns.names.values())
-        elif rerank is not None:
-            read = rerank.physical("rerank_vector", columns, read)
         query = VectorQuery(
             column=place.physical,
             vectors=queries.vectors,
@@ -167,9 +121,9 @@ class VectorSearch(Query):
             metric=self._metric or place.kind.metrics[0],
             offset=self._offset,
             predicate=self._predicate(columns),
-            columns=read,
+            columns=self._read(columns, projection),
             distance_range=self._range,
-            with_row_id=self._wants_row_id() or ROW_ID in projection.uses or rerank is not None,
+            with_row_id=self._reads_row_id(projection),
         )
         with self._step("search"):
             found = snapshot.search(query)
@@ -185,31 +139,9 @@ class VectorSearch(Query):
             for number, result in enumerate(results)
         )
 
-    def _finished(
-        self, result: pa.Table, query: Any, columns: Columns, projection: Projection
-    ) -> pa.Table:
-        shown = pa.Table.from_arrays(result.columns, schema=columns.visible_schema(result.schema))
-        if self._late:
-            shown = rows_that_satisfy(shown, all_of(self._late))
-        if (rerank := self._reranking) is not None:
-            with self._step("rerank"):
-                ranked = rerank.ordered("rerank_vector", rerank.text(query), shown)
-            return shown_ranking(ranked, columns, projection, self._wants_row_id())
-        if self._selection == Selection():
-            return shown
-        added = [DISTANCE, ROW_ID] if self._wants_row_id() else [DISTANCE]
-        batches = [projection.shown(batch, added) for batch in shown.to_batches()]
-        schema = projection.shown_schema(shown.schema, added)
-        return pa.Table.from_batches(batches, schema=schema)
-
-    @property
-    def computed(self) -> Mapping[str, pa.DataType]:
-        """Columns that may be selected beside the table's, and their types."""
-        added = {ROW_ID: pa.int64(), self._measure: pa.float32()}
-        return added if self._reranking is None else {**added, RELEVANCE: pa.float32()}
-
-    def _predicate(self, columns: Columns) -> Predicate | None:
-        return columns.predicate(all_of(self._where)) if self._where else None
+    def _texts(self) -> Sequence[Any]:
+        """Return each query that is embedded, ``None`` for those given as vectors."""
+        return self._inputs or [None]
 
     def _plan(self, columns: Columns) -> Plan:
         plan, embed = super()._plan(columns), None
@@ -222,13 +154,11 @@ class VectorSearch(Query):
             count = len(self._asked.on(place.kind))
         return replace(
             plan,
-            late=all_of(self._late) if self._late else None,
             embed=embed,
             search=place.name,
             kind=place.kind,
             metric=self._metric or place.kind.metrics[0],
             queries=count,
-            rerank=None if self._reranking is None else str(self._reranking),
         )
 
 

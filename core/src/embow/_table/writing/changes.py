@@ -1,39 +1,31 @@
-"""Writes to a table: create, add, update and delete, each in one commit."""
+"""Rows that change or go: update and delete, each in one commit."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 
-from embow._cancel import stop_if_cancelled
-from embow._table.columns import QUARANTINE, REPLACED, Columns
+from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.incoming.conform import Conformer, check_columns
-from embow._table.incoming.inputs import Reading, iter_batches, new_fields
 from embow._table.incoming.rows import rows_to_batch
-from embow._table.incoming.vectors import BadVectorPolicy
 from embow._table.writing.ingest import Ingest, rewritten, take_rows
 from embow._table.writing.keys import Keys, rows_of_keys
-from embow._table.writing.quarantine import Quarantine
-from embow._table.writing.reshaping import add_columns
 from embow._table.writing.staging import (
     Writer,
     keeping_rows,
-    require_fit,
     stored_rows,
 )
-from embow.engines.contract import Base, Change, EngineTable, RowIds, Snapshot
+from embow.engines.contract import Change, RowIds, Snapshot
 from embow.engines.predicate import evaluate_expression
-from embow.errors import ConfigurationError, SchemaError, TableNotFoundError
+from embow.errors import ConfigurationError
 from embow.expr import Condition
-from embow.pipeline import AddReport, Estimate
+from embow.pipeline import AddReport
 
 Values = Callable[[pa.RecordBatch], dict[str, pa.Array]]
 
@@ -53,147 +45,6 @@ class DeleteResult:
 
     num_deleted_rows: int
     version: int
-
-
-def add(
-    handle: Handle,
-    data: Any,
-    mode: str,
-    policy: BadVectorPolicy,
-    given: Mapping[str, Any],
-    *,
-    dry_run: bool = False,
-    new_columns: bool = False,
-) -> AddReport | Estimate:
-    """Add rows in one commit, or tell what that would take. See ``Table.add``.
-
-    Rows for the quarantine are stored before that commit, each content once. If the process dies
-    in between they wait there although the others are not in the table; adding all of them again
-    sets none aside twice.
-    """
-    writer = Writer(handle)
-    if new_columns:
-        data = _with_new_columns(handle, data, dry_run=dry_run)
-    if dry_run:
-        columns = handle.look()
-        settled = handle.options(columns, given, policy.on_error)
-        return Ingest(handle, columns, settled, policy).estimate(data)
-    if mode == "overwrite":
-        handle.require_latest()
-        columns = handle.look()
-        fresh = replace(columns, metadata={**columns.metadata, QUARANTINE: uuid4().hex})
-        settled = handle.options(fresh, given, policy.on_error)
-        overwrite_rows(writer, Ingest(handle, fresh, settled, policy), data)
-        return writer.report
-    begun: Ingest | None = None
-    begun_on: Base | None = None
-
-    def plan(snapshot: Snapshot) -> Change:
-        nonlocal begun, begun_on
-        columns = handle.columns(snapshot)
-        if begun is None:
-            begun_on = snapshot.base
-            settled = handle.options(columns, given, policy.on_error)
-            begun = Ingest(handle, columns, settled, policy, snapshot=snapshot)
-            batches = begun.batches(data, writer.report)
-            writer.staged = handle.stored.write(batches, base=snapshot.base)
-        if columns is not begun.columns:
-            require_fit(begun.columns, columns, handle)
-        if columns.key and snapshot.base != begun_on:
-            begun.keys.require_free(snapshot, columns)
-        if begun.rejected:
-            Quarantine.of(handle.engine, columns, handle.stored).store(begun.rejected)
-        staged = [writer.staged] if writer.staged else []
-        return Change(snapshot.base, add=staged, alone=bool(columns.key))
-
-    writer.commit(plan)
-    return writer.report
-
-
-def _with_new_columns(handle: Handle, data: Any, *, dry_run: bool) -> Any:
-    """Add the columns that the data bring, and return the data; a dry run leaves them out."""
-    handle.require_latest()
-    known = handle.look().visible
-    fields, data = new_fields(data, known)
-    if not fields:
-        return data
-    if dry_run:
-        batches = iter_batches(data, Reading(pa.schema([*known, *fields])))
-        names = {field.name for field in fields}
-        return (batch.drop_columns(names & set(batch.schema.names)) for batch in batches)
-    try:
-        add_columns(handle, fields)
-    except SchemaError:
-        there = handle.look().visible.names
-        if not all(field.name in there for field in fields):
-            raise  # Else another writer brought the same columns at the same moment.
-    return data
-
-
-def overwrite_rows(writer: Writer, writing: Ingest, data: Any) -> None:
-    """Put rows in the place of all there are, with the columns of ``writing``.
-
-    Rows that are in quarantine go with the contents they were meant for: it has a new name.
-    """
-    handle, columns = writer.handle, writing.columns
-    with handle.snapshot() as snapshot:
-        base = snapshot.base
-        former = Quarantine.of(handle.engine, handle.columns(snapshot), handle.stored)
-    columns = replace(columns, metadata={**columns.metadata, REPLACED: former.name})
-    batches = writing.batches(data, writer.report)
-    writer.staged = handle.stored.write(batches, base=base, schema=columns.stored)
-    quarantine = Quarantine.of(handle.engine, writing.columns)
-    try:
-        quarantine.store(writing.rejected)
-        stop_if_cancelled()
-        commit = handle.stored.overwrite(
-            columns.stored, [writer.staged], base=base, metadata=columns.metadata
-        )
-    except BaseException:
-        writer.discard()
-        quarantine.drop()
-        raise
-    former.sweep()
-    former.drop()
-    writer.finish(commit)
-
-
-def create(
-    name: str, writing: Ingest, data: Any, *, overwrite: bool
-) -> tuple[EngineTable, AddReport]:
-    """Make a table of the columns of ``writing``. See ``Database.create_table``."""
-    context = writing.context
-    if not overwrite:
-        return _created(name, writing, data)
-    try:
-        stored = context.engine.open_table(name)
-    except TableNotFoundError:
-        return _created(name, writing, data)
-    writer = Writer(context.handle(stored))
-    overwrite_rows(writer, writing, data)
-    return stored, writer.report
-
-
-def _created(name: str, writing: Ingest, data: Any) -> tuple[EngineTable, AddReport]:
-    report, started, columns = AddReport(), time.monotonic(), writing.columns
-    engine = writing.context.engine
-    quarantine = Quarantine.of(engine, columns)
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        yield from writing.batches(data, report)
-        quarantine.store(writing.rejected)  # Before the table is there, as before any commit.
-
-    metadata = columns.metadata
-    try:
-        stored = engine.create_table(name, columns.stored, batches(), metadata=metadata)
-    except BaseException:
-        if writing.rejected:
-            quarantine.drop()
-        raise
-    with stored.snapshot() as snapshot:
-        report.rows, report.version = snapshot.count_rows(), snapshot.base.version
-    report.seconds = time.monotonic() - started
-    return stored, report
 
 
 def delete(handle: Handle, where: Condition | None, keys: Any = None) -> DeleteResult:

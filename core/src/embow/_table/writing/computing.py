@@ -10,10 +10,14 @@ from typing import Any, Self
 import pyarrow as pa
 
 from embow._table.columns import Columns
+from embow._table.entries import Shown, column_entries
+from embow._table.incoming.conform import Conformer
+from embow._table.names import free_name
 from embow.engines.contract import ROW_ID, ScanQuery, Snapshot
 from embow.engines.predicate import Predicate, evaluate_expression
 from embow.engines.predicate._parse import parse_expression
 from embow.errors import ConfigurationError, DataError, SchemaError
+from embow.schema._columns import check_column_names
 
 Values = Iterator[tuple[pa.Array, pa.Array]]
 """Row ids, and the values of these rows."""
@@ -57,10 +61,13 @@ class NewColumn:
             raise ConfigurationError(f"{_FORMS} {new!r:.60} is none of these.")
         return added
 
-    def on(self, snapshot: Snapshot, columns: Columns) -> tuple[pa.Field, Values]:
-        """Return the column as the user will see it, and its values in the rows of a snapshot."""
+    def on(self, snapshot: Snapshot, columns: Columns) -> tuple[pa.Field, Values | None]:
+        """Return the column as the user will see it, and its values in the rows of a snapshot.
+
+        There are no values where it is null in every row.
+        """
         if isinstance(self.made, pa.Field):
-            return self.made, iter(())
+            return self.made, None
         if isinstance(self.made, str):
             return self._expression(self.made, snapshot, columns)
         return self._function(self.made, snapshot, columns)
@@ -120,6 +127,40 @@ class NewColumn:
                 f"Column {self.name!r} is {field.type} by its first values, and {array.type} "
                 f"came later: {exc}"
             ) from exc
+
+
+def widened(columns: Columns, fields: Iterable[pa.Field]) -> tuple[Columns, list[pa.Field]]:
+    """Return columns with those behind that they lack, and the physical ones that come in."""
+    lacking = [field for field in fields if field.name not in columns.names]
+    if not lacking:
+        return columns, []
+    check_column_names([*columns.names, *(each.name for each in lacking)], "The table")
+    shown, new, taken = columns.shown, [], set(columns.taken)
+    for field in lacking:
+        physical = free_name(field.name, taken)
+        taken.add(physical)
+        shown.append(Shown(field, physical))
+        new.append(field.with_name(physical).with_nullable(True))
+    metadata = {**columns.metadata, **column_entries(shown, columns.stored)}
+    return Columns.read(pa.schema([*columns.stored, *new]), metadata), new
+
+
+def cast_values(
+    snapshot: Snapshot, shown: Shown, target: pa.Field, physical: str
+) -> Iterator[pa.RecordBatch]:
+    """Yield the values of a column in its new type, under its new physical name."""
+    conformer, first_row = Conformer(pa.schema([target])), 0
+    for batch in snapshot.scan(ScanQuery(columns=[shown.physical], with_row_id=True)):
+        old = batch.select([shown.physical]).rename_columns([target.name])
+        new = conformer.fit(old, first_row).column(0)
+        first_row += batch.num_rows
+        yield pa.RecordBatch.from_arrays([batch.column(ROW_ID), new], [ROW_ID, physical])
+
+
+def called_values(values: Values, physical: str) -> Iterator[pa.RecordBatch]:
+    """Yield values with their row ids as a column is written."""
+    for row_ids, column in values:
+        yield pa.RecordBatch.from_arrays([row_ids, column], [ROW_ID, physical])
 
 
 _FORMS = (

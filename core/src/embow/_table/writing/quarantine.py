@@ -214,9 +214,10 @@ class Quarantine:
             # Earlier code gave rows no ids.
             numbers = snapshot.row_ids().tolist() if _ID in new else []
             ids = pa.record_batch({ROW_ID: pa.array(numbers, pa.int64()), _ID.name: _ids(numbers)})
-            values = {_ID.name: [ids]}
-            added = [table.write_column(f, values.get(f.name, []), base=snapshot.base) for f in new]
-            return Change(snapshot.base, add=added) if added else None
+            if not new:
+                return None
+            added = [table.write_column(_ID, [ids], base=snapshot.base)] if _ID in new else []
+            return Change(snapshot.base, add=added, columns=[f for f in new if f != _ID])
 
         table.transact(plan)
         return table

@@ -16,17 +16,17 @@ import pyarrow as pa
 from embow._table.columns import Columns, function_entries
 from embow._table.entries import DROPPED, KEY, Shown, column_entries, name_entries
 from embow._table.handle import Handle
-from embow._table.incoming.conform import Conformer, check_columns
+from embow._table.incoming.conform import check_columns
 from embow._table.incoming.mending import renamed_defaults
 from embow._table.names import begun_columns, free_name, hash_column
 from embow._table.truth.backfill import has_null
 from embow._table.writing.altering import Alteration
-from embow._table.writing.computing import NewColumn
+from embow._table.writing.computing import NewColumn, called_values, cast_values
 from embow._table.writing.keys import Keys, checked_key
 from embow._table.writing.quarantine import Quarantine
 from embow.embeddings import Binding
 from embow.embeddings._trust import SIGNATURE_KEY
-from embow.engines.contract import ROW_ID, Change, ScanQuery, Snapshot, Staged
+from embow.engines.contract import Change, ScanQuery, Snapshot, Staged
 from embow.errors import DataError, SchemaError
 from embow.schema._columns import check_column_names
 
@@ -73,12 +73,19 @@ class _Reshaping:
         stored = column.with_nullable(True)
         self.staged.append(self.handle.stored.write_column(stored, batches, base=on.base))
 
-    def change(self, snapshot: Snapshot, columns: Columns, after: Mapping[str, Shown]) -> Change:
+    def change(
+        self,
+        snapshot: Snapshot,
+        columns: Columns,
+        after: Mapping[str, Shown],
+        new: Sequence[pa.Field] = (),
+    ) -> Change:
         """Return the change to columns that are listed by what they are called until now."""
         names = [each.field.name for each in after.values()]
         check_column_names(names, f"Table {self.handle.name!r}")
         entries = _entries(columns, after)
-        return Change(snapshot.base, add=list(self.staged), metadata=entries, alone=True)
+        staged = list(self.staged)
+        return Change(snapshot.base, add=staged, metadata=entries, alone=True, columns=new)
 
 
 def add_columns(handle: Handle, new: Any) -> SchemaChange:
@@ -91,14 +98,17 @@ def add_columns(handle: Handle, new: Any) -> SchemaChange:
         names = [*columns.names, *(each.name for each in added)]
         check_column_names(names, f"Table {handle.name!r}")
         after = {each.field.name: each for each in columns.shown}
-        taken = set(columns.taken)
+        taken, new = set(columns.taken), []
         for each in added:
             shown, values = each.on(snapshot, columns)
             physical = free_name(each.name, taken)
             taken.add(physical)
-            call.write(shown.with_name(physical), _called(values, physical), snapshot)
+            if values is None:
+                new.append(shown.with_name(physical).with_nullable(True))
+            else:
+                call.write(shown.with_name(physical), called_values(values, physical), snapshot)
             after[each.name] = Shown(shown, physical)
-        return call.change(snapshot, columns, after)
+        return call.change(snapshot, columns, after, new)
 
     return call.run(plan)
 
@@ -200,26 +210,9 @@ def _altered(call: _Reshaping, snapshot: Snapshot, columns: Columns, wanted: Alt
     if not rewritten:
         return Shown(new, shown.physical)
     physical = free_name(wanted.path, columns.taken)
-    values = _cast(snapshot, shown, new.with_name(wanted.path), physical)
+    values = cast_values(snapshot, shown, new.with_name(wanted.path), physical)
     call.write(new.with_name(physical), values, snapshot)
     return Shown(new, physical)
-
-
-def _cast(
-    snapshot: Snapshot, shown: Shown, target: pa.Field, physical: str
-) -> Iterator[pa.RecordBatch]:
-    """Yield the values of a column in its new type, under its new physical name."""
-    conformer, first_row = Conformer(pa.schema([target])), 0
-    for batch in snapshot.scan(ScanQuery(columns=[shown.physical], with_row_id=True)):
-        old = batch.select([shown.physical]).rename_columns([target.name])
-        new = conformer.fit(old, first_row).column(0)
-        first_row += batch.num_rows
-        yield pa.RecordBatch.from_arrays([batch.column(ROW_ID), new], [ROW_ID, physical])
-
-
-def _called(values: Iterator[tuple[pa.Array, pa.Array]], physical: str) -> Iterator[pa.RecordBatch]:
-    for row_ids, column in values:
-        yield pa.RecordBatch.from_arrays([row_ids, column], [ROW_ID, physical])
 
 
 def _entries(columns: Columns, after: Mapping[str, Shown]) -> dict[str, str | None]:

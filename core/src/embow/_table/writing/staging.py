@@ -56,6 +56,11 @@ class Writer:
         self._columns, self._rows = columns, rows
         return self.staged
 
+    def restart(self) -> None:
+        """Begin anew, as if nothing had been made."""
+        self.discard()
+        self.report = AddReport()
+
     def discard(self) -> None:
         """Remove what is staged."""
         if self.staged is not None:
@@ -90,15 +95,16 @@ def same_target(one: Columns, other: Columns) -> bool:
     return one.same_functions(other) and one.stored.equals(other.stored)
 
 
-def require_fit(used: Columns, now: Columns, handle: Handle) -> None:
+def require_fit(used: Columns, now: Columns, handle: Handle, new: Sequence[pa.Field] = ()) -> None:
     """Refuse to commit rows that were made for columns or functions the table no longer has.
 
-    Columns that came in since, and allow null, are null in them.
+    Columns that came in since, and allow null, are null in them. Rows that bring columns fit no
+    others.
 
     Raises:
         CommitConflictError: The call is to be made again.
     """
-    if not now.takes_rows_of(used):
+    if new or not now.takes_rows_of(used):
         raise CommitConflictError(
             f"The columns or embedding functions of table {handle.name!r} were changed while rows "
             "were being added. Nothing was stored; add the rows again as the table is now."

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from embow._cancel import stop_if_cancelled
+from embow.engines._local.alive import ascending
 from embow.engines._local.columns import NewColumn, align, name_columns
 from embow.engines._local.files import NewFiles
 from embow.engines._local.layout import Layout
@@ -65,7 +66,7 @@ def _try_commit(
 ) -> Commit | None:
     """Return the commit, or ``None`` where the files beside new columns are no longer there."""
     rows = [each for each in change.add if each.column is None and each.rows]
-    removed = NO_ROWS if change.remove is None else np.unique(np.asarray(change.remove, np.int64))
+    removed = NO_ROWS if change.remove is None else ascending(change.remove)
     with store.catalog.write() as db:
         stop_if_cancelled()  # Others may have written for long.
         before = _start(store, db, change)
@@ -79,9 +80,11 @@ def _try_commit(
             if found is None:
                 return None
             layout, row = found, replace(row, epoch=row.epoch + 1)
+        if change.columns:
+            layout = _with_new(store, layout, change.columns)
         if change.metadata is not None:
             layout = layout.with_entries(change.metadata)
-        if columns or change.metadata is not None:
+        if change.shapes:
             insert_schema(db, row.id, row.version, layout)
             row = replace(row, schema_version=row.version)
         if len(removed):
@@ -89,7 +92,7 @@ def _try_commit(
             row = replace(row, rows=row.rows - len(removed))
         for each in rows:
             row = add_rows(db, row, each, layout, files, store.sizes)
-        operation = _operation(change, bool(columns), bool(rows), bool(len(removed)))
+        operation = _operation(change, bool(rows), bool(len(removed)))
         insert_version(db, row, operation, plain=operation == "add" and not change.alone)
         done = Commit(row.version, row.next_row - before.next_row, len(removed))
         remember(db, row, change.add, done)
@@ -123,8 +126,7 @@ def _check_base(store: Store, db: Connection, row: TableRow, change: Change) -> 
     if not change.alone or not others:
         return
     since = version_rows(db, row.id, change.base.version)
-    only_rows = change.metadata is None and not any(each.column for each in change.add)
-    if not only_rows or sum(each.plain for each in since) < others:
+    if change.shapes or sum(each.plain for each in since) < others:
         raise CommitConflictError(
             f"Table '{store.name}' was changed by another writer meanwhile ({others} times); "
             "nothing was changed. Read it again and retry."
@@ -140,8 +142,18 @@ def _check_alive(store: Store, db: Connection, row_ids: RowIds) -> None:
         )
 
 
-def _operation(change: Change, columns: bool, added: bool, removed: bool) -> str:
-    if columns:
+def _with_new(store: Store, layout: Layout, fields: Sequence[pa.Field]) -> Layout:
+    for each in fields:
+        if each.name in layout.schema.names:
+            raise CommitConflictError(
+                f"Column '{each.name}' of table '{store.name}' is there already: another writer "
+                "added it. Nothing was changed."
+            )
+    return layout.with_new(fields)
+
+
+def _operation(change: Change, added: bool, removed: bool) -> str:
+    if change.columns or any(each.column for each in change.add):
         return "columns"
     if change.metadata is not None:
         return "change" if added else "metadata"

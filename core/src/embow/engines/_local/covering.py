@@ -11,8 +11,8 @@ from embow.engines._indexing import Opened, Ranges, covered, library_of, say_onc
 from embow.engines._local.blobs import read_blob
 from embow.engines._local.indexrows import IndexRow, PieceRow
 from embow.engines._local.store import Store
-from embow.engines._local.view import Dead, View
-from embow.engines.indexes import Covering, Library, Mask, RowIds
+from embow.engines._local.view import View
+from embow.engines.indexes import Covering, Library, RowIds
 from embow.errors import StorageError
 
 _ID = np.dtype("<i8")
@@ -44,9 +44,9 @@ def _covering(store: Store, view: View, index: IndexRow) -> Covering[Any]:
     if library is not None:
         opened, trouble = opened_pieces(store, library, index.of(stored))
     ranges = Ranges(opened)
-    parts = tuple(covered(each, _live(view.dead, each.row_ids)) for each in opened)
+    parts = tuple(covered(each, view.dead.among(each.row_ids)) for each in opened)
     rest = np.concatenate([np.empty(0, np.int64), *_rest(view, ranges)])
-    return Covering(index.definition, library, parts, rest, trouble)
+    return Covering(index.definition, library, parts, rest, trouble, stored)
 
 
 def opened_pieces(
@@ -103,20 +103,6 @@ def tail_of(opened: Opened[Any]) -> bytes:
     if len(opened.row_ids) == opened.next_row - opened.first_row:
         return b""
     return opened.row_ids.astype(_ID).tobytes()
-
-
-def _live(dead: Dead, ids: RowIds) -> Mask | None:
-    live: Mask | None = None
-    if not len(ids):
-        return live
-    if len(dead.row_ids) and (hit := np.isin(ids, dead.row_ids, assume_unique=True)).any():
-        live = ~hit
-    for first, end in dead.ranges:
-        low, high = np.searchsorted(ids, [first, end])
-        if low < high:
-            live = np.ones(len(ids), np.bool_) if live is None else live
-            live[low:high] = False
-    return live
 
 
 def _rest(view: View, ranges: Ranges) -> Iterator[RowIds]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from embow.engines._local.alive import ascending
 from embow.engines._local.blocks import check_ahead
 from embow.engines._local.view import View
 from embow.engines.contract import (
@@ -38,7 +39,7 @@ def _compared(
     view: View, query: VectorQuery, vectors: list[NDArray[np.float64]]
 ) -> Iterator[tuple[int, NDArray[np.intp], list[NDArray[np.float32]]]]:
     """Yield part number, positions of rows and, by query, their distances."""
-    wanted = None if query.row_ids is None else np.unique(np.asarray(query.row_ids, np.int64))
+    wanted = None if query.row_ids is None else ascending(query.row_ids)
     everything = query.predicate is None and wanted is None
     stored = view.layout.stored[column_of(query.column)]
     checks = check_ahead([part.block for part in view.parts])

@@ -6,13 +6,13 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pyarrow as pa
 
-from embow.engines.contract import check_columns
+from embow.engines.contract import check_columns, with_columns
 from embow.errors import SchemaError
 
 _BINARY = "embow.binary:"
@@ -27,11 +27,13 @@ class Layout:
         columns: Stored name of each field. Within one life of the rows a stored name is never
             used twice, so that dropping a column touches no file and its name is free again.
         metadata: Metadata of the table.
+        version: Version whose commit brought it; 0 where it is of no version yet.
     """
 
     schema: pa.Schema
     columns: tuple[str, ...]
     metadata: Mapping[str, str]
+    version: int = 0
 
     @classmethod
     def new(cls, schema: pa.Schema, metadata: Mapping[str, str] | None = None) -> Layout:
@@ -44,10 +46,10 @@ class Layout:
         return cls(schema.remove_metadata(), tuple(fields), metadata or {})
 
     @classmethod
-    def load(cls, arrow: bytes, columns: str) -> Layout:
+    def load(cls, arrow: bytes, columns: str, version: int) -> Layout:
         schema = pa.ipc.read_schema(pa.py_buffer(arrow))
         entries = dict(_as_text(*item) for item in (schema.metadata or {}).items())
-        return cls(schema.remove_metadata(), tuple(json.loads(columns)), entries)
+        return cls(schema.remove_metadata(), tuple(json.loads(columns)), entries, version)
 
     def dump(self) -> tuple[bytes, str]:
         schema = self.schema.with_metadata(dict(self.metadata))
@@ -77,6 +79,18 @@ class Layout:
     def with_column(self, field: pa.Field, stored: str) -> Layout:
         return replace(self, schema=self.schema.append(field), columns=(*self.columns, stored))
 
+    def with_new(self, fields: Sequence[pa.Field]) -> Layout:
+        """Return a layout with columns that rows may be written for before the commit brings them.
+
+        Their stored names follow from the version of this layout, and no other one has that.
+
+        Raises:
+            SchemaError: One of them cannot come in, or is there already.
+        """
+        joined = with_columns(self.schema, fields)
+        names = [_stored_name(field, str(self.version)) for field in fields]
+        return replace(self, schema=joined, columns=(*self.columns, *names))
+
     def without(self, names: Collection[str]) -> Layout:
         """Return a layout that no longer shows some columns.
 
@@ -104,7 +118,11 @@ def visible_name(stored: str) -> str:
 
 def first_name(field: pa.Field) -> str:
     """Return the stored name of a column that a table begins with."""
-    kind = pa.schema([pa.field("", field.type)]).serialize().to_pybytes()
+    return _stored_name(field, "")
+
+
+def _stored_name(field: pa.Field, when: str) -> str:
+    kind = pa.schema([pa.field("", field.type)]).serialize().to_pybytes() + when.encode()
     return f"{field.name}#{hashlib.blake2b(kind, digest_size=4).hexdigest()}"
 
 

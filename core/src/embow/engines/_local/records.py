@@ -174,8 +174,8 @@ def layout_at(db: sqlite3.Connection, table_id: int, version: int) -> Layout:
 def find_layout(db: sqlite3.Connection, table_id: int, version: int) -> Layout | None:
     """Return the schema a table had in a version, unless it is no longer known."""
     condition = "table_id = ? AND version <= ? ORDER BY version DESC LIMIT 1"
-    for _, _, arrow, columns in select(db, "schemas", condition, table_id, version):
-        return Layout.load(arrow, columns)
+    for _, since, arrow, columns in select(db, "schemas", condition, table_id, version):
+        return Layout.load(arrow, columns, since)
     return None
 
 

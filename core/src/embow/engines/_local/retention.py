@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from embow.engines._local.alive import ascending
 from embow.engines._local.blocks import Block
 from embow.engines._local.leases import expire
 from embow.engines._local.records import (
@@ -132,6 +133,6 @@ def fold_deletions(db: Connection, row: TableRow, gone: RowIds) -> None:
             db.execute("DELETE FROM deletions WHERE id = ?", (each.id,))
         elif len(rows) < len(each.rows):
             insert_deletion(db, row, replace(each, rows=rows))
-    folded = np.unique(np.concatenate([np.empty(0, np.int64), *everywhere]))
+    folded = ascending(np.concatenate([np.empty(0, np.int64), *everywhere]))
     if len(folded):
         insert_deletion(db, row, Deletion(kept[0].version, folded))

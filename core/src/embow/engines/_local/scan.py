@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from embow.engines._local.alive import Part, ascending
 from embow.engines._local.blocks import join
-from embow.engines._local.view import Part, View
+from embow.engines._local.view import View
 from embow.engines.contract import ROW_ID, ScanQuery
 
 
@@ -46,6 +47,8 @@ def gather(
     schema: pa.Schema,
 ) -> pa.RecordBatch:
     """Return rows given by part number and position, in the order given."""
+    if len(parts) and (parts == parts[0]).all():
+        return _take(view, view.parts[parts[0]], names, positions, schema)
     pieces = []
     order = np.argsort(parts, kind="stable")
     starts = np.flatnonzero(np.diff(parts[order], prepend=-1))
@@ -94,7 +97,7 @@ def _by_id(
     view: View, names: list[str], query: ScanQuery, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     wanted = np.array(query.row_ids, np.int64)
-    distinct = np.unique(wanted)
+    distinct = ascending(wanted)
     # Part and position of each id, -1 where there is no such row.
     places = np.full((len(distinct), 2), -1, np.intp)
     for number, positions in view.locate(distinct):

@@ -14,7 +14,7 @@ import pyarrow as pa
 from embow.engines._local import tail as tails
 from embow.engines._local.blocks import coalesce, join, with_norms
 from embow.engines._local.files import NewFile, NewFiles
-from embow.engines._local.layout import Layout, first_name, visible_name
+from embow.engines._local.layout import Layout, visible_name
 from embow.engines._local.leases import (
     StagedFiles,
     check_lease,
@@ -51,10 +51,11 @@ def write(
     *,
     base: Base,
     schema: pa.Schema | None = None,
+    new: Sequence[pa.Field] = (),
     lease: timedelta = LEASE,
 ) -> Staged:
     """Write rows durably: few into the `Staged` itself, many to files that a lease keeps."""
-    layout = store.layout_of(base) if schema is None else Layout.new(schema)
+    layout = (store.layout_of(base) if schema is None else Layout.new(schema)).with_new(new)
     store.catalog.require("write")  # Before rows are asked for, which may cost money.
     with NewFiles(store.catalog, store.folder) as files:
         rows, stream, fragments = stage(batches, layout, files, store.sizes)
@@ -216,13 +217,10 @@ def _add_fragments(db: Connection, row: TableRow, fragments: Iterable[FragmentRo
 
 
 def _check_columns(layout: Layout, found: Sequence[str]) -> None:
-    """Refuse rows in which a column has another type since an overwrite, or must not be null."""
-    written = frozenset(found)
+    """Refuse rows that were written for another column of the same name, or lack one."""
+    written, names = frozenset(found), frozenset(map(visible_name, found))
     for stored, field in zip(layout.columns, layout.schema, strict=True):
-        if stored in written:
-            continue
-        retyped = stored == first_name(field) and field.name in map(visible_name, found)
-        if retyped or not field.nullable:
+        if stored not in written and (field.name in names or not field.nullable):
             raise CommitConflictError(
                 f"Column '{field.name}' is no longer the one these rows were written for: the "
                 "table was changed meanwhile. Nothing was committed; write the rows again."

@@ -36,6 +36,7 @@ CAPABILITIES = frozenset(
         Capability.MULTIVECTOR,
         Capability.FRAGMENTS,
         Capability.VECTOR_INDEX,
+        Capability.TEXT_INDEX,
     }
 )
 """Without ``REMOTE_WRITE``: another process may stage rows, but not from another machine."""

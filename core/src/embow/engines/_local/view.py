@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from embow.engines._local import tail as tails
+from embow.engines._local.alive import Dead, Part, parts_of
 from embow.engines._local.blocks import STORED_ROW_ID, Block
 from embow.engines._local.files import read_file
 from embow.engines._local.indexrows import IndexRow, index_rows
@@ -41,76 +43,6 @@ class Fragment:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A block, and which of its rows are alive (``None``: all)."""
-
-    block: Block
-    live: NDArray[np.bool_] | None
-
-    @property
-    def rows(self) -> int:
-        """Number of rows alive."""
-        return self.block.rows if self.live is None else int(np.count_nonzero(self.live))
-
-
-@dataclass(frozen=True, slots=True)
-class Dead:
-    """Which rows are deleted.
-
-    Attributes:
-        row_ids: Ids, ascending.
-        ranges: Ranges of ids, apart from each other and ascending; the end is excluded.
-    """
-
-    row_ids: NDArray[np.int64]
-    ranges: tuple[tuple[int, int], ...] = ()
-
-    def with_more(self, deletions: Iterable[Deletion]) -> Dead:
-        """Return what is deleted with these deletions too."""
-        found = list(deletions)
-        if not found:
-            return self
-        row_ids = np.unique(np.concatenate([self.row_ids, *(each.rows for each in found)]))
-        ranges = [*self.ranges, *(each.range for each in found if each.range)]
-        return Dead(row_ids, _union(ranges))
-
-    def all_of(self, first: int, end: int) -> bool:
-        """Return whether every id from one to another (excluded) is in a deleted range."""
-        return any(low <= first and end <= high for low, high in self.ranges)
-
-    def live(self, block: Block) -> NDArray[np.bool_] | None:
-        """Return which rows of a block are alive; ``None`` where all are."""
-        if not len(self.row_ids) and not self.ranges:
-            return None
-        low, high = np.searchsorted(self.row_ids, [block.first_row, block.last_row + 1])
-        dead = block.positions(self.row_ids[low:high])
-        ranges = [
-            each for each in self.ranges if each[0] <= block.last_row and block.first_row < each[1]
-        ]
-        if not len(dead) and not ranges:
-            return None
-        live = np.ones(block.rows, np.bool_)
-        live[dead] = False
-        for start, stop in ranges:
-            live[slice(*np.searchsorted(block.ids, [start, stop]))] = False
-        return live
-
-
-def _union(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    joined: list[tuple[int, int]] = []
-    for first, end in sorted(ranges):
-        if joined and first <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        elif first < end:
-            joined.append((first, end))
-    return tuple(joined)
-
-
-NOTHING = Dead(np.empty(0, np.int64))
-_END = 2**62
-
-
-@dataclass(frozen=True, slots=True)
 class View:
     """One version, complete: it stays readable whatever writers do afterwards.
 
@@ -122,7 +54,8 @@ class View:
         tail: Small appends not yet in a file.
         dead: Deleted rows.
         seen: Highest numbers loaded: fragment, tail entry, deletion.
-        parts: All blocks with a row alive, in row order.
+        every: All blocks, in row order.
+        parts: Those with a row alive.
         indexes: The indexes there are.
         coverings: What is known of them for this version, by name; filled when first asked for.
     """
@@ -134,6 +67,7 @@ class View:
     tail: tuple[Block, ...]
     dead: Dead
     seen: tuple[int, int, int]
+    every: tuple[Part, ...]
     parts: tuple[Part, ...]
     indexes: tuple[IndexRow, ...] = ()
     coverings: dict[str, Covering[Any]] = field(default_factory=dict)
@@ -168,8 +102,13 @@ class View:
 
     def locate(self, row_ids: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]]]:
         """Yield part number and positions of rows that are alive; ids must ascend."""
-        for number, part in enumerate(self.parts):
-            positions = part.block.positions(row_ids)
+        firsts = np.array([part.block.first_row for part in self.parts], np.int64)
+        lasts = np.array([part.block.last_row for part in self.parts], np.int64)
+        lows = np.searchsorted(row_ids, firsts)
+        highs = np.searchsorted(row_ids, lasts, side="right")
+        for number in np.flatnonzero(lows < highs).tolist():
+            part = self.parts[number]
+            positions = part.block.positions(row_ids[lows[number] : highs[number]])
             if part.live is not None:
                 positions = positions[part.live[positions]]
             if len(positions):
@@ -197,16 +136,15 @@ def load_view(
     at = row if version is None else version
     fragment, entry, deletion = grown.seen if grown else (0, 0, 0)
     deletions = deletion_rows(db, row.id, deletion)
-    dead = grown.dead if grown else NOTHING
-    if deletions:
-        dead = dead.with_more(each for each in deletions if holds(each, at.version))
+    more = Dead.of(each for each in deletions if holds(each, at.version))
+    dead = grown.dead.with_more(more) if grown else more
     if version is not None:
-        dead = Dead(dead.row_ids, _union([*dead.ranges, (version.next_row, _END)]))
+        dead = dead.from_row(version.next_row)
     found = fragment_rows(db, row.id, fragment)
     fresh = open_fragments(row, visible(found, dead, row), data, previous) if found else ()
     entries, last_entry = tails.read_tail(db, row.id, entry)
-    every = [*(grown.fragments if grown else ()), *fresh]
-    fragments = tuple(sorted(every, key=lambda each: each.row.first_row))
+    opened = [*(grown.fragments if grown else ()), *fresh]
+    fragments = tuple(sorted(opened, key=lambda each: each.row.first_row))
     tail = tails.extend(grown.tail if grown else (), entries)
     seen = (
         found[-1].id if found else fragment,
@@ -217,12 +155,14 @@ def load_view(
         layout = previous.layout
     else:
         layout = layout_at(db, row.id, at.schema_version)
-    parts, rows = _parts(fragments, tail, dead)
-    if rows != at.rows:
+    blocks = chain(*(each.blocks for each in fragments), tail)
+    every = tuple(parts_of(blocks, dead, grown.every if grown else (), more))
+    parts = tuple(part for part in every if part.rows)
+    if sum(part.rows for part in parts) != at.rows:
         raise damaged(db, f"table '{row.name}' has not the rows of its version {at.version}")
     known = previous is not None and previous.row.indexed == row.indexed
     indexes = previous.indexes if previous is not None and known else index_rows(db, row)
-    return View(row, at.version, layout, fragments, tail, dead, seen, parts, indexes)
+    return View(row, at.version, layout, fragments, tail, dead, seen, every, parts, indexes)
 
 
 def holds(deletion: Deletion, version: int) -> bool:
@@ -247,23 +187,6 @@ def open_fragments(
     """Map the files of fragments that an earlier view has not."""
     opened = {each.row: each for each in (previous.fragments if previous else ())}
     return [opened.get(each) or _open(data / row.folder, each, row.name) for each in found]
-
-
-def _parts(
-    fragments: Iterable[Fragment], tail: Iterable[Block], dead: Dead
-) -> tuple[tuple[Part, ...], int]:
-    """Return the blocks with a row alive, and how many rows are."""
-    blocks: list[Block] = []
-    for each in fragments:
-        blocks += each.blocks
-    whole = not dead.ranges and not len(dead.row_ids)
-    parts, rows = [], 0
-    for block in (*blocks, *tail):
-        part = Part(block, None if whole else dead.live(block))
-        if alive := block.rows if whole else part.rows:
-            parts.append(part)
-            rows += alive
-    return tuple(parts), rows
 
 
 def _open(folder: Path, row: FragmentRow, table: str) -> Fragment:

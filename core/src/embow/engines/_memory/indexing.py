@@ -68,7 +68,8 @@ def coverings(
             for each, mask in zip(pieces, live, strict=True)
         )
         rest = Ranges(pieces).outside(state.row_ids)
-        found.append(Covering(definition, library, parts, rest, trouble))
+        source = _column(definition, state)
+        found.append(Covering(definition, library, parts, rest, trouble, source))
     return found
 
 

@@ -36,6 +36,7 @@ CAPABILITIES = frozenset(
         Capability.ORDERED_SCAN,
         Capability.STABLE_ROW_IDS,
         Capability.VECTOR_INDEX,
+        Capability.TEXT_INDEX,
         Capability.MULTIVECTOR,
     }
 )

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 
@@ -20,14 +21,18 @@ from embow.engines.contract import (
     Snapshot,
     Staged,
     conform,
+    with_columns,
 )
-from embow.engines.indexes import Libraries
+from embow.engines.indexes import Covering, Libraries
 from embow.errors import (
     CommitConflictError,
     StagedGoneError,
     TableNotFoundError,
     VersionNotFoundError,
 )
+
+_KNOWN = 4
+"""Versions of which it is kept how their rows are indexed."""
 
 
 class StagingTable(EngineTable):
@@ -43,6 +48,7 @@ class StagingTable(EngineTable):
         self._lock = Guard()
         self._libraries = libraries
         self._indexes: dict[str, MemoryIndex] = {}
+        self._coverings: dict[int, tuple[dict[str, MemoryIndex], list[Covering[Any]]]] = {}
         self._named: dict[str, int] = {}
         self._leases: dict[str, datetime] = {}
         self._committed: dict[str, Commit] = {}
@@ -74,10 +80,18 @@ class StagingTable(EngineTable):
                     f"{latest.version}."
                 )
             state = latest if version is None else self._at(version)
+        return MemorySnapshot(self._identity, state, self._covered)
+
+    def _covered(self, state: State) -> list[Covering[Any]]:
+        """Return the indexes as a version has them, the same ones until one changes."""
+        with self._lock:
             indexes = dict(self._indexes)
-        return MemorySnapshot(
-            self._identity, state, lambda of: coverings(indexes, of, self._libraries)
-        )
+            of, known = self._coverings.get(state.version, (None, []))
+            if of != indexes:
+                known = coverings(indexes, state, self._libraries)
+                kept = [(v, each) for v, each in self._coverings.items() if v in self._states]
+                self._coverings = dict(kept[-_KNOWN:]) | {state.version: (indexes, known)}
+            return known
 
     # -- staging ------------------------------------------------------------------------
 
@@ -87,12 +101,14 @@ class StagingTable(EngineTable):
         *,
         base: Base,
         schema: pa.Schema | None = None,
+        new: Sequence[pa.Field] = (),
         lease: timedelta = LEASE,
     ) -> Staged:
         with self._lock:
             self._check(base)
             wanted = self._at(base.version).schema if schema is None else schema
-        return self._stage(batches, wanted.remove_metadata(), base, lease)
+        wanted = with_columns(wanted.remove_metadata(), new)
+        return self._stage(batches, wanted, base, lease)
 
     def _write_column(
         self, field: pa.Field, batches: Iterable[pa.RecordBatch], base: Base, lease: timedelta

@@ -43,6 +43,7 @@ from embow.engines.contract._queries import (
     check_schema,
     check_table_name,
     is_physical,
+    with_columns,
 )
 from embow.engines.contract._records import (
     DISTANCE,
@@ -117,4 +118,5 @@ __all__ = [
     "vector_kind",
     "vector_kinds",
     "wanted_distances",
+    "with_columns",
 ]

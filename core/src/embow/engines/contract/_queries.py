@@ -22,6 +22,7 @@ from embow.errors import (
     UnknownColumnError,
     near_name,
 )
+from embow.query import FullTextQuery, columns_of
 
 _TABLE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\Z")
 _PHYSICAL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -99,17 +100,17 @@ class VectorQuery(RowQuery):
 
 @dataclass(frozen=True, slots=True)
 class TextQuery(RowQuery):
-    """One full-text search, scored by BM25; the result has ``_score``, the best first.
+    """One full-text search, scored by BM25: the best come first, of equal ones the first row.
 
     Attributes:
-        text: Words to look for.
-        search_columns: Columns with a full-text index.
-        k: Rows wanted.
+        query: What to look for; it names physical columns.
+        search_columns: Where what names no column is looked for: columns with a full-text index.
+        k: Rows wanted; ``None`` for all that are found.
     """
 
-    text: str
+    query: FullTextQuery
     search_columns: Sequence[str]
-    k: int
+    k: int | None
 
 
 def check_columns(schema: pa.Schema, names: Iterable[str]) -> None:
@@ -150,6 +151,32 @@ def check_schema(
             raise SchemaError(why)
 
 
+def check_new_columns(fields: Sequence[pa.Field]) -> None:
+    """Refuse columns that cannot come into a table that has rows.
+
+    Raises:
+        SchemaError: As in `check_schema`, or a column may not be null.
+    """
+    if fields:
+        check_schema(pa.schema(fields))
+    for each in fields:
+        if not each.nullable:
+            raise SchemaError(f"Column '{each.name}' is added to rows: it must allow null.")
+
+
+def with_columns(schema: pa.Schema, new: Sequence[pa.Field]) -> pa.Schema:
+    """Return a schema with columns behind.
+
+    Raises:
+        SchemaError: One of them cannot come in, or is there already.
+    """
+    check_new_columns(new)
+    for each in new:
+        if each.name in schema.names:
+            raise SchemaError(f"Column '{each.name}' appears twice in the schema.")
+    return pa.schema([*schema, *new], schema.metadata)
+
+
 def check_table_name(name: object) -> None:
     """Refuse what a store may not take for the name of a file, a folder or a table.
 
@@ -166,6 +193,28 @@ def check_table_name(name: object) -> None:
 def is_physical(name: str) -> bool:
     """Return whether every store can keep a column under this name."""
     return len(name) <= NAME_BYTES and _PHYSICAL.match(name) is not None
+
+
+def searched_columns(query: TextQuery) -> list[str]:
+    """Return the columns that a full-text search looks at, each once."""
+    named = ((name,) if name else query.search_columns for name in columns_of(query.query))
+    return list(dict.fromkeys(name for names in named for name in names))
+
+
+def check_text_query(schema: pa.Schema, indexed: Sequence[str], query: TextQuery) -> None:
+    """Raise what `Snapshot.search_text` raises for a query that does not fit the schema."""
+    searched = searched_columns(query)
+    check_columns(schema, [*searched, *(query.columns or ())])
+    if not searched:
+        raise DataError("A full-text search needs a column to search.")
+    for name in searched:
+        if name not in indexed:
+            raise DataError(
+                f"Column '{name}' has no full-text index. Columns with one: "
+                f"{', '.join(indexed) or 'none'}."
+            )
+    if (query.k or 0) < 0 or query.offset < 0:
+        raise DataError(f"k ({query.k}) and offset ({query.offset}) must not be negative.")
 
 
 def check_vector_query(schema: pa.Schema, query: VectorQuery) -> VectorKind:

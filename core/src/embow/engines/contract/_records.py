@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import pyarrow as pa
+
 from embow.engines.indexes import Definition, RowIds
 from embow.errors import UnsupportedOperationError
 
@@ -95,6 +97,9 @@ class Change:
             with ``remove``.
         alone: Refuse if anything else was committed since ``base``. Where rows are added or
             removed and nothing else changes, an engine may let additions of others pass.
+        columns: Columns that come in without values: null in every row but those of ``add`` that
+            were written with them (``write(new=...)``). Like staged ones, they go behind those
+            there are.
     """
 
     base: Base
@@ -102,6 +107,13 @@ class Change:
     remove: RowIds | None = None
     metadata: Mapping[str, str | None] | None = None
     alone: bool = False
+    columns: Sequence[pa.Field] = ()
+
+    @property
+    def shapes(self) -> bool:
+        """Whether it changes schema or metadata, and not only rows."""
+        coming = bool(self.columns) or any(each.column is not None for each in self.add)
+        return coming or self.metadata is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -19,12 +20,15 @@ from embow.engines.contract._queries import (
     TextQuery,
     VectorQuery,
     check_columns,
+    check_text_query,
     check_vector_query,
+    searched_columns,
 )
-from embow.engines.contract._records import ROW_ID, Base, Capability, require
+from embow.engines.contract._records import ROW_ID, SCORE, Base, Capability, require
 from embow.engines.contract._rows import row_ids_of
 from embow.engines.indexes import Covering, RowIds
 from embow.engines.predicate import Predicate, evaluate
+from embow.engines.text import TextMemory, is_text
 
 Query = TypeVar("Query", bound=RowQuery)
 
@@ -39,9 +43,13 @@ class Snapshot(ABC):
         base: Table and version this is.
         schema: Physical columns, without schema metadata; fields keep theirs.
         metadata: Metadata of the table.
+
+    Attributes:
+        texts: Rows without a piece of a text index, analysed: of all snapshots of the table.
     """
 
     capabilities: frozenset[Capability] = frozenset()
+    texts: TextMemory
 
     def __init__(self, base: Base, schema: pa.Schema, metadata: Mapping[str, str]) -> None:
         self.base = base
@@ -70,9 +78,6 @@ class Snapshot(ABC):
         Where it does not, the filter's columns are read and the store is handed row ids.
         """
         return False
-
-    def _search_text(self, query: TextQuery) -> pa.Table:
-        raise NotImplementedError
 
     def _count_rows(self) -> int:
         return sum(batch.num_rows for batch in self._scan(ScanQuery(columns=[], with_row_id=True)))
@@ -126,10 +131,49 @@ class Snapshot(ABC):
         return [each.drop_columns(ROW_ID) for each in found]
 
     def search_text(self, query: TextQuery) -> pa.Table:
-        """Return the rows that fit the words best, with ``_score``."""
+        """Return the rows that fit the words best, best first, with ``_score``.
+
+        Columns come first, then ``_score``, then ``_rowid``.
+
+        Raises:
+            UnknownColumnError: A column does not exist.
+            DataError: A column has no full-text index.
+        """
         require(self.capabilities, Capability.TEXT_INDEX)
-        check_columns(self.schema, [*query.search_columns, *(query.columns or ())])
-        return self._search_text(self._filtered(query))
+        indexed = {each.definition.column: each for each in self.indexes() if is_text(each)}
+        check_text_query(self.schema, list(indexed), query)
+        ids, scores = self._best(indexed, query)
+        rows = self._scan(ScanQuery(columns=query.columns, row_ids=ids, with_row_id=True))
+        found = rows.read_all()
+        at = found.num_columns - 1
+        found = found.add_column(at, SCORE, pa.array(scores, pa.float32()))
+        return found if query.with_row_id else found.remove_column(at + 1)
+
+    def _best(
+        self, indexed: Mapping[str, Covering[Any]], query: TextQuery
+    ) -> tuple[RowIds, NDArray[np.float32]]:
+        opened = {}
+        for column in searched_columns(query):
+            texts = partial(self._texts, column)
+            library, opened[column] = self.texts.open(indexed[column], self.base.version, texts)
+        last = None if query.k is None else query.offset + query.k
+        wanted = self._wanted(query)
+        ids, scores = library.search(opened, query.search_columns, query.query, last, wanted)
+        return ids[query.offset :], scores[query.offset :]
+
+    def _texts(self, column: str, row_ids: RowIds) -> Iterator[pa.Array]:
+        for batch in self._scan(ScanQuery(columns=[column], row_ids=row_ids)):
+            yield batch.column(0)
+
+    def _wanted(self, query: RowQuery) -> RowIds | None:
+        """Return the ids of the rows that may be found, ascending; ``None`` for all."""
+        if query.predicate is None and query.row_ids is None:
+            return None
+        ids = None if query.predicate is None else np.sort(self.row_ids(query.predicate))
+        if query.row_ids is None:
+            return ids
+        asked = np.unique(np.asarray(query.row_ids, np.int64))
+        return asked if ids is None else asked[np.isin(asked, ids)]
 
     def count_rows(self, predicate: Predicate | None = None) -> int:
         """Count rows, all or those that satisfy the predicate."""

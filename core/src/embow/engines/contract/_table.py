@@ -7,12 +7,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import cached_property
 
 import pyarrow as pa
 
 from embow.engines.contract._history import History
 from embow.engines.contract._indexed import Indexed
-from embow.engines.contract._queries import ScanQuery, check_schema
+from embow.engines.contract._queries import ScanQuery, check_new_columns, check_schema
 from embow.engines.contract._records import (
     LEASE,
     RETENTION,
@@ -27,7 +28,8 @@ from embow.engines.contract._records import (
 )
 from embow.engines.contract._rows import conform_values
 from embow.engines.contract._snapshot import Snapshot
-from embow.errors import CommitConflictError, EmbowError, SchemaError
+from embow.engines.text import TextMemory
+from embow.errors import CommitConflictError, EmbowError
 
 _TRIES = 40
 _LONGEST_WAIT = 0.5
@@ -58,6 +60,7 @@ class EngineTable(History, Indexed, ABC):
         *,
         base: Base,
         schema: pa.Schema | None = None,
+        new: Sequence[pa.Field] = (),
         lease: timedelta = LEASE,
     ) -> Staged:
         """Write rows durably, seen by nobody.
@@ -68,6 +71,8 @@ class EngineTable(History, Indexed, ABC):
             batches: Rows. Columns may come in any order; nullable ones may be missing.
             base: Version whose schema the rows have.
             schema: The schema the rows have instead, for `overwrite`.
+            new: Columns the rows have beside those of the base, which come in with the same change
+                (``Change.columns``). Where schema or metadata change before it, it conflicts.
             lease: How long ``optimize`` leaves them alone.
 
         Raises:
@@ -160,7 +165,13 @@ class EngineTable(History, Indexed, ABC):
         """
         if version is not None:
             require(self.capabilities, Capability.VERSIONS)
-        return self._snapshot(version, at_least)
+        found = self._snapshot(version, at_least)
+        found.texts = self._texts
+        return found
+
+    @cached_property
+    def _texts(self) -> TextMemory:
+        return TextMemory()
 
     def write_column(
         self,
@@ -184,15 +195,13 @@ class EngineTable(History, Indexed, ABC):
                 of another type.
             MissingColumnError: A batch lacks one of the two columns.
         """
-        check_schema(pa.schema([field]))
-        if not field.nullable:
-            raise SchemaError(f"Column '{field.name}' is added to rows: it must allow null.")
+        check_new_columns([field])
         return self._write_column(field, conform_values(field, batches), base, lease)
 
     def commit(self, change: Change) -> Commit:
         """Make a change, durable when this returns, if what it was planned on still holds.
 
-        (a) Schema and metadata are as at the base (a staged column that is there already is a
+        (a) Schema and metadata are as at the base (a column coming in that is there already is a
         conflict), (b) rows removed by id are still there, (c)
         with ``alone``, nothing else has happened. Else nothing is changed.
 
@@ -203,16 +212,13 @@ class EngineTable(History, Indexed, ABC):
             CommitConflictError: One of the three does not hold, or the table is another one.
             StagedGoneError: The lease ended, and the staged rows were removed.
         """
-        columns = added = False
-        for staged in change.add:
-            columns |= staged.column is not None
-            added |= staged.rows > 0 or staged.column is not None
-        if change.remove is not None and (columns or change.metadata is not None):
+        check_new_columns(change.columns)
+        if change.remove is not None and change.shapes:
             raise ValueError(
                 "A change of metadata or columns cannot also remove rows: make two changes."
             )
         removed = change.remove is not None and len(change.remove)
-        if not added and not removed and change.metadata is None:
+        if not change.shapes and not removed and not any(each.rows for each in change.add):
             return Commit(change.base.version)
         return self._commit(change)
 

@@ -36,6 +36,7 @@ _BINARY = {
     "DPipe": Op.CONCAT,
 }
 _LOGIC = {"And": Op.AND, "Or": Op.OR}
+_TRIMS = {"BOTH": "trim", "LEADING": "ltrim", "TRAILING": "rtrim"}
 _LIKE = {"Like": Op.LIKE, "ILike": Op.ILIKE}
 _BARE = ("current_date", "current_timestamp")
 """Functions that SQL calls without brackets."""
@@ -186,6 +187,28 @@ class Builder:
     def _cast(self, node: exp.Cast) -> Node:
         return checked.cast(self.build(node.this), cast_type(node.args["to"]))
 
+    def _trycast(self, node: exp.TryCast) -> Node:
+        return checked.try_cast(self.build(node.this), cast_type(node.args["to"]))
+
+    def _nullsafeeq(self, node: exp.NullSafeEQ) -> Node:
+        return checked.same(self.build(node.this), self.build(node.expression))
+
+    def _nullsafeneq(self, node: exp.NullSafeNEQ) -> Node:
+        return checked.negated(checked.same(self.build(node.this), self.build(node.expression)))
+
+    def _trim(self, node: exp.Trim) -> Node:
+        name = _TRIMS[node.args.get("position") or "BOTH"]
+        return self._function(name, node.this, node.expression)
+
+    def _substring(self, node: exp.Substring) -> Node:
+        return self._function("substring", *(node.args.get(k) for k in ("this", "start", "length")))
+
+    def _strposition(self, node: exp.StrPosition) -> Node:
+        return self._function("strpos", node.this, node.args.get("substr"))
+
+    def _function(self, name: str, *given: Sql | None) -> Node:
+        return checked.apply(name, [self.build(each) for each in given if each is not None])
+
     def _extract(self, node: exp.Extract) -> Node:
         part = Literal(node.this.name, pa.string())
         return checked.apply("extract", [part, self.build(node.expression)])
@@ -207,8 +230,6 @@ def _chain(node: Sql) -> list[Sql]:
 
 
 _SPELLED = {
-    "NULLSAFENEQ": "IS DISTINCT FROM",
-    "NULLSAFEEQ": "IS NOT DISTINCT FROM",
     "IN": "IN with a subquery",
     "ALIAS": "an alias",
 }

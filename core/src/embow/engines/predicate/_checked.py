@@ -66,6 +66,25 @@ def like(op: Op, value: Node, pattern: Node, escape: str = "\\") -> Node:
     return Call(op, (require(value, Family.TEXT, what), escaped), _BOOL)
 
 
+def same(left: Node, right: Node) -> Node:
+    """Return whether two values are equal, or both NULL."""
+    neither = [negated(is_null(left)), negated(is_null(right))]
+    known = joined(Op.AND, [*neither, apply(Op.EQ, [left, right])])
+    return joined(Op.OR, [known, joined(Op.AND, [is_null(left), is_null(right)])])
+
+
+def try_cast(value: Node, target: pa.DataType) -> Node:
+    """Return a value as another type, NULL where it has none."""
+    try:
+        made = cast(value, target)
+    except PredicateError:
+        if family(value.type) is not Family.TEXT:
+            raise
+        return Literal(None, target)  # A text that says no moment.
+    casting = isinstance(made, Call) and made.op is Op.CAST
+    return Call(Op.TRY_CAST, (value,), target) if casting else made
+
+
 def cast(value: Node, target: pa.DataType) -> Node:
     """Return a value as another type; a literal text becomes the moment it says."""
     wanted, text = family(target), isinstance(value, Literal) and isinstance(value.value, str)

@@ -202,12 +202,31 @@ def _member(call: Call, batch: pa.RecordBatch) -> pa.Array:
 
 
 def _cast(call: Call, batch: pa.RecordBatch) -> pa.Array:
-    value = value_of(call.args[0], batch)
-    if pa.types.is_floating(value.type) and pa.types.is_integer(call.type):
-        return pc.trunc(value).cast(call.type)
-    if pa.types.is_timestamp(value.type) and not pa.types.is_string(call.type):
-        return value.cast(call.type, safe=False)
-    return value.cast(call.type)
+    return _as_type(value_of(call.args[0], batch), call.type)
+
+
+def _try_cast(call: Call, batch: pa.RecordBatch) -> pa.Array:
+    return _as_type_or_null(value_of(call.args[0], batch), call.type)
+
+
+def _as_type(value: pa.Array, target: pa.DataType) -> pa.Array:
+    if pa.types.is_floating(value.type) and pa.types.is_integer(target):
+        return pc.trunc(value).cast(target)
+    if pa.types.is_timestamp(value.type) and not pa.types.is_string(target):
+        return value.cast(target, safe=False)
+    return value.cast(target)
+
+
+def _as_type_or_null(value: pa.Array, target: pa.DataType) -> pa.Array:
+    """Return values of another type, NULL where there is none: what fails is halved until found."""
+    try:
+        return _as_type(value, target)
+    except pa.ArrowInvalid:
+        if len(value) == 1:
+            return pa.nulls(1, target)
+    half = len(value) // 2
+    halves = [_as_type_or_null(each, target) for each in (value[:half], value[half:])]
+    return pa.concat_arrays(halves)
 
 
 def _concatenate(call: Call, batch: pa.RecordBatch) -> pa.Array:
@@ -238,6 +257,7 @@ _COMPUTE: dict[Op, Callable[[Call, pa.RecordBatch], pa.Array]] = {
     Op.CASE: _case,
     Op.CONCAT: _concatenate,
     Op.CAST: _cast,
+    Op.TRY_CAST: _try_cast,
     Op.UPPER: _unary("utf8_upper", pa.string()),
     Op.LOWER: _unary("utf8_lower", pa.string()),
     Op.LENGTH: _unary("utf8_length", pa.string()),

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from sqlglot import parser, tokens
 from sqlglot.dialects.dialect import Dialect
 
-_OWN_SYNTAX = ("CAST", "EXTRACT")
+_OWN_SYNTAX = ("CAST", "EXTRACT", "POSITION", "SUBSTRING", "TRIM", "TRY_CAST")
 
 
 class Filter(Dialect):

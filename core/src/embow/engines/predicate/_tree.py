@@ -33,13 +33,13 @@ class Op(enum.StrEnum):
     in which a backslash makes the next character plain; ``CONTAINS``, ``STARTS_WITH`` and
     ``ENDS_WITH`` take a literal, ``REGEXP_MATCH`` a literal pattern that may match anywhere.
     ``DIV`` of integers truncates towards zero, ``MOD`` has the sign of the dividend, and both are
-    NULL where the divisor is zero. ``CASE`` takes a condition and a value in turn, and the last
-    value, for rows where no condition holds; what a row does not take is not computed for it.
-    ``ELEMENT`` counts from one, and from the end where the number is negative, and is NULL beyond;
-    ``FIELD`` takes a literal name. ``MONTHS`` moves a moment by a literal number of months, to the
-    last day of a month that is too short. What a function takes beside its first argument is a
-    literal, but for ``ARRAY_HAS``, ``ATAN2``, ``POWER``, and for ``GREATEST`` and ``LEAST``, which
-    leave out NULL.
+    NULL where the divisor is zero. ``TRY_CAST`` is NULL where ``CAST`` would fail. ``CASE`` takes a
+    condition and a value in turn, and the last value, for rows where no condition holds; what a row
+    does not take is not computed for it. ``ELEMENT`` counts from one, and from the end where the
+    number is negative, and is NULL beyond; ``FIELD`` takes a literal name. ``MONTHS`` moves a
+    moment by a literal number of months, to the last day of a month that is too short. What a
+    function takes beside its first argument is a literal, but for ``ARRAY_HAS``, ``ATAN2``,
+    ``POWER``, and for ``GREATEST`` and ``LEAST``, which leave out NULL.
     """
 
     AND = "and"
@@ -63,6 +63,7 @@ class Op(enum.StrEnum):
     NEG = "negate"
     CONCAT = "||"
     CAST = "cast"
+    TRY_CAST = "try_cast"
     UPPER = "upper"
     LOWER = "lower"
     LENGTH = "length"

@@ -1,10 +1,14 @@
-"""What can be asked of full text. Names, defaults and meaning are LanceDB's where it has them."""
+"""What can be asked of full text, as data. Names, defaults and meaning are LanceDB's.
+
+Example:
+    ``table.search(MatchQuery("lovely cafe", "text", operator=Operator.AND)).to_list()``
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from embow.errors import DataError
@@ -25,18 +29,18 @@ class Occur(StrEnum):
     MUST_NOT = "MUST_NOT"
 
 
-class Query:
+class FullTextQuery:
     """Base of every query; ``a & b`` needs both, ``a | b`` one of them."""
 
-    def __and__(self, other: Query) -> BooleanQuery:
+    def __and__(self, other: FullTextQuery) -> BooleanQuery:
         return BooleanQuery([(Occur.MUST, self), (Occur.MUST, other)])
 
-    def __or__(self, other: Query) -> BooleanQuery:
+    def __or__(self, other: FullTextQuery) -> BooleanQuery:
         return BooleanQuery([(Occur.SHOULD, self), (Occur.SHOULD, other)])
 
 
 @dataclass(frozen=True)
-class MatchQuery(Query):
+class MatchQuery(FullTextQuery):
     """Rows with the words of a text.
 
     Args:
@@ -59,6 +63,7 @@ class MatchQuery(Query):
     prefix_length: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
+        _check_text(self.query)
         _check("boost", self.boost, 0)
         _check("fuzziness", self.fuzziness or 0, 0)
         _check("max_expansions", self.max_expansions, 1)
@@ -67,7 +72,7 @@ class MatchQuery(Query):
 
 
 @dataclass(frozen=True)
-class PrefixQuery(Query):
+class PrefixQuery(FullTextQuery):
     """Rows with words that begin with the last word of a text, and with its other words.
 
     Args:
@@ -81,11 +86,12 @@ class PrefixQuery(Query):
     boost: float = field(default=1.0, kw_only=True)
 
     def __post_init__(self) -> None:
+        _check_text(self.query)
         _check("boost", self.boost, 0)
 
 
 @dataclass(frozen=True)
-class PhraseQuery(Query):
+class PhraseQuery(FullTextQuery):
     """Rows with the words of a text in their order.
 
     Args:
@@ -99,11 +105,12 @@ class PhraseQuery(Query):
     slop: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
+        _check_text(self.query)
         _check("slop", self.slop, 0)
 
 
 @dataclass(frozen=True)
-class BoostQuery(Query):
+class BoostQuery(FullTextQuery):
     """Rows of one query, those further down that another finds too.
 
     Args:
@@ -112,8 +119,8 @@ class BoostQuery(Query):
         negative_boost: How much of it.
     """
 
-    positive: Query
-    negative: Query
+    positive: FullTextQuery
+    negative: FullTextQuery
     negative_boost: float = field(default=0.5, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -121,7 +128,7 @@ class BoostQuery(Query):
 
 
 @dataclass(frozen=True)
-class MultiMatchQuery(Query):
+class MultiMatchQuery(FullTextQuery):
     """Rows with the words of a text in any of several columns, of which the best counts.
 
     Args:
@@ -137,6 +144,7 @@ class MultiMatchQuery(Query):
     operator: Operator = field(default=Operator.OR, kw_only=True)
 
     def __post_init__(self) -> None:
+        _check_text(self.query)
         if not self.columns or isinstance(self.columns, str):
             raise DataError(f"columns is {self.columns!r}. Give the names of one or more columns.")
         if self.boosts is not None and len(self.boosts) != len(self.columns):
@@ -156,7 +164,7 @@ class MultiMatchQuery(Query):
 
 
 @dataclass(frozen=True)
-class BooleanQuery(Query):
+class BooleanQuery(FullTextQuery):
     """Rows that all ``MUST`` find and no ``MUST_NOT``, or without a ``MUST`` any ``SHOULD``.
 
     Scores of ``MUST`` and ``SHOULD`` are added.
@@ -165,7 +173,7 @@ class BooleanQuery(Query):
         queries: Clauses: what each says, and the query.
     """
 
-    queries: Sequence[tuple[Occur, Query]]
+    queries: Sequence[tuple[Occur, FullTextQuery]]
 
     def __post_init__(self) -> None:
         try:
@@ -179,13 +187,53 @@ class BooleanQuery(Query):
         object.__setattr__(self, "queries", clauses)
 
 
-def parse(text: str) -> Query:
+def parse(text: str) -> FullTextQuery:
     """Return the query a plain text stands for: a phrase if all of it is quoted, else its words."""
     stripped = text.strip()
     inner = stripped[1:-1]
     if len(stripped) > 2 and stripped[0] == stripped[-1] == '"' and '"' not in inner:
         return PhraseQuery(inner)
     return MatchQuery(text)
+
+
+def columns_of(query: FullTextQuery) -> Iterator[str | None]:
+    """Yield the column of each part of a query, ``None`` where it names none."""
+    match query:
+        case MultiMatchQuery():
+            yield from query.columns
+        case BoostQuery():
+            yield from columns_of(query.positive)
+            yield from columns_of(query.negative)
+        case BooleanQuery():
+            for _, clause in query.queries:
+                yield from columns_of(clause)
+        case MatchQuery() | PrefixQuery() | PhraseQuery():
+            yield query.column
+
+
+def with_columns(query: FullTextQuery, called: Callable[[str], str]) -> FullTextQuery:
+    """Return a query with other names of its columns."""
+    match query:
+        case MultiMatchQuery():
+            return replace(query, columns=tuple(map(called, query.columns)))
+        case BoostQuery():
+            positive, negative = query.positive, query.negative
+            return replace(
+                query,
+                positive=with_columns(positive, called),
+                negative=with_columns(negative, called),
+            )
+        case BooleanQuery():
+            clauses = tuple((occur, with_columns(each, called)) for occur, each in query.queries)
+            return replace(query, queries=clauses)
+        case MatchQuery() | PrefixQuery() | PhraseQuery() if query.column is not None:
+            return replace(query, column=called(query.column))
+    return query
+
+
+def _check_text(query: object) -> None:
+    if not isinstance(query, str):
+        raise DataError(f"The words to look for are {query!r:.60}. Give a text.")
 
 
 def _check(name: str, value: float, least: float) -> None:

@@ -1,0 +1,99 @@
+"""What a query builder was told, and how embow is asked for it.
+
+Both faces, the synchronous and the awaited one, fill in a ``Query``; ``ask`` is the one place where
+LanceDB's words become embow's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from embow.errors import ConfigurationError
+from embow.expr import Condition
+
+Kind = Literal["scan", "vector", "fts", "hybrid"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnOrdering:
+    """One column to sort by.
+
+    Attributes:
+        column_name: Its name.
+        ascending: The least first.
+        nulls_first: Rows without a value come first.
+    """
+
+    column_name: str
+    ascending: bool = True
+    nulls_first: bool = False
+
+
+@dataclass(slots=True)
+class Query:
+    """What a query was told.
+
+    Attributes:
+        kind: What is asked for.
+        vector: Vector or vectors to be near to, or inputs of the embedding function.
+        text: Words to find: text, or a query built of ``embow.query``.
+        vector_column: Vector column to search.
+        fts_columns: Columns to find words in.
+        filter: Conditions, all of which must hold.
+        postfilter: Filter what was found, not what is searched.
+        columns: Columns to return, or expressions by name.
+        limit: Rows to return; ``None`` for all of a scan, and for ten of a search.
+        tuning: Settings of an index by name.
+    """
+
+    kind: Kind
+    vector: Any = None
+    text: Any = None
+    vector_column: str | None = None
+    fts_columns: Sequence[str] | None = None
+    filter: list[Condition] = field(default_factory=list)
+    postfilter: bool = False
+    columns: Sequence[str] | Mapping[str, Condition] | None = None
+    limit: int | None = None
+    offset: int = 0
+    distance_type: str | None = None
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+    order_by: list[ColumnOrdering] = field(default_factory=list)
+    with_row_id: bool = False
+    tuning: dict[str, Any] = field(default_factory=dict)
+
+
+def ask(table: Any, told: Query) -> Any:
+    """Return embow's query for what was told; of an asynchronous table, its asynchronous one."""
+    query = _searched(table, told)
+    for condition in told.filter:
+        query = query.where(condition, prefilter=not told.postfilter)
+    if told.columns is not None:
+        query = query.select(told.columns)
+    if told.limit is not None:
+        query = query.limit(told.limit)
+    if told.offset:
+        query = query.offset(told.offset)
+    for key in told.order_by:
+        query = query.order_by(
+            key.column_name, ascending=key.ascending, nulls_first=key.nulls_first
+        )
+    return query.with_row_id() if told.with_row_id else query
+
+
+def _searched(table: Any, told: Query) -> Any:
+    if told.kind == "scan":
+        return table.search()
+    if told.kind != "vector":
+        return table.search(told.text, query_type=told.kind)
+    if told.vector is None:
+        raise ConfigurationError("A vector search needs a query: search(vector) or search('text').")
+    query = table.search(told.vector, told.vector_column)
+    if told.distance_type is not None:
+        query = query.metric(told.distance_type)
+    if told.lower_bound is not None or told.upper_bound is not None:
+        query = query.distance_range(told.lower_bound, told.upper_bound)
+    return query

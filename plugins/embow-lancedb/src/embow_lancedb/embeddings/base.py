@@ -1,0 +1,7 @@
+"""The base classes of embedding functions."""
+
+from __future__ import annotations
+
+import embow.embeddings
+
+__getattr__ = embow.embeddings.__getattr__

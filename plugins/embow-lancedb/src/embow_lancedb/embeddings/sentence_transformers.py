@@ -1,0 +1,7 @@
+"""Models of sentence-transformers."""
+
+from __future__ import annotations
+
+import embow.embeddings
+
+__getattr__ = embow.embeddings.__getattr__

@@ -1,0 +1,7 @@
+"""Models of Hugging Face."""
+
+from __future__ import annotations
+
+import embow.embeddings
+
+__getattr__ = embow.embeddings.__getattr__

@@ -1,0 +1,282 @@
+"""Words looked for through a table: answers, filters, columns, versions, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import embow
+from embow.errors import ConfigurationError, DataError, EmbowError, UnknownColumnError
+from embow.index import FTS
+from embow.query import (
+    BooleanQuery,
+    BoostQuery,
+    MatchQuery,
+    MultiMatchQuery,
+    Occur,
+    Operator,
+    PhraseQuery,
+    PrefixQuery,
+)
+from embow.rerankers import Reranker
+
+
+def index(table: embow.Table, column: str, **settings: Any) -> None:
+    """Create a full-text index."""
+    table._handle.stored.create_index(column, FTS(**settings), name=f"{column}_idx")
+
+
+ROWS = [
+    {"id": 1, "text": "Running dogs", "title": "sport", "tags": ["fast dog", "wild"]},
+    {"id": 2, "text": "a dog that runs home", "title": "dog", "tags": None},
+    {"id": 3, "text": None, "title": "cats", "tags": []},
+    {"id": 4, "text": "the cat sleeps in a café", "title": None, "tags": ["wild", "dog"]},
+    {"id": 5, "text": "home of dogs and of dog lovers", "title": "cats", "tags": ["cat"]},
+]
+
+
+@pytest.fixture
+def pets(db: embow.Database) -> embow.Table:
+    """Five rows whose text, title and tags have an index."""
+    table = db.create_table("pets", pa.Table.from_pylist(ROWS))
+    index(table, "text", with_position=True)
+    index(table, "title")
+    index(table, "tags", with_position=True)
+    return table
+
+
+def ids(query: Any) -> list[int]:
+    """Return which rows a query finds, in their order."""
+    return [row["id"] for row in query.to_list()]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("cafe", [4]),
+        ("runs", [1, 2]),
+        ('"home dog"', []),
+        ('"runs home"', [2]),
+        ("they could have been ( cats OR", [4]),
+        ("", []),
+        ("the", []),
+        (MatchQuery("dog home", operator=Operator.AND), [2, 5]),
+        (MatchQuery("slepes", fuzziness=2), [4]),
+        (PrefixQuery("lov"), [5]),
+        (PhraseQuery("dogs lovers", slop=3), [5]),
+        (BoostQuery(MatchQuery("dog"), MatchQuery("home"), negative_boost=9), [1, 2, 5]),
+        (BooleanQuery([(Occur.MUST, MatchQuery("dog")), (Occur.MUST_NOT, MatchQuery("run"))]), [5]),
+        (MatchQuery("dog") & MatchQuery("lovers"), [5]),
+        (MatchQuery("sleep") | MatchQuery("lovers"), [4, 5]),
+    ],
+)
+def test_every_query_finds_its_rows(pets: embow.Table, query: Any, found: list[int]) -> None:
+    """A text has no syntax but quotes, and query objects say the rest."""
+    rows = pets.search(query, query_type="fts", fts_columns="text").to_list()
+    assert sorted(row["id"] for row in rows) == found
+    scores = [row["_score"] for row in rows]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_score_comes_after_what_is_selected(pets: embow.Table) -> None:
+    """As single precision, before the row id, also where it is not named."""
+    found = pets.search("dog", fts_columns=["text"]).select(["id"]).with_row_id().to_arrow()
+    assert found.schema.names == ["id", "_score", "_rowid"]
+    assert found.schema.field("_score").type == pa.float32()
+    whole = pets.search("dog", query_type="fts").to_arrow()
+    assert whole.drop("_score").schema == pets.schema
+    computed = pets.search("dog", query_type="fts").select({"twice": "_score * 2"}).to_list()
+    assert computed[0]["twice"] == pytest.approx(computed[0]["_score"] * 2)
+
+
+def test_of_several_columns_the_best_counts(pets: embow.Table) -> None:
+    """Without columns all that have an index are searched; a query may say which, and how much."""
+    best = {row["id"]: row["_score"] for row in pets.search("dog", query_type="fts").to_list()}
+    each = [
+        {row["id"]: row["_score"] for row in pets.search("dog", fts_columns=name).to_list()}
+        for name in ("text", "title", "tags")
+    ]
+    assert best == {
+        key: max(one.get(key, 0) for one in each) for key in {k for o in each for k in o}
+    }
+    several = MultiMatchQuery("dog", ["text", "title"], boosts=[1, 100])
+    assert ids(pets.search(several))[0] == 2
+    named = MatchQuery("dog", "title") | MatchQuery("sport")
+    assert sorted(ids(pets.search(named, fts_columns="title"))) == [1, 2]
+
+
+def test_a_filter_goes_before_or_after(pets: embow.Table) -> None:
+    """Before, it leaves more rows to find; after, it may ask for the score."""
+    query = pets.search("dog", fts_columns="text").limit(1)
+    assert ids(query) == [5]
+    assert ids(pets.search("dog", fts_columns="text").limit(1).where("id < 5")) == [1]
+    late = pets.search("dog", fts_columns="text").limit(1).where("id < 5", prefilter=False)
+    assert ids(late) == []
+    best = query.to_list()[0]["_score"]
+    late = pets.search("dog", fts_columns="text").where("_score < ?", best, prefilter=False)
+    assert ids(late) == [1, 2]
+
+
+def test_a_filter_does_not_change_scores(pets: embow.Table) -> None:
+    """How rare a word is is said by all rows of the version."""
+    scores = {r["id"]: r["_score"] for r in pets.search("dog", fts_columns="text").to_list()}
+    kept = pets.search("dog", fts_columns="text").where("id < 3").to_list()
+    assert {row["id"]: row["_score"] for row in kept} == {key: scores[key] for key in (1, 2)}
+
+
+def test_a_window_of_the_answer(pets: embow.Table) -> None:
+    """Ten rows without a limit, all with None, and some are left out first."""
+    pets.add([{"id": 10 + i, "text": "dog", "title": None, "tags": None} for i in range(20)])
+    every = ids(pets.search("dog", fts_columns="text").limit(None))
+    assert len(every) == 23
+    assert ids(pets.search("dog", fts_columns="text")) == every[:10]
+    assert ids(pets.search("dog", fts_columns="text").offset(3).limit(4)) == every[3:7]
+    assert ids(pets.search("dog", fts_columns="text").limit(0)) == []
+
+
+def test_phrases_stay_within_an_element(pets: embow.Table) -> None:
+    """Lists of texts are searched as a whole, phrases in one of them."""
+    assert sorted(ids(pets.search("wild", fts_columns="tags"))) == [1, 4]
+    assert ids(pets.search("fast dog", fts_columns="tags").phrase_query()) == [1]
+    assert ids(pets.search("wild dog", fts_columns="tags").phrase_query()) == []
+
+
+def test_a_text_without_an_embedding_is_looked_for_by_its_words(db: embow.Database) -> None:
+    """``auto`` embeds where it can, and looks for words where there is only an index of them."""
+    table = db.create_table("t", [{"id": 1, "text": "red"}])
+    with pytest.raises(DataError, match="no embedding function"):
+        table.search("red").to_list()
+    index(table, "text")
+    assert ids(table.search("red")) == [1]
+    assert ids(table.search("red", query_type="auto")) == [1]
+
+
+def test_a_text_is_embedded_where_both_are_there(words: embow.Table) -> None:
+    """An index of words does not change what a plain search does."""
+    words.add([{"text": "red"}, {"text": "der"}])
+    index(words, "text")
+    assert "_distance" in words.search("red").to_arrow().schema.names
+    assert [r["text"] for r in words.search("red", query_type="fts").to_list()] == ["red"]
+    assert [r["text"] for r in words.search(MatchQuery("der")).to_list()] == ["der"]
+
+
+def test_words_are_found_as_a_version_has_them(pets: embow.Table) -> None:
+    """Rows are found from their commit on; every version has its own rows and statistics."""
+    first = pets.search("dog", fts_columns="text").to_list()
+    version = pets.version
+    pets.add([{"id": 6, "text": "dog dog", "title": "new", "tags": None}])
+    assert ids(pets.search("dog", fts_columns="text"))[0] == 6
+    pets.update("id = 1", {"text": "gone"})
+    pets.delete("id = 2")
+    assert sorted(ids(pets.search("dog", fts_columns="text"))) == [5, 6]
+    assert ids(pets.search("gone", fts_columns="text")) == [1]
+    pets.checkout(version)
+    assert pets.search("dog", fts_columns="text").to_list() == first
+    pets.restore()
+    assert pets.search("dog", fts_columns="text").to_list() == first
+
+
+def test_a_renamed_column_keeps_its_index(pets: embow.Table) -> None:
+    """Queries use the names of now."""
+    pets.alter_columns({"path": "text", "rename": "body"})
+    assert ids(pets.search(MatchQuery("lovers", "body"))) == [5]
+    with pytest.raises(UnknownColumnError, match="'text'"):
+        pets.search(MatchQuery("lovers", "text")).to_list()
+
+
+class Backwards(Reranker):
+    """The last comes first."""
+
+    def rerank_fts(self, query: str, fts_results: pa.Table) -> pa.Table:
+        """Number the rows."""
+        numbers = pa.array([float(n) for n in range(fts_results.num_rows)], pa.float32())
+        ranked = fts_results.append_column("_relevance_score", numbers)
+        return ranked.sort_by([("_relevance_score", "descending")])
+
+    def rerank_hybrid(self, query: str, vector_results: Any, fts_results: Any) -> Any:
+        """Not asked."""
+        raise NotImplementedError
+
+
+def test_what_is_found_is_put_into_another_order(pets: embow.Table) -> None:
+    """A reranker is told the words."""
+    query = pets.search("dog", fts_columns="text")
+    assert ids(query.rerank(Backwards(return_score="all"))) == [2, 1, 5]
+    several = MatchQuery("dog", "text") | MatchQuery("cat", "text")
+    with pytest.raises(ConfigurationError, match="query_string"):
+        pets.search(several).rerank(Backwards())
+    assert ids(pets.search(several).rerank(Backwards("all"), "dog"))[-1] == 4
+
+
+@pytest.mark.parametrize(
+    ("run", "error", "says"),
+    [
+        (
+            lambda t: t.search("a", fts_columns="id").to_list(),
+            ConfigurationError,
+            "create_index.*'id'",
+        ),
+        (lambda t: t.search("a", fts_columns="txt").to_list(), UnknownColumnError, "mean 'text'"),
+        (
+            lambda t: t.search(MatchQuery("a", "id")).to_list(),
+            ConfigurationError,
+            "'id' has no full",
+        ),
+        (lambda t: t.search(5, query_type="fts"), ConfigurationError, "takes a text.*not 5"),
+        (lambda t: t.search(None, query_type="fts"), ConfigurationError, "takes a text"),
+        (
+            lambda t: t.search(PhraseQuery("a dog", "title")).to_list(),
+            DataError,
+            "with_position=True",
+        ),
+        (lambda t: t.search(MatchQuery("a")).phrase_query(), ConfigurationError, "PhraseQuery"),
+        (lambda t: t.search("a", query_type="fts").order_by("id"), ConfigurationError, "sort_by"),
+        (lambda t: t.search("a", "vector", "fts"), ConfigurationError, "no vector column"),
+        (lambda t: t.search(MatchQuery("a"), query_type="vector"), ConfigurationError, "no vector"),
+        (lambda t: MatchQuery(5), DataError, "Give a text"),
+        (lambda t: MatchQuery("a", fuzziness=-1), DataError, "fuzziness is -1"),
+        (lambda t: BooleanQuery([(Occur.MUST_NOT, MatchQuery("a"))]), DataError, "MUST"),
+        (lambda t: MultiMatchQuery("a", []), DataError, "names of one or more"),
+        (lambda t: MultiMatchQuery("a", ["b"], boosts=[1, 2]), DataError, "one for each"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(
+    pets: embow.Table, run: Any, error: type[EmbowError], says: str
+) -> None:
+    """Each mistake has its error, which names the way out."""
+    with pytest.raises(error, match=says):
+        run(pets)
+
+
+def test_a_table_without_an_index_says_how_to_create_one(db: embow.Database) -> None:
+    """There is no silent scan for words."""
+    table = db.create_table("t", [{"id": 1, "body": "red"}])
+    with pytest.raises(ConfigurationError, match=r"create_index\('body'"):
+        table.search("red", query_type="fts").to_list()
+
+
+def test_plans_tell_what_is_looked_for(pets: embow.Table) -> None:
+    """Before and after the search."""
+    query = pets.search("dog", fts_columns="text").where("id > 1")
+    assert "search  text ('dog', BM25)" in query.explain_plan()
+    told = query.analyze_plan()
+    assert "4 of 5 rows pass" in told
+    assert "result  2 rows" in told
+
+
+def test_words_are_looked_for_without_blocking() -> None:
+    """The asynchronous face has the same query."""
+
+    async def look() -> tuple[list[int], int]:
+        async with await embow.connect_async("memory://") as db:
+            table = await db.create_table("pets", pa.Table.from_pylist(ROWS))
+            index(table.sync, "text", with_position=True)
+            query = table.search("runs home", query_type="fts", fts_columns="text")
+            found = await query.phrase_query().limit(3).to_list()
+            plain = await table.search(MatchQuery("cafe")).to_arrow()
+            return [row["id"] for row in found], plain.num_rows
+
+    assert asyncio.run(look()) == ([2], 1)
