@@ -94,6 +94,7 @@ class AsyncQuery(Face[Query]):
     limit = building(Query.limit)
     offset = building(Query.offset)
     order_by = building(Query.order_by)
+    row_ids = building(Query.row_ids)
     with_row_id = building(Query.with_row_id)
 
     explain_plan = awaited(Query.explain_plan)
@@ -287,6 +288,7 @@ class AsyncTable(Face[Table]):
     rebind = awaited(Table.rebind)
     failed_rows = awaited(Table.failed_rows)
     retry_failed = awaited(Table.retry_failed)
+    discard_failed = awaited(Table.discard_failed)
     configure = awaited(Table.configure)
     optimize = awaited(Table.optimize)
 
