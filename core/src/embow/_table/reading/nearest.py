@@ -123,6 +123,7 @@ class VectorSearch(RankedQuery):
             predicate=self._predicate(columns),
             columns=self._read(columns, projection),
             distance_range=self._range,
+            row_ids=self._ids,
             with_row_id=self._reads_row_id(projection),
         )
         with self._step("search"):
