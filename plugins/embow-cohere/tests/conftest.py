@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,9 @@ from embow_testing.vectors import Vectors
 
 
 class CohereProtocol(Protocol):
-    """Cohere's ``/v2/embed``."""
+    """Cohere's ``/v2/embed``, and ``/v2/rerank`` by the share of the query's words in a text."""
+
+    ranks_all = True
 
     native_dims: Mapping[str, int] = {
         "embed-english-v3.0": 1024,
@@ -39,6 +42,8 @@ class CohereProtocol(Protocol):
     }
 
     def items(self, request: HttpRequest) -> list[Any] | None:
+        if request.path == "/v2/rerank":
+            return list(request.payload["documents"])
         if request.path != "/v2/embed":
             return None
         payload = request.payload
@@ -54,6 +59,8 @@ class CohereProtocol(Protocol):
         return int(request.payload.get("output_dimension") or native)
 
     def check(self, request: HttpRequest, items: list[Any]) -> Refusal | None:
+        if request.path == "/v2/rerank":
+            return None
         if len(items) > 96:
             return Refusal("too_large")
         if request.payload.get("images") and len(items) > 1:
@@ -61,6 +68,8 @@ class CohereProtocol(Protocol):
         return None
 
     def answer(self, request: HttpRequest, items: list[Any], vectors: Vectors) -> Reply:
+        if request.path == "/v2/rerank":
+            return self.ranking(request.payload["query"], items)
         (kind,) = request.payload["embedding_types"]
         rows: list[Any] = vectors.tolist()
         if kind == "base64":
@@ -68,11 +77,24 @@ class CohereProtocol(Protocol):
         meta = {"billed_units": {"input_tokens": sum(map(count_tokens, items))}}
         return Reply({"id": "1", "embeddings": {kind: rows}, "texts": [], "meta": meta})
 
+    def ranking(self, query: str, items: list[Any]) -> Reply:
+        """Return the documents, the best first."""
+        wanted = words(query)
+        shares = [len(wanted & words(item)) / len(wanted) for item in items]
+        order = sorted(range(len(items)), key=lambda at: -shares[at])
+        results = [{"index": at, "relevance_score": shares[at]} for at in order]
+        return Reply({"id": "1", "results": results[not self.ranks_all :], "meta": {}})
+
     def refuse(self, refusal: Refusal) -> Reply:
         message = refusal.message or self.messages[refusal.kind]
         if refusal.index is not None:
             message = f"{message}, texts[{refusal.index}]"
         return Reply({"message": message}, self.status(refusal), retry_after_header(refusal))
+
+
+def words(text: str) -> set[str]:
+    """Return the words of a text."""
+    return set(re.findall(r"\w+", text.lower()))
 
 
 @pytest.fixture(autouse=True)

@@ -110,6 +110,40 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
     return make
 
 
+ABOUT_CATS = (
+    "the cat sat on a mat while rain sang",
+    "stock market money bank",
+    "birds ran through green fields",
+)
+"""Texts of which the first answers a question about cats."""
+
+
+@pytest.fixture(scope="session")
+def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the folder of a tiny cross-encoder that was taught which texts are about cats."""
+    import torch
+    from sentence_transformers import CrossEncoder
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    body = _tiny_bert(tmp_path_factory.mktemp("bert"), 0)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(body)
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(BertConfig.from_pretrained(body, num_labels=1))
+    labels = torch.tensor([[1.0], [0.0], [0.0]])
+    pairs = tokenizer(["cat on mat"] * 3, list(ABOUT_CATS), padding=True, return_tensors="pt")
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    for _ in range(40):
+        loss = torch.nn.functional.mse_loss(model(**pairs).logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    folder = str(tmp_path_factory.mktemp("cross-encoder"))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    CrossEncoder(folder, device="cpu").save_pretrained(folder)
+    return folder
+
+
 def _tiny_bert(folder: Path, seed: int) -> str:
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
@@ -123,6 +157,7 @@ def _tiny_bert(folder: Path, seed: int) -> str:
     tokenizer.train_from_iterator([" ".join(WORDS)] * 5, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", tokenizer.token_to_id("[CLS]")), ("[SEP]", 3)],
     )
     PreTrainedTokenizerFast(
@@ -133,7 +168,7 @@ def _tiny_bert(folder: Path, seed: int) -> str:
         sep_token="[SEP]",
         mask_token="[MASK]",
         model_max_length=128,
-        model_input_names=["input_ids", "attention_mask"],
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     ).save_pretrained(str(folder))
     torch.manual_seed(seed)
     config = BertConfig(

@@ -279,6 +279,7 @@ class AsyncTable(Face[Table]):
     rebind = awaited(Table.rebind)
     failed_rows = awaited(Table.failed_rows)
     retry_failed = awaited(Table.retry_failed)
+    discard_failed = awaited(Table.discard_failed)
     configure = awaited(Table.configure)
     optimize = awaited(Table.optimize)
 

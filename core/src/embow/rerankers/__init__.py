@@ -12,18 +12,18 @@ from embow._lazy import lazy
 
 if TYPE_CHECKING:
     from embow.rerankers._base import Reranker as Reranker
-    from embow.rerankers._find import get_reranker as get_reranker
     from embow.rerankers._fusion import LinearCombinationReranker as LinearCombinationReranker
     from embow.rerankers._fusion import MRRReranker as MRRReranker
     from embow.rerankers._fusion import RRFReranker as RRFReranker
+    from embow.rerankers._lookup import get_reranker as get_reranker
     from embow.rerankers._model import ModelReranker as ModelReranker
 
 _find, __dir__, __all__ = lazy(
     __name__,
     {
         "_base": "Reranker",
-        "_find": "get_reranker",
         "_fusion": "LinearCombinationReranker MRRReranker RRFReranker",
+        "_lookup": "get_reranker",
         "_model": "ModelReranker",
     },
 )
@@ -40,7 +40,7 @@ def __getattr__(name: str) -> Any:
     import inspect
 
     from embow.errors import PluginError, ProviderClassError, ProviderNotInstalledError
-    from embow.rerankers._find import get_reranker
+    from embow.rerankers._lookup import get_reranker
 
     try:
         return get_reranker(reranker)

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from operator import methodcaller
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from embow.embeddings import (
-    Failure,
     Limits,
     TextEmbeddingFunction,
     Usage,
     Vectors,
     as_vectors,
-    full_value,
     load_once,
-    load_sdk,
-    record_request,
     record_usage,
     require_texts,
-    secret_value,
 )
-from embow.embeddings.answers import read_rows, readable, token_count
-from embow.embeddings.remote import (
-    PerMinute,
-    ServerAddress,
-    Timeout,
-    client_once,
-)
-from embow.embeddings.transport import bounded_client
+from embow.embeddings.answers import read_rows, token_count
+from embow.embeddings.remote import PerMinute
 from embow.media import MediaField, MediaSettings, map_inputs
-from embow_cohere import failures, images
+from embow_cohere import images
+from embow_cohere.account import NO_RETRIES, CohereAccount
 from embow_cohere.models import MAX_ITEMS, MODELS
 
 InputType = Literal["search_document", "search_query", "classification", "clustering"]
 
 
-class CohereEmbeddingFunction(TextEmbeddingFunction):
+class CohereEmbeddingFunction(CohereAccount, TextEmbeddingFunction):
     """Embed text, and images where the model can, with Cohere's API.
 
     ```python
@@ -66,9 +54,6 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
     source_modality: Literal["text", "image"] = Field(
         default="text", description="What strings in the source column are."
     )
-    api_key: SecretStr | None = Field(
-        default=None, description="Key. Default: COHERE_API_KEY, CO_API_KEY."
-    )
     truncation: Literal["NONE", "START", "END"] | None = Field(
         default=None,
         alias="truncate",  # the attribute of that name is the method every function has
@@ -78,17 +63,10 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
     output_dimension: int | None = Field(
         default=None, gt=0, description="Length of the vectors, from embed-v4.0 on."
     )
-    base_url: ServerAddress = Field(
-        default=None, description="Address of a private deployment. Default: CO_API_URL, Cohere's."
-    )
-    timeout: Timeout = 120.0
     media: MediaField = Field(
         default_factory=MediaSettings,
         description="What images may be read and fetched: addresses, sizes, folders. Paths in rows "
         "are read, from anywhere without a root here or EMBOW_MEDIA_ROOT.",
-    )
-    requests_per_minute: PerMinute = Field(
-        default=None, description="Limit of your account, which Cohere does not report."
     )
     tokens_per_minute: PerMinute = Field(
         default=None, description="Limit of your account, which Cohere does not report."
@@ -139,10 +117,6 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
             requests_per_minute=self.requests_per_minute,
             tokens_per_minute=self.tokens_per_minute,
         )
-
-    def classify(self, error: BaseException) -> Failure:
-        """Read the SDK's errors; everything else as usual."""
-        return failures.classify(error) or super().classify(error)
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the vectors; a known model's own length counts as given."""
@@ -199,17 +173,14 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
             "model": self.name,
             "input_type": input_type,
             "embedding_types": ["base64" if model is None or model.base64 else "float"],
-            "request_options": {"max_retries": 0},  # the caller retries, and honours Retry-After
+            "request_options": NO_RETRIES,
             **inputs,
         }
         if self.truncation is not None:
             arguments["truncate"] = self.truncation
         if self.output_dimension is not None and (model is None or model.flexible):
             arguments["output_dimension"] = self.output_dimension
-        client = self._client()
-        record_request()
-        with readable("Cohere"), failures.without_headers():
-            answer = client.embed(**arguments)
+        answer = self._ask(lambda client: client.embed(**arguments))
         record_usage(Usage(tokens=_tokens(answer)))
         (sent,) = inputs.values()
         embeddings = getattr(answer, "embeddings", None)
@@ -223,21 +194,6 @@ class CohereEmbeddingFunction(TextEmbeddingFunction):
 
     def _ask_ndims(self) -> int:
         return int(self._request(self.source_input_type, texts=["length"]).shape[1])
-
-    def _client(self) -> Any:
-        key = secret_value(self, "api_key", env=("COHERE_API_KEY", "CO_API_KEY"))
-        base_url = full_value(self, "base_url") or os.environ.get("CO_API_URL")
-
-        def make() -> Any:
-            kind = load_sdk(self, "cohere").ClientV2
-            http = load_sdk(self, "httpx").Client  # the SDK calls it, and takes one of ours
-            timeout = self.timeout
-            own = bounded_client(http, timeout, base_url, follow_redirects=True)
-            return kind(api_key=key, base_url=base_url, timeout=timeout, httpx_client=own)
-
-        # The client has no close(), only a context manager.
-        leave = methodcaller("__exit__", None, None, None)
-        return client_once(("cohere", base_url, self.timeout), [key], make, leave)
 
 
 def _content(value: Any) -> dict[str, Any]:

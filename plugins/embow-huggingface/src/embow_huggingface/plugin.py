@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from embow.plugins import ProviderSpec, Sdk, hookimpl
+from embow.plugins import ProviderSpec, RerankerSpec, Sdk, hookimpl
+
+_SDK = (Sdk("transformers", "transformers>=4.56"), Sdk("torch", "torch>=2.4"))
 
 
 @hookimpl
@@ -13,6 +15,19 @@ def embow_providers() -> list[ProviderSpec]:
             id="huggingface",
             target="embow_huggingface.provider:TransformersEmbeddingFunction",
             summary="Text encoders of the transformers library, run on this machine.",
-            sdk=(Sdk("transformers", "transformers>=4.56"), Sdk("torch", "torch>=2.4")),
+            sdk=_SDK,
+        )
+    ]
+
+
+@hookimpl
+def embow_rerankers() -> list[RerankerSpec]:
+    """Return the one reranker of this distribution."""
+    return [
+        RerankerSpec(
+            id="colbert",
+            target="embow_huggingface.reranker:ColbertReranker",
+            summary="Late interaction of a ColBERT model, run on this machine.",
+            sdk=_SDK,
         )
     ]

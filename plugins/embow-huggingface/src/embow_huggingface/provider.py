@@ -130,7 +130,7 @@ class TransformersEmbeddingFunction(LocalTextModel):
         raise UnsupportedOperationError(
             f"huggingface({self.name!r}, multivector=True) gives a vector for each token, and a "
             "vector column of this release holds one vector a row. Leave multivector out to store "
-            "pooled vectors, and rank what a search finds with embow_huggingface.maxsim."
+            "pooled vectors, and rank what a search finds with ColbertReranker."
         )
 
     # -- in here ------------------------------------------------------------------------

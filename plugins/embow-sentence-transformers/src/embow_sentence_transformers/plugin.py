@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from embow.plugins import ProviderSpec, Sdk, hookimpl
+from embow.plugins import ProviderSpec, RerankerSpec, Sdk, hookimpl
+
+_SDK = (Sdk("sentence_transformers", "sentence-transformers>=5.1"),)
 
 
 @hookimpl
@@ -13,6 +15,19 @@ def embow_providers() -> list[ProviderSpec]:
             id="sentence-transformers",
             target="embow_sentence_transformers.provider:SentenceTransformerEmbeddings",
             summary="Text models of the sentence-transformers library, run on this machine.",
-            sdk=(Sdk("sentence_transformers", "sentence-transformers>=5.1"),),
+            sdk=_SDK,
+        )
+    ]
+
+
+@hookimpl
+def embow_rerankers() -> list[RerankerSpec]:
+    """Return the one reranker of this distribution."""
+    return [
+        RerankerSpec(
+            id="cross-encoder",
+            target="embow_sentence_transformers.reranker:CrossEncoderReranker",
+            summary="Models that read query and text together, run on this machine.",
+            sdk=_SDK,
         )
     ]

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import json
 import pickle
-import re
 import socket
 import sys
 from typing import Any, NoReturn
@@ -15,12 +14,14 @@ from embow import plugins
 from embow.embeddings import Binding, EmbeddingFunction, describe_settings, secret_fields
 from embow.errors import ConfigurationError
 from embow.plugins import API_VERSION, ProviderSpec
-from embow_testing._suite import ProviderSuite, in_fresh_process, raised, skip
-
-_LEADS_ELSEWHERE = re.compile(
-    r"(?:^|_)(?:url|uri|endpoint|host|headers?|prox(?:y|ies)|path|dir|folder|address|server|domain)"
-    r"(?:_|$)|^trust_remote_code$"
+from embow_testing._suite import (
+    LEADS_ELSEWHERE,
+    ProviderSuite,
+    in_fresh_process,
+    raised,
+    skip,
 )
+
 _OF_THE_CORE = (
     "create",
     "safe_model_dump",
@@ -74,7 +75,7 @@ class ContractChecks(ProviderSuite):
     def test_settings_that_lead_elsewhere_are_marked(self) -> None:
         """A setting that decides where data and keys go, or what runs, needs trust in a table."""
         settings = describe_settings(type(self.make()))
-        bare = [s.name for s in settings if _LEADS_ELSEWHERE.search(s.name) and not s.external]
+        bare = [s.name for s in settings if LEADS_ELSEWHERE.search(s.name) and not s.external]
         assert not bare, (
             f"{', '.join(bare)}: anyone who hands over a table could set this. Annotate it with "
             "external, local_path or External(...) of embow.embeddings"

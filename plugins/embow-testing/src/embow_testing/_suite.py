@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,12 @@ from embow.plugins import ListedProvider, ProviderSpec
 from embow_testing.server import EmbeddingServer
 
 E = TypeVar("E", bound=BaseException)
+
+LEADS_ELSEWHERE = re.compile(
+    r"(?:^|_)(?:url|uri|endpoint|host|headers?|prox(?:y|ies)|path|dir|folder|address|server|domain)"
+    r"(?:_|$)|^trust_remote_code$"
+)
+"""Names of settings that decide where data and keys go, or what runs."""
 
 _SAMPLES = (
     "A fox jumps over a lazy dog.",

@@ -35,8 +35,11 @@ _SCORES = 2**17
 _PAIRS = 1024
 """Rows copied at a time for their exact distances."""
 
-_GATHER_BELOW = 0.3
-"""Share of rows below which copying the rows that pass reads fewer bytes than scoring all."""
+_DISTANCE = pa.field(DISTANCE, pa.float32())
+
+_GATHER_BELOW = (0.3, 0.5)
+"""Share of rows below which copying the rows that pass costs less than scoring all: of one query,
+and of several, which share the copy."""
 
 
 def search(view: View, query: VectorQuery) -> list[pa.Table]:
@@ -93,6 +96,7 @@ def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
     wanted = None if query.row_ids is None else ascending(query.row_ids)
     everything = query.predicate is None and wanted is None
     stored = view.layout.stored[query.column]
+    below = _GATHER_BELOW[len(query.vectors) > 1]
     checks = check_ahead(list(map(attrgetter("block"), view.parts)))
     for number, (part, _) in enumerate(zip(view.parts, checks, strict=True)):
         block = part.block.vectors(stored)
@@ -101,7 +105,7 @@ def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
         mask = part.live if everything else view.passing(part, query.predicate, wanted)
         if block.valid is not None:
             mask = block.valid if mask is None else mask & block.valid
-        if mask is None or np.count_nonzero(mask) > _GATHER_BELOW * len(mask):
+        if mask is None or np.count_nonzero(mask) > below * len(mask):
             yield Piece(number, block, slice(0, part.block.rows), mask)
         elif len(rows := np.flatnonzero(mask)):
             yield Piece(number, block, rows)
@@ -134,7 +138,7 @@ def _exact(
         some = pairs.only(order[start : start + _PAIRS])
         rows = [
             _block(view, number, stored).matrix[some.position[some.part == number]]
-            for number in np.unique(some.part).tolist()
+            for number in sorted(set(some.part.tolist()))
         ]
         matrix = rows[0] if len(rows) == 1 else np.concatenate(rows)
         found = exact_distances(exact[some.query], matrix, query.metric)
@@ -155,12 +159,14 @@ def _tables(
     if not found:
         return []
     schema = output_schema(view, names, with_row_id=query.with_row_id)
-    parts, positions, distances = map(np.concatenate, zip(*found, strict=True))
+    parts, positions, distances = found[0]
+    if len(found) > 1:
+        parts, positions, distances = map(np.concatenate, zip(*found, strict=True))
     rows = gather(view, names, parts, positions, schema)
     data = pa.py_buffer(np.ascontiguousarray(distances))
     column = pa.Array.from_buffers(pa.float32(), len(distances), [None, data])
-    field = pa.field(DISTANCE, pa.float32())
-    table = pa.Table.from_batches([rows]).add_column(len(names), field, column)
+    arrays = [*rows.columns[: len(names)], column, *rows.columns[len(names) :]]
+    table = pa.Table.from_arrays(arrays, schema=schema.insert(len(names), _DISTANCE))
     if len(found) == 1:
         return [table]
     ends = accumulate([len(each) for each, _, _ in found], initial=0)
