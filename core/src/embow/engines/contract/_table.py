@@ -220,7 +220,9 @@ class EngineTable(History, Indexed, ABC):
         removed = change.remove is not None and len(change.remove)
         if not change.shapes and not removed and not any(each.rows for each in change.add):
             return Commit(change.base.version)
-        return self._commit(change)
+        commit = self._commit(change)
+        self._added(commit.rows_added)
+        return commit
 
     def overwrite(
         self,
@@ -238,7 +240,9 @@ class EngineTable(History, Indexed, ABC):
             SchemaError: As in ``Engine.create_table``.
         """
         check_schema(schema)
-        return self._overwrite(schema, staged, base, metadata or {})
+        commit = self._overwrite(schema, staged, base, metadata or {})
+        self._added(commit.rows_added)
+        return commit
 
     def transact(
         self,
