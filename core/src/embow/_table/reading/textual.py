@@ -67,6 +67,7 @@ class TextSearch(RankedQuery):
             offset=self._offset,
             predicate=self._predicate(columns),
             columns=self._read(columns, projection),
+            row_ids=self._ids,
             with_row_id=self._reads_row_id(projection),
         )
         with self._step("search"):
