@@ -26,6 +26,7 @@ from embow._table.table import Table
 from embow._table.versions import Tags
 from embow._table.writing.changes import UpdateResult
 from embow._table.writing.merge import MergeInsert
+from embow.engines.contract import Durability
 from embow.errors import ConfigurationError
 from embow.expr import Condition, Expr
 from embow.pipeline import AddReport
@@ -36,13 +37,20 @@ async def connect_async(
     uri: str | os.PathLike[str],
     *,
     trust: bool | Collection[str] = False,
+    durability: Durability = "full",
     storage_options: dict[str, Any] | None = None,
     observers: Sequence[Observer] = (),
     **unknown: Never,
 ) -> AsyncDatabase:
     """Open a database without blocking the event loop. See :func:`embow.connect`."""
     work = functools.partial(
-        connect, uri, trust=trust, storage_options=storage_options, observers=observers, **unknown
+        connect,
+        uri,
+        trust=trust,
+        durability=durability,
+        storage_options=storage_options,
+        observers=observers,
+        **unknown,
     )
     return AsyncDatabase(await asyncio.to_thread(work))
 
