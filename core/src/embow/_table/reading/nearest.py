@@ -39,12 +39,15 @@ class VectorSearch(RankedQuery):
 
     def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
         super().__init__(handle)
+        self._column = column
+        self._search_for(query)
+        self._metric: Metric | None = None
+        self._range: tuple[float | None, float | None] = (None, None)
+
+    def _search_for(self, query: Any) -> None:
         self._query = query
         self._asked = None if isinstance(query, str) else asked(query)
         self._inputs, self._listed = inputs_of(query) if self._asked is None else ([], False)
-        self._column = column
-        self._metric: Metric | None = None
-        self._range: tuple[float | None, float | None] = (None, None)
 
     def __repr__(self) -> str:
         shown = f"{self._query!r:.60}" if self._asked is None else str(self._asked)
@@ -113,16 +116,11 @@ class VectorSearch(RankedQuery):
         self, snapshot: Snapshot, columns: Columns, place: Place, queries: Queries
     ) -> pa.Table:
         projection = self._projected(columns)
-        query = VectorQuery(
-            column=place.physical,
-            vectors=queries.vectors,
-            sizes=queries.sizes,
+        query = replace(
+            self._asking(columns, place, queries),
             k=cast("int", self._limit),
-            metric=self._metric or place.kind.metrics[0],
             offset=self._offset,
-            predicate=self._predicate(columns),
             columns=self._read(columns, projection),
-            distance_range=self._range,
             with_row_id=self._reads_row_id(projection),
         )
         with self._step("search"):
@@ -137,6 +135,18 @@ class VectorSearch(RankedQuery):
         return pa.concat_tables(
             result.append_column("query_index", _repeated(number, result.num_rows))
             for number, result in enumerate(results)
+        )
+
+    def _asking(self, columns: Columns, place: Place, queries: Queries) -> VectorQuery:
+        """Return what a version is asked, but for how much of it."""
+        return VectorQuery(
+            column=place.physical,
+            vectors=queries.vectors,
+            sizes=queries.sizes,
+            k=0,
+            metric=self._metric or place.kind.metrics[0],
+            predicate=self._predicate(columns),
+            distance_range=self._range,
         )
 
     def _texts(self) -> Sequence[Any]:
