@@ -39,7 +39,7 @@ NOT_PRIVATE = {"_asdict", "_exit", "_fields", "_replace"}
 """Public names of the standard library that begin with an underscore all the same."""
 
 LAYERS = (
-    ("names", "entries", "settings", "identity", "incoming", "awaiting"),
+    ("names", "entries", "settings", "identity", "incoming", "awaiting", "kinds"),
     ("columns",),
     ("handle",),
     ("reading", "writing", "truth", "versions", "declaration"),

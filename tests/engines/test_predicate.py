@@ -270,3 +270,20 @@ def test_a_long_chain_is_no_deep_one() -> None:
     chain = " OR ".join(f"i = {number}" for number in range(3000))
     assert passing(chain) == passing("i >= 0 AND i < 3000")
     assert passing(" AND ".join(["i > 0"] * 3000)) == passing("i > 0")
+
+
+@pytest.mark.parametrize("moment", ["NOW()", "current_timestamp", "Current_Timestamp()"])
+def test_the_moment_is_that_of_each_reading(moment: str) -> None:
+    """A text that was read before is read again where it asks for the time."""
+    schema = pa.schema({"t": pa.timestamp("us", "UTC")})
+    first, second = (parse_predicate(f"t < {moment}", schema) for _ in range(2))
+    assert first != second
+
+
+def test_a_text_that_was_read_before_is_read_for_another_schema() -> None:
+    """The same words mean another column, or none."""
+    whole = parse_predicate("a = 1", pa.schema({"a": pa.int64()}))
+    assert parse_predicate("a = 1", pa.schema({"a": pa.float32()})) != whole
+    with pytest.raises(PredicateError, match="'a'"):
+        parse_predicate("a = 1", pa.schema({"b": pa.int64()}))
+    assert parse_predicate("a = 1", pa.schema({"a": pa.int64()})) == whole

@@ -93,7 +93,7 @@ def test_no_rows_are_no_error_and_no_call(words: embow.Table, data: Any, rows_se
         (pd.Series(["apple"]), DataError, "DataFrame"),
         ([{"tag": "x"}], MissingColumnError, "'text' is missing"),
         ([{"txt": "apple"}], UnknownColumnError, "Did you mean 'text'"),
-        ([{"text": 5}], DataError, "Row 0, column 'text'"),
+        ([{"text": b"x"}], DataError, "Row 0, column 'text'"),
         ([{"text": "a"}, {"text": None}], DataError, "Row 1"),
         ([{"text": "a"}, 5], DataError, "Row 1 is int"),
         ({"text": ["a"], "tag": ["b", "c"]}, DataError, "different lengths"),

@@ -104,10 +104,13 @@ def test_further_keys_sort_what_is_equal(goods: embow.Table) -> None:
         goods.search([0.0, 0.0]).order_by("id")
 
 
-@settings(max_examples=20)
+@settings(max_examples=40)
 @given(
     rows=st.lists(
         st.tuples(st.none() | st.integers(-2, 2), st.none() | st.floats(width=32)), max_size=12
+    )
+    | st.lists(
+        st.tuples(st.integers(-5, 5), st.none() | st.floats(width=32)), min_size=16, max_size=40
     ),
     ways=st.tuples(st.booleans(), st.booleans(), st.booleans(), st.booleans()),
     offset=st.integers(0, 3),

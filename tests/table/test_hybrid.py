@@ -149,6 +149,13 @@ def test_a_filter_holds_for_both_halves(table: Any) -> None:
         search(table).where("no_such > 1").to_list()
 
 
+def test_row_ids_hold_for_both_halves(table: Any) -> None:
+    """Of the rows of some ids the best come, found by either half."""
+    ids = [row["_rowid"] for row in table.search().with_row_id().to_list()][::7]
+    found = search(table).row_ids(ids).with_row_id().limit(50).to_list()
+    assert sorted(row["_rowid"] for row in found) == ids
+
+
 def test_metric_and_range_are_those_of_the_vector_half(table: Any) -> None:
     """Another distance orders the vector half anew; a range leaves rows out of it only."""
     near, fit = halves(table)

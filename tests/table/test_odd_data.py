@@ -78,7 +78,6 @@ def test_a_table_made_from_polars_takes_rows_of_any_form(db: embow.Database, let
     ("data", "match"),
     [
         ([{"_embow_note": "mine"}], "cannot be a column name"),
-        ([{"note": None}], "'note'.*all of them are missing"),
         ([{"number": 2**70}], "'number'.*too large"),
         ([{"text": "a\ud83d"}], "'text'.*surrogates not allowed"),
         ([{1: "x"}], "key 1"),
@@ -91,6 +90,31 @@ def test_data_that_cannot_be_kept_is_refused(db: embow.Database, data: Any, matc
     with pytest.raises(EmbowError, match=match):
         db.create_table("t", data)
     assert db.table_names() == []
+
+
+def test_a_column_without_a_value_waits_for_its_type(db: embow.Database) -> None:
+    """It holds nulls; a first value says how to give it a type, which keeps the rows."""
+    table = db.create_table("t", [{"id": 1, "note": None}])
+    table.add([{"id": 2, "note": None}, {"id": 3}])
+    assert table.schema.field("note").type == pa.null()
+    assert table.count_rows("note IS NULL") == 3
+    with pytest.raises(DataError, match=r"Row 0, column 'note': str.*alter_columns"):
+        table.add([{"id": 4, "note": "a"}])
+    table.alter_columns({"path": "note", "data_type": pa.string()})
+    table.add([{"id": 4, "note": "a"}])
+    table.optimize()
+    assert table.to_arrow()["note"].to_pylist() == [None, None, None, "a"]
+
+
+def test_numbers_become_text_as_they_do_from_a_frame(db: embow.Database) -> None:
+    """A column of text takes numbers from dicts, written as a column of a DataFrame would be."""
+    table = db.create_table("t", schema=pa.schema([("text", pa.string())]))
+    for values in ([5, -7], [2.0, 2.5], [True, False]):
+        table.add([{"text": value} for value in values])
+        table.add(pd.DataFrame({"text": values}))
+        stored = table.to_arrow()["text"].to_pylist()
+        assert stored[-4:-2] == stored[-2:]
+    assert stored[:2] == ["5", "-7"]
 
 
 def test_an_absent_vector_column_is_left_to_its_function(db: embow.Database, letters: Any) -> None:

@@ -344,6 +344,23 @@ def test_new_rows_and_their_columns_replace_everything_at_once(prices: embow.Tab
     assert prices.to_arrow()["stock"].to_pylist() == [7]
 
 
+def test_rows_that_wait_can_be_thrown_away(words: embow.Table, letters: Any) -> None:
+    """Some by a condition, or all; then columns can be renamed, and the table is as it was."""
+    letters.refuse |= {"bad", "worse"}
+    assert words.discard_failed() == 0
+    words.add([{"text": "bad"}, {"text": "worse"}, {"text": "bad"}], on_error="quarantine")
+    version, rows = words.version, len(words)
+    with pytest.raises(PredicateError, match="errors"):
+        words.discard_failed("errors = 'x'")
+    assert words.discard_failed("text = 'bad' AND failed_column = 'text'") == 2
+    assert words.failed_rows()["text"].to_pylist() == ["worse"]
+    assert words.discard_failed() == 1
+    assert (words.failed_rows().num_rows, words.version, len(words)) == (0, version, rows)
+    words.alter_columns({"path": "tag", "rename": "label"})
+    letters.refuse.clear()
+    assert words.retry_failed().rows == 0
+
+
 def test_rows_that_fail_keep_the_columns_they_brought(words: embow.Table, letters: Any) -> None:
     """They wait with them, and come in with them."""
     letters.refuse.add("bad")

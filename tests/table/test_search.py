@@ -324,3 +324,27 @@ def test_a_search_by_columns_seen_before_a_change_of_model_begins_anew(
     letters.refuse.clear()
     db["words"].rollback("vector")
     assert words.search("gif").limit(1).to_list()[0]["text"] == "fig"
+
+
+def test_rows_are_read_by_their_ids(db: embow.Database) -> None:
+    """In the order of the ids, with a filter, a limit, a selection; what is gone is left out."""
+    table = db.create_table("t", [{"a": number} for number in range(6)])
+    ids = table.search().with_row_id().to_arrow()["_rowid"].to_pylist()
+    table.delete("a = 4")
+    wanted = [ids[5], ids[4], ids[0], ids[2]]
+    assert table.search().row_ids(wanted).to_list() == [{"a": 5}, {"a": 0}, {"a": 2}]
+    query = table.search().row_ids(iter(wanted)).where("a < 5").limit(1).select({"b": "a + 1"})
+    assert query.to_list() == [{"b": 1}]
+    assert table.search().row_ids(wanted).order_by("a").limit(2).to_list() == [{"a": 0}, {"a": 2}]
+    assert table.search().row_ids([]).to_list() == []
+    with pytest.raises(ConfigurationError, match="whole numbers"):
+        table.search().row_ids(["a"])
+
+
+def test_a_search_is_confined_to_some_rows(db: embow.Database) -> None:
+    """Row ids choose what is searched, as a filter does."""
+    rows = [{"a": number, "vector": [float(number), 0.0]} for number in range(6)]
+    table = db.create_table("t", rows)
+    ids = table.search().with_row_id().to_arrow()["_rowid"].to_pylist()
+    found = table.search([0.0, 0.0]).row_ids([ids[4], ids[2], ids[5]]).limit(2).to_list()
+    assert [row["a"] for row in found] == [2, 4]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embow.errors import ConfigurationError, UnsupportedOperationError
+from embow.errors import ConfigurationError
 from embow_huggingface import TransformersEmbeddingFunction as Provider
 from embow_huggingface import maxsim
 from embow_huggingface.colbert import ColbertSettings
@@ -79,15 +79,6 @@ def test_an_encoder_without_a_head_gives_its_hidden_states(make_model: Any) -> N
         (4, 32),
     ]
     assert provider.compute_source_embeddings([]) == []
-
-
-def test_many_vectors_a_text_are_refused_in_a_schema() -> None:
-    """The class body fails with a sentence, before any model is loaded or row stored."""
-    provider = Provider(multivector=True)
-    with pytest.raises(UnsupportedOperationError, match="holds one vector a row"):
-        provider.VectorField()
-    with pytest.raises(UnsupportedOperationError, match="ColbertReranker"):
-        provider.to_binding("text", "vector")
 
 
 def test_a_checkpoint_without_its_head_is_an_error(make_colbert: Any) -> None:

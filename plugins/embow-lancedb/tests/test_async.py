@@ -194,3 +194,18 @@ def test_a_query_has_a_time_limit(tmp_path: Path) -> None:
             await table.query().nearest_to([1.0, 0.0]).to_list(timeout=timedelta(0))
 
     with_fruit(tmp_path, use)
+
+
+def test_rows_are_taken_by_id_and_place(tmp_path: Path) -> None:
+    """Both calls return a query at once."""
+
+    async def use(table: lancedb.AsyncTable) -> None:
+        rows = await table.query().with_row_id().to_list()
+        taken = table.take_row_ids([rows[2]["_rowid"], rows[0]["_rowid"]])
+        assert [row["name"] for row in await taken.to_list()] == ["pear", "fig"]
+        placed = await table.take_offsets([2, 1]).select(["name"]).to_list()
+        assert placed == [{"name": "plum"}, {"name": "pear"}]
+        with pytest.raises(ValueError, match="places go from 0 to 2"):
+            await table.take_offsets([3]).to_list()
+
+    with_fruit(tmp_path, use)

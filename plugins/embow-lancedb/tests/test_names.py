@@ -28,6 +28,8 @@ IMPORTS = {
     "embow_lancedb.embeddings.registry": "EmbeddingFunctionRegistry get_registry register",
     "embow_lancedb.exceptions": "MissingValueError MissingColumnError",
     "embow_lancedb.expr": "Expr col func lit",
+    "embow_lancedb.index": "BTree Bitmap LabelList FTS Fm IvfFlat IvfSq IvfPq IvfRq HnswPq HnswSq "
+    "HnswFlat IvfHnswPq IvfHnswSq IvfHnswFlat",
     "embow_lancedb.merge": "LanceMergeInsertBuilder",
     "embow_lancedb.pydantic": "LanceModel Vector MultiVector pydantic_to_schema vector "
     "FixedSizeListMixin get_extras model_to_dict",
@@ -35,6 +37,9 @@ IMPORTS = {
     "LanceHybridQueryBuilder LanceEmptyQueryBuilder AsyncQuery AsyncVectorQuery AsyncFTSQuery "
     "AsyncHybridQuery ColumnOrdering Query",
     "embow_lancedb.remote": "ClientConfig RetryConfig TimeoutConfig TlsConfig",
+    "embow_lancedb.rerankers": "Reranker RRFReranker MRRReranker LinearCombinationReranker",
+    "embow_lancedb.rerankers.base": "Reranker",
+    "embow_lancedb.rerankers.rrf": "RRFReranker",
     "embow_lancedb.schema": "vector blob",
     "embow_lancedb.table": "Table LanceTable AsyncTable Tags",
     "embow_lancedb.util": "attempt_import_or_raise flatten_columns value_to_sql",

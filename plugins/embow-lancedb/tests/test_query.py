@@ -18,6 +18,7 @@ from embow_lancedb.query import (
     LanceQueryBuilder,
     LanceVectorQueryBuilder,
 )
+from embow_lancedb.rerankers import Reranker
 from embow_lancedb.table import LanceTable
 
 
@@ -207,3 +208,39 @@ def test_the_deprecated_order_of_words_warns(fruit: LanceTable) -> None:
     """``ordering_field_name`` has no meaning any more."""
     with pytest.warns(DeprecationWarning, match="order_by"):
         fruit.search([1.0, 0.0], ordering_field_name="price")
+
+
+def test_rows_are_taken_by_id_and_place(fruit: LanceTable) -> None:
+    """Ids keep their order, places that of the table; a selection and the form follow."""
+    ids = fruit.search().with_row_id(True).to_arrow()["_rowid"].to_pylist()
+    assert found(fruit.take_row_ids([ids[2], ids[0]])) == ["pear", "fig"]
+    assert fruit.take_offsets([2, 1]).select(["name"]).to_list() == [
+        {"name": "plum"},
+        {"name": "pear"},
+    ]
+    assert fruit.take_offsets([]).to_arrow().num_rows == 0
+    with pytest.raises(ValueError, match="places go from 0 to 2, not to 3"):
+        fruit.take_offsets([0, 3])
+
+
+class ByName(Reranker):
+    """Order by name, whatever was found first."""
+
+    def rerank_hybrid(
+        self, query: str, vector_results: pa.Table, fts_results: pa.Table
+    ) -> pa.Table:
+        """Order what both found."""
+        return self.rerank_vector(query, self.merge_results(vector_results, fts_results))
+
+    def rerank_vector(self, query: str, vector_results: pa.Table) -> pa.Table:
+        """Order what is near."""
+        rows = vector_results.sort_by("name")
+        scores = pa.array(range(rows.num_rows, 0, -1), pa.float32())
+        return rows.append_column("_relevance_score", scores)
+
+
+def test_a_search_is_reranked(fruit: LanceTable) -> None:
+    """By a class of one's own; a query that is no text is told in words."""
+    query = fruit.search([1.0, 0.0]).limit(3).rerank(ByName(), query_string="fruit")
+    assert found(query) == ["fig", "pear", "plum"]
+    assert "_relevance_score" in query.to_arrow().column_names

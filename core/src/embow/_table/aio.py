@@ -27,6 +27,7 @@ from embow._table.table import Table
 from embow._table.versions import Tags
 from embow._table.writing.changes import UpdateResult
 from embow._table.writing.merge import MergeInsert
+from embow.engines.contract import Durability
 from embow.errors import ConfigurationError
 from embow.expr import Condition, Expr
 from embow.pipeline import AddReport
@@ -37,13 +38,20 @@ async def connect_async(
     uri: str | os.PathLike[str],
     *,
     trust: bool | Collection[str] = False,
+    durability: Durability = "full",
     storage_options: dict[str, Any] | None = None,
     observers: Sequence[Observer] = (),
     **unknown: Never,
 ) -> AsyncDatabase:
     """Open a database without blocking the event loop. See :func:`embow.connect`."""
     work = functools.partial(
-        connect, uri, trust=trust, storage_options=storage_options, observers=observers, **unknown
+        connect,
+        uri,
+        trust=trust,
+        durability=durability,
+        storage_options=storage_options,
+        observers=observers,
+        **unknown,
     )
     return AsyncDatabase(await asyncio.to_thread(work))
 
@@ -87,6 +95,7 @@ class AsyncQuery(Face[Query]):
     limit = building(Query.limit)
     offset = building(Query.offset)
     order_by = building(Query.order_by)
+    row_ids = building(Query.row_ids)
     with_row_id = building(Query.with_row_id)
 
     explain_plan = awaited(Query.explain_plan)
@@ -301,6 +310,7 @@ class AsyncTable(Face[Table]):
     rebind = awaited(Table.rebind)
     failed_rows = awaited(Table.failed_rows)
     retry_failed = awaited(Table.retry_failed)
+    discard_failed = awaited(Table.discard_failed)
     configure = awaited(Table.configure)
     optimize = awaited(Table.optimize)
 

@@ -15,16 +15,17 @@ from embow._table.identity import describe, require_same_identity
 from embow._table.incoming.inference import inferred_schema
 from embow._table.incoming.inputs import Reading, iter_batches
 from embow._table.incoming.mending import default_entries
+from embow._table.kinds import kind_of_function, require_vector
 from embow._table.settings import TableSettings
 from embow._table.writing.keys import checked_key
 from embow.embeddings import (
     Binding,
+    EmbeddingFunction,
     EmbeddingFunctionConfig,
     TextEmbeddingFunction,
     get_registry,
     read_bindings,
 )
-from embow.engines.contract import is_vector
 from embow.errors import ConfigurationError, PluginError, SchemaError
 from embow.schema._columns import check_column_names, keys_of
 from embow.schema._rows import defaults_of
@@ -57,8 +58,9 @@ def declared(
     check_column_names(visible.names, f"Table {name!r}")
     for binding in read_bindings(visible).values():
         _require_columns(visible, binding)
-        _require_vector(visible.field(binding.vector_column), binding)
-        _require_readable(visible.field(binding.source_column), binding)
+        function = _function(binding)
+        require_vector(visible.field(binding.vector_column), binding.ndims, function)
+        _require_readable(visible.field(binding.source_column), function)
     kept = settings.entries() if settings and settings != TableSettings() else {}
     if hasattr(schema, "model_fields"):
         kept |= default_entries(defaults_of(schema))
@@ -95,11 +97,11 @@ def require_same(stored: Columns, given: Columns, name: str) -> None:
 def _bind_schema(schema: pa.Schema, functions: Sequence[EmbeddingFunctionConfig]) -> pa.Schema:
     """Return an Arrow schema with functions bound to its columns.
 
-    A vector column the schema does not have is added, float32 and nullable.
+    A vector column the schema does not have is added, as the function makes vectors, and nullable.
     """
     for config in functions:
         if config.vector_column not in schema.names:
-            vector_type = pa.list_(pa.float32(), config.function.ndims())
+            vector_type = kind_of_function(config.function).arrow_type
             schema = schema.append(pa.field(config.vector_column, vector_type))
     metadata = dict(schema.metadata or {})
     metadata.update(
@@ -159,29 +161,16 @@ def _checked_functions(functions: Any) -> Sequence[EmbeddingFunctionConfig]:
     return given
 
 
-def _require_vector(field: pa.Field, binding: Binding) -> None:
-    """Refuse a column that cannot hold the function's vectors."""
-    size = field.type.list_size if is_vector(field.type) else None
-    if size is not None and pa.types.is_integer(field.type.value_type):
-        raise SchemaError(
-            f"Column {field.name!r} holds whole numbers, which would cut the vectors of its "
-            "embedding function. Declare it with float32, float16 or float64."
-        )
-    if size is None or binding.ndims not in (None, size):
-        ndims = binding.ndims or "N"
-        raise SchemaError(
-            f"Column {field.name!r} is {field.type}, and its embedding function makes vectors of "
-            f"{ndims} numbers. Declare it as Vector({ndims}), or in Arrow as "
-            f"pa.list_(pa.float32(), {ndims})."
-        )
-
-
-def _require_readable(field: pa.Field, binding: Binding) -> None:
-    """Refuse numbers, dates and the like as the source of a function that reads text."""
+def _function(binding: Binding) -> EmbeddingFunction | None:
+    """Return the function of a binding; without the provider nothing is known of it."""
     try:
-        function = binding.function()
+        return binding.function()
     except (ConfigurationError, PluginError):
-        return  # Without the provider nothing is embedded, and nothing is known of it.
+        return None
+
+
+def _require_readable(field: pa.Field, function: EmbeddingFunction | None) -> None:
+    """Refuse numbers, dates and the like as the source of a function that reads text."""
     unreadable = pa.types.is_primitive(field.type) or pa.types.is_decimal(field.type)
     if unreadable and isinstance(function, TextEmbeddingFunction):
         raise SchemaError(

@@ -12,6 +12,7 @@ from embow._table.settings import AddOptions, CallOptions
 from embow._table.truth import migration, verification
 from embow._table.writing import retry
 from embow.embeddings import EmbeddingFunction
+from embow.expr import Condition
 from embow.pipeline import AddReport, Estimate
 
 Done = TypeVar("Done", AddReport, Estimate, AddReport | Estimate)
@@ -100,6 +101,18 @@ class TruthfulTable(ReadableTable):
     def retry_failed(self, **options: Unpack[CallOptions]) -> AddReport:
         """Try the quarantined rows again; those that fail again stay."""
         return self._kept(retry.retry_failed(self._handle, options))
+
+    def discard_failed(self, where: Condition | None = None) -> int:
+        """Throw quarantined rows away; they cannot be brought back.
+
+        Args:
+            where: Which of them, as a condition over the columns of :meth:`failed_rows`; all where
+                it is ``None``.
+
+        Returns:
+            How many.
+        """
+        return retry.discard_failed(self._handle, where)
 
     def _kept(self, done: Done) -> Done:
         if isinstance(done, AddReport):

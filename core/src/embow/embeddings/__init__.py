@@ -12,8 +12,6 @@ from embow._lazy import lazy
 if TYPE_CHECKING:
     from embow.embeddings._base import EmbeddingFunction as EmbeddingFunction
     from embow.embeddings._base import TextEmbeddingFunction as TextEmbeddingFunction
-    from embow.embeddings._base import Vectors as Vectors
-    from embow.embeddings._base import as_vectors as as_vectors
     from embow.embeddings._base import require_texts as require_texts
     from embow.embeddings._base import sanitize as sanitize
     from embow.embeddings._bindings import Binding as Binding
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
     from embow.embeddings._loading import load_once as load_once
     from embow.embeddings._loading import load_sdk as load_sdk
     from embow.embeddings._loading import unload as unload
+    from embow.embeddings._made import Vectors as Vectors
+    from embow.embeddings._made import as_vectors as as_vectors
     from embow.embeddings._provider import Provider as Provider
     from embow.embeddings._registry import EmbeddingFunctionRegistry as EmbeddingFunctionRegistry
     from embow.embeddings._registry import get_registry as get_registry
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from embow.embeddings.types import RateStatus as RateStatus
     from embow.embeddings.types import Role as Role
     from embow.embeddings.types import Usage as Usage
+    from embow.embeddings.types import VectorForm as VectorForm
     from embow.embeddings.types import external as external
     from embow.embeddings.types import local_path as local_path
     from embow.embeddings.types import operational as operational
@@ -55,12 +56,11 @@ if TYPE_CHECKING:
 _find, __dir__, __all__ = lazy(
     __name__,
     {
-        "_base": (
-            "EmbeddingFunction TextEmbeddingFunction Vectors as_vectors require_texts sanitize"
-        ),
+        "_base": ("EmbeddingFunction TextEmbeddingFunction require_texts sanitize"),
         "_bindings": "Binding EmbeddingFunctionConfig is_signed read_bindings sign",
         "_describe": "describe_settings",
         "_loading": "load_once load_sdk unload",
+        "_made": "Vectors as_vectors",
         "_provider": "Provider",
         "_registry": "EmbeddingFunctionRegistry get_registry register",
         "_secrets": (
@@ -69,7 +69,7 @@ _find, __dir__, __all__ = lazy(
         "_tokens": "TokenCounter",
         "_trust": "Trust",
         "types": (
-            "External Failure FailureKind Limits RateStatus Role Usage external "
+            "External Failure FailureKind Limits RateStatus Role Usage VectorForm external "
             "local_path operational record_rate record_request record_usage"
         ),
     },

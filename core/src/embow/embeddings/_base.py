@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import PrivateAttr
 
 from embow.embeddings import _records as records
@@ -20,10 +19,9 @@ from embow.embeddings._calling import completed
 from embow.embeddings._provider import Provider
 from embow.embeddings._retry import call_with_retry
 from embow.embeddings.remote import split_to_limits
-from embow.errors import BadInputError, BadOutputError
+from embow.embeddings.types import VectorForm
+from embow.errors import BadInputError
 from embow.schema._fields import source_field, vector_field
-
-Vectors = NDArray[np.float32]
 
 
 class EmbeddingFunction(Provider):
@@ -64,6 +62,10 @@ class EmbeddingFunction(Provider):
             return value
         return value[: max(1, int(len(value) * max_tokens / estimate))]
 
+    def vector_form(self) -> VectorForm:
+        """Return what is made of one input: one vector of floats, unless something else is said."""
+        return VectorForm()
+
     # -- used by the core ---------------------------------------------------------------
 
     def in_parts(self, inputs: Sequence[Any], embed: Callable[[list[Any]], Any]) -> Any:
@@ -77,6 +79,8 @@ class EmbeddingFunction(Provider):
             return completed(embed(list(inputs)))
         parts = split_to_limits(inputs, self.limits(), self.count_tokens)
         vectors = [completed(embed(list(part))) for part in parts]
+        if self.vector_form().multi:
+            return [each for part in vectors for each in part]
         return vectors[0] if len(vectors) == 1 else np.concatenate(vectors)
 
     def known_ndims(self) -> int | None:
@@ -198,34 +202,6 @@ def _broken(row: int, place: int) -> BadInputError:
         "with errors='replace' where it is read.",
         row=row,
     )
-
-
-class WrongLengthError(BadOutputError):
-    """Vectors of another length than promised: wrong for every input, whichever it is."""
-
-
-def as_vectors(vectors: Any, count: int, ndims: int) -> Vectors:
-    """Return vectors as a contiguous float32 array of shape ``(count, ndims)``.
-
-    Raises:
-        BadOutputError: They are none, or of another number or length.
-    """
-    try:
-        array = np.ascontiguousarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as exc:
-        raise BadOutputError(
-            f"The provider did not return an array of numbers for {count} inputs: {exc}"
-        ) from exc
-    if array.ndim == 2 and len(array) and array.shape[1] != ndims:
-        raise WrongLengthError(
-            f"The provider returned vectors of {array.shape[1]} dimensions; expected {ndims}."
-        )
-    if array.shape != (count, ndims):
-        raise BadOutputError(
-            f"The provider returned an array of shape {array.shape} for {count} inputs of "
-            f"{ndims} dimensions; expected ({count}, {ndims})."
-        )
-    return array
 
 
 def _estimate_tokens(value: Any) -> int:

@@ -119,6 +119,26 @@ class Limits:
     tokens_per_minute: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class VectorForm:
+    """What a function makes of one input, and so which columns can hold it.
+
+    Attributes:
+        value_type: What its numbers are. ``int8`` are whole numbers of that range; ``uint8`` are
+            bytes of packed bits, and then ``ndims`` counts bytes. They are handed over as float32.
+        multi: Whether it makes several vectors: a list of arrays ``(vectors, ndims)`` rather than
+            an array ``(inputs, ndims)``.
+    """
+
+    value_type: Literal["float32", "int8", "uint8"] = "float32"
+    multi: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether the numbers are whole: of such the mean is none, and zeros say something."""
+        return self.value_type != "float32"
+
+
 class FailureKind(enum.Enum):
     """How a failed call is treated. The value is the exception raised once it is final."""
 

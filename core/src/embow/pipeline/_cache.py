@@ -23,8 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
+from embow.embeddings._made import ragged
 from embow.errors import ConfigurationError
 from embow.pipeline._cachefile import CacheFile, released_by_fork
+from embow.pipeline._requests import bytes_of
 
 if TYPE_CHECKING:
     from embow.embeddings.types import Role
@@ -98,20 +100,31 @@ class EmbeddingCache:
         released_by_fork(self)
         self.sound: set[tuple[bytes, type]] = set()
 
-    def get(self, space: bytes, digests: list[bytes], ndims: int) -> tuple[list[int], Vectors]:
-        """Return which of the digests are known, and their vectors in the same order."""
-        nothing: tuple[list[int], Vectors] = ([], np.empty((0, ndims), dtype=np.float32))
+    def get(
+        self, space: bytes, digests: list[bytes], ndims: int, *, several: bool = False
+    ) -> tuple[list[int], Vectors]:
+        """Return which of the digests are known, and their vectors in the same order.
+
+        Args:
+            space: Where to look.
+            digests: What to look for.
+            ndims: Length of the vectors.
+            several: Whether each has several of them; they come as an array of arrays.
+        """
+        shape = (0,) if several else (0, ndims)
+        dtype = object if several else np.float32
+        nothing: tuple[list[int], Vectors] = ([], np.empty(shape, dtype=dtype))
         if not digests or not self._size:
             return nothing
         old: list[int] = []
-        found = self._file.run(lambda db: _get(db, space, digests, ndims, old), nothing)
+        found = self._file.run(lambda db: _get(db, space, digests, nothing[1], ndims, old), nothing)
         if old:
             self._file.run(lambda db: _renew(db, old, self._size), None)
         return found
 
     def put(self, space: bytes, digests: list[bytes], vectors: Vectors) -> None:
-        """Keep vectors, shape ``(len(digests), ndims)``; they are stored on return."""
-        if digests and vectors.nbytes < self._size:
+        """Keep vectors, one or several for each digest; they are stored on return."""
+        if digests and bytes_of(vectors) < self._size:
             self._waiting.append((space, digests, vectors))
             if not self._file.run(self._flush, False):
                 self._waiting.clear()
@@ -144,7 +157,12 @@ class EmbeddingCache:
 
 
 def _get(
-    db: sqlite3.Connection, space: bytes, digests: list[bytes], ndims: int, old: list[int]
+    db: sqlite3.Connection,
+    space: bytes,
+    digests: list[bytes],
+    blank: Vectors,
+    ndims: int,
+    old: list[int],
 ) -> tuple[list[int], Vectors]:
     """Read what is known. ``old`` receives the rows that would be among the next to leave."""
     number, (first, last) = _number(db, space), _ends(db)
@@ -155,21 +173,40 @@ def _get(
         query = f"SELECT id, digest, sum, value FROM vectors WHERE space = ? AND key IN ({marks})"
         rows += db.execute(query, (number, *map(_key, part)))
     at = {digest: position for position, digest in enumerate(digests)}
-    rows = [row for row in rows if row[1] in at and len(row[3]) == ndims * 4]
+    several = blank.dtype == object
+    rows = [row for row in rows if row[1] in at and _fits(row[3], ndims, several=several)]
     ids, keys, sums, values = zip(*rows, strict=True) if rows else ((), (), (), ())
-    vectors = np.frombuffer(b"".join(values), dtype="<f4").reshape(len(values), ndims)
+    if several:
+        vectors = ragged([np.frombuffer(each, dtype="<f4").reshape(-1, ndims) for each in values])
+    else:
+        vectors = np.frombuffer(b"".join(values), dtype="<f4").reshape(len(values), ndims)
     whole = _sums(space, keys, vectors) == np.array(sums, dtype=np.int64)
     old.extend(row for row in ids if row < (first + last) // 2)
     good = {key: place for place, key in enumerate(keys) if whole[place]}
     return [at[key] for key in good], vectors[list(good.values())]
 
 
+def _fits(value: bytes, ndims: int, *, several: bool) -> bool:
+    return len(value) % (ndims * 4) == 0 if several else len(value) == ndims * 4
+
+
+def _values(vectors: Vectors) -> list[memoryview]:
+    """Return the bytes of each row."""
+    if vectors.dtype == object:
+        return [_bytes(each) for each in vectors]
+    data, width = _bytes(vectors), vectors.shape[1] * 4
+    return [data[start : start + width] for start in range(0, len(data), width)]
+
+
+def _bytes(vectors: Vectors) -> memoryview:
+    return memoryview(np.ascontiguousarray(vectors, dtype="<f4").data).cast("B")
+
+
 def _put(db: sqlite3.Connection, space: bytes, digests: list[bytes], vectors: Vectors) -> None:
     db.execute("INSERT OR IGNORE INTO spaces(space) VALUES (?)", (space,))
-    number, width = _number(db, space), vectors.shape[1] * 4
+    number = _number(db, space)
     sums = _sums(space, digests, vectors).tolist()
-    data = memoryview(np.ascontiguousarray(vectors, dtype="<f4").data).cast("B")
-    values = [data[start : start + width] for start in range(0, len(data), width)]
+    values = _values(vectors)
     db.executemany(
         f"INSERT INTO vectors(key, space, digest, sum, value) VALUES (?, {number}, ?, ?, ?)",
         sorted(zip(map(_key, digests), digests, sums, values, strict=True)),
@@ -187,12 +224,24 @@ def _key(digest: bytes) -> int:
 def _sums(space: bytes, digests: Sequence[bytes], vectors: Vectors) -> NDArray[np.int64]:
     """Return a number for each row that changes with any damaged byte of what is in it."""
     keys = np.frombuffer(b"".join([space, *digests]), dtype="<u4").reshape(-1, 4)
-    words = np.ascontiguousarray(vectors, dtype="<f4").view("<u4")
-    odd = np.arange(1, 2 * max(4, words.shape[1]), 2, dtype=np.uint32) * np.uint32(0x9E3779B1)
-    mixed = keys @ odd[:4]
-    totals = np.einsum("ij,j->i", words, odd[: words.shape[1]]) ^ (mixed[1:] + mixed[0])
-    sums: NDArray[np.int64] = totals.astype(np.int64)
+    if vectors.dtype == object:
+        rows = [_weighed(each.reshape(1, -1)) for each in vectors]
+        words = np.concatenate([np.empty(0, np.uint32), *rows])
+    else:
+        words = _weighed(vectors)
+    mixed = keys @ _odd(4)
+    sums: NDArray[np.int64] = (words ^ (mixed[1:] + mixed[0])).astype(np.int64)
     return sums
+
+
+def _weighed(vectors: Vectors) -> NDArray[np.uint32]:
+    """Return a number for each row that changes with each of its words."""
+    words = np.ascontiguousarray(vectors, dtype="<f4").view("<u4")
+    return np.asarray(np.einsum("ij,j->i", words, _odd(words.shape[1])))
+
+
+def _odd(count: int) -> NDArray[np.uint32]:
+    return np.arange(1, 2 * count, 2, dtype=np.uint32) * np.uint32(0x9E3779B1)
 
 
 def _renew(db: sqlite3.Connection, rows: list[int], size: int) -> None:

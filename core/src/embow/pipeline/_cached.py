@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from embow.embeddings._base import EmbeddingFunction, TextEmbeddingFunction
+from embow.embeddings._made import ragged
 from embow.pipeline._cache import EmbeddingCache, Vectors
-from embow.pipeline._requests import Request
+from embow.pipeline._requests import Request, blank_vectors, bytes_of
 from embow.pipeline._rider import SAME_MODEL, cosine
 
 logger = logging.getLogger("embow")
@@ -67,10 +68,14 @@ class CachedVectors:
     def get(self, digests: Sequence[bytes | None]) -> tuple[list[int], Vectors]:
         """Return which of the digests are known, and their vectors in the same order."""
         if self._cache is None or not self._may_read(self._cache):
-            return [], np.empty((0, self._ndims), dtype=np.float32)
+            return [], blank_vectors(0, self._ndims, self._function.vector_form())
         known, keys = _cacheable(digests)
-        found, vectors = self._cache.get(self._space, keys, self._ndims)
+        found, vectors = self._held(self._cache, keys)
         return [known[at] for at in found], vectors
+
+    def _held(self, cache: EmbeddingCache, keys: list[bytes]) -> tuple[list[int], Vectors]:
+        several = self._function.vector_form().multi
+        return cache.get(self._space, keys, self._ndims, several=several)
 
     def put(self, request: Request, vectors: Vectors, seconds: float) -> None:
         """Keep the vectors of a request that took so long, where it is worth it.
@@ -100,7 +105,7 @@ class CachedVectors:
         count = len(vectors)
         self._taken += seconds
         self._made = min(self._made, seconds / count)  # the first call may have loaded a model
-        guess = (_SECONDS_A_WRITE + vectors.nbytes * _SECONDS_A_BYTE) / count
+        guess = (_SECONDS_A_WRITE + bytes_of(vectors) * _SECONDS_A_BYTE) / count
         keeping = self._spent / self._kept if self._kept else guess
         return self._taken >= LEAST_SECONDS and self._made >= WORTH * keeping
 
@@ -138,7 +143,7 @@ class CachedVectors:
         made = self._sampled(sample)
         if made is None:
             return False
-        found, kept = cache.get(self._space, [_SAMPLE_DIGEST], self._ndims)
+        found, kept = self._held(cache, [_SAMPLE_DIGEST])
         similarity = cosine(made, kept[0]) if found else 0.0
         if similarity < SAME_MODEL:
             logger.warning(
@@ -154,7 +159,7 @@ class CachedVectors:
         return True
 
     def _begin(self, cache: EmbeddingCache, sample: Vectors) -> None:
-        cache.put(self._space, [_SAMPLE_DIGEST], sample[np.newaxis])
+        cache.put(self._space, [_SAMPLE_DIGEST], _single(sample))
         cache.sound.add(self._part)
 
     def _sampled(self, sample: Any) -> Vectors | None:
@@ -178,6 +183,11 @@ class CachedVectors:
                     made: Vectors = vectors[at]
                     return made
         return None
+
+
+def _single(vectors: Vectors) -> Vectors:
+    """Return what was made of one input as what was made of a list of one."""
+    return ragged([vectors]) if vectors.ndim > 1 else vectors[np.newaxis]
 
 
 def _sample_of(note: bytes | None) -> str | bytes | None:

@@ -8,11 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from embow._cancel import Cancellation
-from embow.embeddings._base import EmbeddingFunction, WrongLengthError, as_vectors
+from embow.embeddings._base import EmbeddingFunction
 from embow.embeddings._calling import call_once
+from embow.embeddings._made import WrongLengthError, read_vectors
 from embow.embeddings._retry import (
     CallFailedError,
     RetryPolicy,
@@ -20,7 +20,7 @@ from embow.embeddings._retry import (
     failure_of,
     kind_name,
 )
-from embow.embeddings.types import CallRecord, Failure, FailureKind
+from embow.embeddings.types import CallRecord, Failure, FailureKind, VectorForm
 from embow.errors import BadOutputError
 from embow.pipeline._clock import Clock
 from embow.pipeline._limiter import AccountLimiter, limiter_of
@@ -66,6 +66,9 @@ class CallContext:
     deadline: float
 
 
+_ONE = VectorForm()
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What one kind of call asks of a provider.
@@ -76,6 +79,7 @@ class Work:
         read: Returns the numbers of an answer to so many inputs, a row each, or raises what
             `BadOutputError` there is to raise.
         ndims: Length of the vectors; 0 where the answer is none.
+        form: What is made of an input.
         count: Counts the tokens of inputs exactly, where somebody can.
     """
 
@@ -83,18 +87,21 @@ class Work:
     compute: Callable[[list[Any]], Any]
     read: Callable[[Any, int], Vectors]
     ndims: int = 0
+    form: VectorForm = _ONE
     count: Callable[[list[Any]], list[int]] | None = None
 
 
 def embedding(function: EmbeddingFunction, role: Role, ndims: int) -> Work:
     """Return the work of embedding inputs in one role."""
     document = role == "document"
+    form = function.vector_form()
     own = type(function).count_tokens is not EmbeddingFunction.count_tokens
     return Work(
         role,
         function.compute_source_embeddings if document else function.compute_query_embeddings,
-        lambda answer, count: as_vectors(answer, count, ndims),
+        lambda answer, count: read_vectors(answer, count, ndims, form),
         ndims,
+        form,
         function.count_tokens if own else None,
     )
 
@@ -272,18 +279,6 @@ def _server(function: Provider) -> str | None:
 
     url = getattr(function, "base_url", None)
     return urlsplit(url).hostname if isinstance(url, str) else None
-
-
-def unusable(vectors: Vectors) -> NDArray[np.intp]:
-    """Return the rows that hold NaN or infinity, or only zeros."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares = np.einsum("ij,ij->i", vectors, vectors)
-    suspects = np.flatnonzero(~np.isfinite(squares) | (squares == 0))
-    if not len(suspects):
-        return suspects
-    # The square of a very large or very small number leaves float32 where the number does not.
-    bad = [at for at in suspects if not np.isfinite(vectors[at]).all() or not vectors[at].any()]
-    return np.array(bad, dtype=np.intp)
 
 
 def bad_output(message: str) -> CallFailedError:

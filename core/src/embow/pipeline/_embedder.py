@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from embow.embeddings._base import WrongLengthError
+from embow.embeddings._made import WrongLengthError, unusable
 from embow.embeddings._retry import CallFailedError, describe, final_error
 from embow.embeddings.classify import connection_dropped, http_status, most_items
 from embow.embeddings.types import Failure, FailureKind
 from embow.errors import BadInputError, EmbowError, PermanentError
-from embow.pipeline._calls import Caller, bad_output, unusable
+from embow.pipeline._calls import Caller, bad_output
 from embow.pipeline._longer import LongInputs
 from embow.pipeline._requests import Caps, Queue, Request, Vectors
 from embow.pipeline._rider import Rider, call_along
@@ -117,7 +117,7 @@ class Embedder:
         return vectors
 
     def _answered(self, request: Request, vectors: Vectors, seconds: float, again: bool) -> bool:
-        bad = unusable(vectors)
+        bad = unusable(vectors, self.caller.work.form)
         if not len(bad):
             self._keep(request, vectors, seconds)
             return True
@@ -128,8 +128,9 @@ class Embedder:
         if again:  # a server under load may do this once
             return self._ask(rest, again=False)
         for at in range(len(rest)):
-            finite = np.isfinite(vectors[bad[at]]).all()
-            what = "only zeros" if finite else "not a finite number"
+            found = vectors[bad[at]]
+            finite = "only zeros" if found.size else "no vector"
+            what = finite if np.isfinite(found).all() else "not a finite number"
             self.refuse(rest.cut(at, at + 1), bad_output(f"The vector returned holds {what}."))
         return False
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embow.embeddings._base import EmbeddingFunction
+from embow.embeddings._made import ragged
 from embow.embeddings._retry import CallFailedError, label
 from embow.embeddings.remote import size_of
 from embow.embeddings.types import Failure, FailureKind
@@ -200,7 +201,8 @@ def split(function: EmbeddingFunction, text: Any, most: int) -> list[str]:
 class Pieces:
     """Gathers the vectors of the pieces of one input and hands on their mean.
 
-    The mean is weighted by tokens; where all pieces have length 1, so has the mean.
+    Where an input has several vectors, it hands on all. The mean is weighted by tokens; where all
+    pieces have length 1, so has the mean.
     """
 
     def __init__(self, owner: Target, row: int, weights: NDArray[np.float64]) -> None:
@@ -219,8 +221,7 @@ class Pieces:
             whole = [vector for vector in self._vectors if vector is not None]
             done = len(whole) == len(self._weights) and not self._failed
         if done:
-            mean = mean_of_pieces(np.stack(whole), self._weights)
-            self._owner.store(np.array([self._row]), mean[np.newaxis])
+            self._owner.store(np.array([self._row]), vectors_of_whole(whole, self._weights))
 
     def fail(self, row: int, failed: CallFailedError) -> None:
         """Fail the whole input, once."""
@@ -232,6 +233,13 @@ class Pieces:
     def position(self, row: int) -> int:
         """Return where the whole input stands in the data given to the call."""
         return self._owner.position(self._row)
+
+
+def vectors_of_whole(pieces: list[Vectors], weights: NDArray[np.float64]) -> Vectors:
+    """Return what stands for one input of several pieces: all their vectors, or the mean."""
+    if pieces[0].ndim > 1:
+        return ragged([np.concatenate(pieces)])
+    return mean_of_pieces(np.stack(pieces), weights)[np.newaxis]
 
 
 def mean_of_pieces(vectors: Vectors, weights: NDArray[np.float64]) -> Vectors:

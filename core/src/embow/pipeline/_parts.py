@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embow.embeddings._retry import CallFailedError, describe, kind_name
-from embow.pipeline._requests import Ints, Vectors
+from embow.pipeline._requests import Ints, Vectors, blank_vectors
 from embow.pipeline._sources import Source
 from embow.pipeline._types import EmbedJob, FailedRow
 
@@ -35,7 +35,8 @@ class Part:
         self.source = source
         self.needed = needed & source.present
         self.first_row = first_row
-        self.vectors: Vectors = np.empty((len(needed), job.ndims), dtype=np.float32)
+        self._form = job.function.vector_form()
+        self.vectors: Vectors = blank_vectors(len(needed), job.ndims, self._form)
         self.valid: NDArray[np.bool_] = np.zeros(len(needed), dtype=np.bool_)
         self.failed: dict[int, FailedRow] = {}
         self.claimed: list[bytes] = []
@@ -43,6 +44,13 @@ class Part:
         self._copies: dict[Part, tuple[list[int], list[int]]] = {}
         self.waiting = 0
         self._done = done
+
+    @property
+    def size(self) -> int:
+        """Bytes of the vectors there will be: where there are several, one for each token."""
+        if self._form.multi:
+            return int(self.source.sizes.sum()) * self.job.ndims
+        return self.vectors.nbytes
 
     def expect(self, count: int) -> None:
         """Wait for so many rows more."""
@@ -98,7 +106,7 @@ class Part:
                     self.failed[our] = replace(failure, row=self.first_row + our)
         self._copies.clear()
         if not self.valid.all():
-            self.vectors[~self.valid] = 0
+            self.vectors[~self.valid] = None if self._form.multi else 0
 
     def _arrived(self, count: int) -> None:
         self.waiting -= count

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from embow._cancel import Cancellation, stop_if_cancelled
 from embow.embeddings._base import EmbeddingFunction, require_texts
-from embow.errors import BadInputError
+from embow.embeddings._retry import label
+from embow.errors import BadInputError, ConfigurationError
 from embow.pipeline._cache import EmbeddingCache, cache_file, cache_size, space_of
 from embow.pipeline._cached import CachedVectors
 from embow.pipeline._cachefile import CacheFile
@@ -126,6 +127,8 @@ class Pipeline:
         self, function: EmbeddingFunction, inputs: Any, options: PipelineOptions | None = None
     ) -> Vectors:
         """Return the vectors of queries, shape ``(n, ndims)`` float32, in order.
+
+        Where the function makes several of each, an array of ``n`` arrays.
 
         Args:
             function: What embeds.
@@ -245,6 +248,12 @@ class Pipeline:
     ) -> Embedder:
         work = embedding(job.function, role, job.ndims)
         caller = Caller(job.function, work, context, options.concurrency)
+        if options.on_long == "split" and work.form.whole and not work.form.multi:
+            raise ConfigurationError(
+                f"{label(job.function)} makes vectors of {work.form.value_type}, of which there is "
+                "no mean: on_long='split' cannot be used. Cut long inputs with 'truncate', or "
+                "refuse them with 'error'."
+            )
         longest = caller.limits.max_tokens_per_item
         return Embedder(
             caller,
@@ -268,7 +277,8 @@ class Pipeline:
         space = space_of(job.fingerprint or function.fingerprint(), role) if cache else b""
         always = function.remote or bool(wanted)
         known = looks or function.remote or cache is None
-        return CachedVectors(cache, function, space, ndims, always, None if known else sampled)
+        embed = None if known else sampled
+        return CachedVectors(cache, function, space, ndims, always, embed)
 
 
 def _by_function(jobs: Sequence[EmbedJob]) -> list[list[EmbedJob]]:

@@ -10,7 +10,7 @@ import numpy as np
 from embow.embeddings._retry import CallFailedError
 from embow.embeddings.remote import size_of
 from embow.pipeline._embedder import Embedder, RowFailedError
-from embow.pipeline._requests import Ints, Queue, Request, Segment, Vectors
+from embow.pipeline._requests import Ints, Queue, Request, Segment, Vectors, blank_vectors
 from embow.pipeline._sources import hash_value
 
 
@@ -36,7 +36,8 @@ def embed_inputs(embedder: Embedder, values: list[Any]) -> Vectors:
     Raises:
         EmbowError: One of them could not be embedded.
     """
-    answers = _Answers(np.empty((len(values), embedder.caller.work.ndims), np.float32))
+    work = embedder.caller.work
+    answers = _Answers(blank_vectors(len(values), work.ndims, work.form))
     # Inputs that are neither text nor bytes are not cached.
     kinds = (str, bytes, bytearray)
     digests = [hash_value(value) if isinstance(value, kinds) else None for value in values]

@@ -12,9 +12,23 @@ from numpy.typing import NDArray
 
 from embow.embeddings._retry import CallFailedError
 from embow.embeddings.remote import fitting
+from embow.embeddings.types import VectorForm
 
 Ints = NDArray[np.int64]
 Vectors = NDArray[np.float32]
+"""A row an input; of objects, each an array of several vectors, where a function makes these."""
+
+
+def blank_vectors(count: int, ndims: int, form: VectorForm) -> Vectors:
+    """Return where the vectors of so many inputs are gathered."""
+    return np.empty(count, object) if form.multi else np.empty((count, ndims), np.float32)
+
+
+def bytes_of(vectors: Vectors) -> int:
+    """Return how many bytes vectors take."""
+    if vectors.dtype != object:
+        return vectors.nbytes
+    return sum(each.nbytes for each in vectors)
 
 
 class Target(Protocol):

@@ -89,9 +89,14 @@ def call_along(
 
 
 def cosine(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """Return the cosine similarity of two vectors, 0 where one is zero or lengths differ."""
+    """Return the cosine similarity of two vectors, 0 where one is zero or lengths differ.
+
+    Several vectors count as one, one after the other.
+    """
     if one.shape != other.shape:
         return 0.0
-    a, b = one.astype(np.float64), other.astype(np.float64)
+    if np.array_equal(one, other):  # Packed bits may all be unset.
+        return 1.0
+    a, b = one.ravel().astype(np.float64), other.ravel().astype(np.float64)
     norms = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / norms if norms else 0.0

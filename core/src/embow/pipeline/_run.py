@@ -116,7 +116,7 @@ class Run:
             source, needed = sources[job.source_column], rows.needed(job.vector_column)
             part = Part(job, source, needed, first_row, self._condition)
             pending.parts[job.vector_column] = part
-            pending.size += part.vectors.nbytes
+            pending.size += part.size
         self._window.append(pending)
         self._size += pending.size
         for job in self._jobs:

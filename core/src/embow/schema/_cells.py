@@ -99,6 +99,9 @@ def _text(value: Any, arrow: pa.DataType) -> str:
         return str.__str__(value)
     if not isinstance(value, type) and scalar_type(type(value), (), None) == pa.utf8():
         return str(value)
+    if isinstance(value, (bool, int, float)):
+        # As Arrow writes them: a column of a DataFrame is turned into text by a cast.
+        return str(pa.array([value]).cast(arrow)[0].as_py())
     raise _refuse(value, "text")
 
 
@@ -118,7 +121,10 @@ def _sized_binary(value: Any, arrow: pa.DataType) -> bytes:
 
 
 def _nothing(value: Any, arrow: pa.DataType) -> None:
-    raise _refuse(value, "None")
+    raise TypeError(
+        f"{type(value).__name__} given where no row had a value so far, so that the column has no "
+        'type yet. Give it one: alter_columns({"path": name, "data_type": pa.string()})'
+    )
 
 
 def _days(value: Any, arrow: pa.DataType) -> int:

@@ -178,7 +178,7 @@ def _aliases(field: FieldInfo) -> tuple[str, ...]:
 
 
 def _vector_spec(field: FieldInfo, site: Site) -> VectorSpec:
-    """Read what a vector field's annotation asks for: Vector, list[float] or a list of them."""
+    """Read what a vector field's annotation asks for: Vector, list[float] or a list of these."""
     metadata = list(field.metadata)
     core = peel(field.annotation, metadata)
     members = [arg for arg in typing.get_args(core) if arg is not type(None)]
@@ -189,7 +189,11 @@ def _vector_spec(field: FieldInfo, site: Site) -> VectorSpec:
         return declared.spec
     depth = 0
     while typing.get_origin(core) is list and typing.get_args(core):
-        core, depth = peel(typing.get_args(core)[0], []), depth + 1
+        inner: list[Any] = []
+        core, depth = peel(typing.get_args(core)[0], inner), depth + 1
+        one = next((m for m in [core, *inner] if isinstance(m, VectorType)), None)
+        if one is not None and depth == 1 and not one.spec.multi:
+            return replace(one.spec, nullable=True, multi=True)
     if core is not float or depth not in (1, 2):
         raise UnsupportedTypeError(
             f"{site.model}.{site.field}: a field of type {type_name(field.annotation)} cannot hold "

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NoReturn
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from embow.embeddings import Role, TokenCounter, require_texts
+from embow.embeddings import Role, TokenCounter, VectorForm, require_texts
 from embow.embeddings.local_models import (
     LocalTextModel,
     ModelName,
     TrustRemoteCode,
     transformers_files,
 )
-from embow.errors import UnsupportedOperationError
 from embow_huggingface.catalog import most_tokens, width_of
 from embow_huggingface.encoder import Encoder
 from embow_huggingface.loading import METADATA, PROVIDER, LoadSettings, loaded_encoder
@@ -83,6 +82,10 @@ class TransformersEmbeddingFunction(LocalTextModel):
         """Embed queries: like documents, but for ColBERT's own treatment with ``multivector``."""
         return self._embed(self.sanitize_input(query), "query")
 
+    def vector_form(self) -> VectorForm:
+        """Return what is made of a text: with ``multivector`` a vector for each token."""
+        return VectorForm(multi=self.multivector)
+
     def counter(self) -> TokenCounter | None:
         """Return what counts tokens with the model's own tokenizer, where it can."""
         return self._encoder().counter
@@ -103,35 +106,6 @@ class TransformersEmbeddingFunction(LocalTextModel):
         if self.max_length and own and self.max_length >= own and not self.multivector:
             found["max_length"] = None
         return found
-
-    # -- many vectors a text have no column yet -----------------------------------------
-
-    def VectorField(self, *, source: str | None = None, **kwargs: Any) -> Any:  # noqa: N802
-        """Mark a model field as filled by this function.
-
-        Raises:
-            UnsupportedOperationError: With ``multivector``: a column holds one vector a row.
-        """
-        if self.multivector:
-            self._refuse_column()
-        return super().VectorField(source=source, **kwargs)
-
-    def to_binding(self, source_column: str, vector_column: str) -> dict[str, Any]:
-        """Return the record kept in a table's schema metadata.
-
-        Raises:
-            UnsupportedOperationError: With ``multivector``: a column holds one vector a row.
-        """
-        if self.multivector:
-            self._refuse_column()
-        return super().to_binding(source_column, vector_column)
-
-    def _refuse_column(self) -> NoReturn:
-        raise UnsupportedOperationError(
-            f"huggingface({self.name!r}, multivector=True) gives a vector for each token, and a "
-            "vector column of this release holds one vector a row. Leave multivector out to store "
-            "pooled vectors, and rank what a search finds with ColbertReranker."
-        )
 
     # -- in here ------------------------------------------------------------------------
 

@@ -20,19 +20,26 @@ M = TypeVar("M", bound=BaseModel)
 class AwaitedResults(Building):
     """A query whose results are awaited."""
 
+    async def asked(self) -> Any:
+        """Return embow's query."""
+        return ask(self.table, self.told)
+
+    async def _run(self, form: str, *args: Any) -> Any:
+        return await getattr(await self.asked(), form)(*args)
+
     async def to_arrow(self, timeout: timedelta | None = None) -> pa.Table:
         """Run the query and return an Arrow table.
 
         Raises:
             TimeLimitError: It took longer than ``timeout``.
         """
-        return await within(timeout, ask(self.table, self.told).to_arrow())
+        return await within(timeout, self._run("to_arrow"))
 
     async def to_batches(
         self, *, max_batch_length: int | None = None, timeout: timedelta | None = None
     ) -> Any:
         """Run the query and return its record batches, for ``async for``."""
-        return await within(timeout, ask(self.table, self.told).to_batches(max_batch_length))
+        return await within(timeout, self._run("to_batches", max_batch_length))
 
     async def to_list(self, timeout: timedelta | None = None) -> list[dict[str, Any]]:
         """Run the query and return one dict a row."""
@@ -51,11 +58,11 @@ class AwaitedResults(Building):
 
     async def to_polars(self, timeout: timedelta | None = None) -> Any:
         """Run the query and return a polars DataFrame."""
-        return await within(timeout, ask(self.table, self.told).to_polars())
+        return await within(timeout, self._run("to_polars"))
 
     async def to_pydantic(self, model: type[M], *, timeout: timedelta | None = None) -> list[M]:
         """Run the query and return one object of the model a row."""
-        call: Awaitable[list[M]] = ask(self.table, self.told).to_pydantic(model)
+        call: Awaitable[list[M]] = self._run("to_pydantic", model)
         return await within(timeout, call)
 
     async def output_schema(self) -> pa.Schema:
@@ -64,8 +71,8 @@ class AwaitedResults(Building):
 
     async def explain_plan(self, verbose: bool = False) -> str:
         """Return how the query would be run."""
-        return str(await ask(self.table, self.told).explain_plan())
+        return str(await self._run("explain_plan"))
 
     async def analyze_plan(self, distributed_metrics: str = "aggregate") -> str:
         """Run the query and return what it did."""
-        return str(await ask(self.table, self.told).analyze_plan())
+        return str(await self._run("analyze_plan"))

@@ -8,6 +8,7 @@ from typing import Any, Self, get_args
 
 from embow.errors import ConfigurationError, near_name
 from embow.expr import Condition
+from embow.rerankers import Reranker
 from embow_lancedb._arguments import refused
 from embow_lancedb._told import ColumnOrdering, Query
 from embow_lancedb.types import DistanceType
@@ -57,6 +58,16 @@ class Building:
     def to_query_object(self) -> Query:
         """Return what was asked for."""
         return deepcopy(self.told)
+
+    def _reranked(
+        self,
+        reranker: Reranker,
+        query_string: str | None = None,
+        normalize: str | None = None,
+    ) -> Self:
+        self.told.reranker, self.told.query_string = reranker, query_string
+        self.told.normalize = normalize
+        return self
 
     def use_lsm(self, enable: bool) -> Self:
         """Change nothing: rows are found from the moment they are committed."""

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from embow.errors import ConfigurationError
 from embow.expr import Condition
+from embow.rerankers import Reranker
 
 Kind = Literal["scan", "vector", "fts", "hybrid"]
 
@@ -46,6 +47,10 @@ class Query:
         columns: Columns to return, or expressions by name.
         limit: Rows to return; ``None`` for all of a scan, and for ten of a search.
         tuning: Settings of an index by name.
+        reranker: What puts the rows that are found into another order.
+        query_string: What the reranker is told was searched for, where the query is no text.
+        normalize: How a hybrid search makes distances and scores comparable.
+        row_ids: Only these rows, in this order.
     """
 
     kind: Kind
@@ -64,6 +69,10 @@ class Query:
     order_by: list[ColumnOrdering] = field(default_factory=list)
     with_row_id: bool = False
     tuning: dict[str, Any] = field(default_factory=dict)
+    reranker: Reranker | None = None
+    query_string: str | None = None
+    normalize: str | None = None
+    row_ids: Sequence[int] | None = None
 
 
 def ask(table: Any, told: Query) -> Any:
@@ -81,17 +90,35 @@ def ask(table: Any, told: Query) -> Any:
         query = query.order_by(
             key.column_name, ascending=key.ascending, nulls_first=key.nulls_first
         )
+    if told.row_ids is not None:
+        query = query.row_ids(told.row_ids)
     return query.with_row_id() if told.with_row_id else query
 
 
 def _searched(table: Any, told: Query) -> Any:
+    """Return the search itself, without what every query can say."""
     if told.kind == "scan":
         return table.search()
-    if told.kind != "vector":
-        return table.search(told.text, query_type=told.kind)
+    if told.kind == "fts":
+        query = table.search(told.text, query_type="fts", fts_columns=told.fts_columns)
+        return query if told.reranker is None else query.rerank(told.reranker)
+    if told.kind == "hybrid":
+        return _hybrid(table, told)
     if told.vector is None:
         raise ConfigurationError("A vector search needs a query: search(vector) or search('text').")
-    query = table.search(told.vector, told.vector_column)
+    query = _measured(table.search(told.vector, told.vector_column), told)
+    return query if told.reranker is None else query.rerank(told.reranker, told.query_string)
+
+
+def _hybrid(table: Any, told: Query) -> Any:
+    column, words = told.vector_column, told.fts_columns
+    query = table.search(query_type="hybrid", vector_column_name=column, fts_columns=words)
+    query = _measured(query.vector(told.vector).text(told.text), told)
+    return query if told.reranker is None else query.rerank(told.reranker, told.normalize)
+
+
+def _measured(query: Any, told: Query) -> Any:
+    """Return the search with what is said of distances."""
     if told.distance_type is not None:
         query = query.metric(told.distance_type)
     if told.lower_bound is not None or told.upper_bound is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 
 from embow.errors import ConfigurationError
 from embow.expr import Condition
+from embow.rerankers import Reranker, RRFReranker
 from embow_lancedb._arguments import deprecated
 from embow_lancedb._awaited import AwaitedResults
 from embow_lancedb._building import Building, Nearest
@@ -142,9 +144,17 @@ class LanceVectorQueryBuilder(LanceQueryBuilder, Nearest):
 
     metric = Nearest.distance_type
 
+    def rerank(self, reranker: Reranker, query_string: str | None = None) -> Self:
+        """Put the rows that are found into another order, by ``_relevance_score``."""
+        return self._reranked(reranker, query_string=query_string)
+
 
 class LanceFtsQueryBuilder(LanceQueryBuilder):
     """Rows with words."""
+
+    def rerank(self, reranker: Reranker) -> Self:
+        """Put the rows that are found into another order, by ``_relevance_score``."""
+        return self._reranked(reranker)
 
     def fast_search(self) -> Self:
         """Take what an index has."""
@@ -197,6 +207,17 @@ class AsyncQueryBase(AwaitedResults):
 class AsyncTakeQuery(AsyncQueryBase):
     """Rows by their ids or places."""
 
+    def __init__(self, table: Any, told: Query, offsets: Iterable[int] | None = None) -> None:
+        super().__init__(table, told)
+        self._offsets = offsets
+
+    async def asked(self) -> Any:
+        """Return embow's query, once it is known which rows lie at the places."""
+        if self._offsets is not None:
+            ids = await self.table.search().select(["_rowid"]).to_arrow()
+            self.told.row_ids = rows_at(ids, self._offsets)
+        return await super().asked()
+
 
 class AsyncQuery(AsyncQueryBase):
     """Rows, all or those that satisfy a condition; ``nearest_to`` makes it a search."""
@@ -218,6 +239,10 @@ class AsyncVectorQuery(AsyncQueryBase, Nearest):
         self.told.vector_column = column
         return self
 
+    def rerank(self, reranker: Reranker | None = None, query_string: str | None = None) -> Self:
+        """Put the rows that are found into another order; by reciprocal ranks if none is given."""
+        return self._reranked(reranker or RRFReranker(), query_string=query_string)
+
     def nearest_to_text(
         self, query: Any, columns: str | list[str] | None = None
     ) -> AsyncHybridQuery:
@@ -229,6 +254,10 @@ class AsyncVectorQuery(AsyncQueryBase, Nearest):
 
 class AsyncFTSQuery(AsyncQueryBase):
     """Rows with words."""
+
+    def rerank(self, reranker: Reranker | None = None) -> Self:
+        """Put the rows that are found into another order; by reciprocal ranks if none is given."""
+        return self._reranked(reranker or RRFReranker())
 
     def get_query(self) -> str:
         """Return the words that are searched for."""
@@ -245,6 +274,20 @@ class AsyncHybridQuery(AsyncQueryBase, Nearest):
     """The nearest rows and those with words, in one order."""
 
     column = AsyncVectorQuery.column
+
+
+def rows_at(ids: pa.Table, offsets: Iterable[int]) -> list[int]:
+    """Return the ids of the rows at some places, in the order of the table.
+
+    Raises:
+        ConfigurationError: There is no such place.
+    """
+    wanted = sorted(set(offsets))
+    if wanted and not 0 <= wanted[0] <= wanted[-1] < ids.num_rows:
+        raise ConfigurationError(
+            f"take_offsets: places go from 0 to {ids.num_rows - 1}, not to {wanted[-1]}."
+        )
+    return list(ids["_rowid"].take(pa.array(wanted, pa.int64())).to_pylist())
 
 
 ASYNC_BUILDERS: dict[str, type[AsyncQueryBase]] = {

@@ -23,8 +23,11 @@ from embow_lancedb.query import (
     BUILDERS,
     AsyncQuery,
     AsyncQueryBase,
+    AsyncTakeQuery,
     AsyncVectorQuery,
     LanceQueryBuilder,
+    LanceTakeQueryBuilder,
+    rows_at,
 )
 
 __all__ = ["AsyncTable", "LanceTable", "Table", "Tags"]
@@ -135,6 +138,14 @@ class LanceTable(Table):
         builder: type[LanceQueryBuilder] = BUILDERS[told.kind]
         return builder(self.core, told)
 
+    def take_row_ids(self, row_ids: Iterable[int]) -> LanceTakeQueryBuilder:
+        """Begin a query for the rows of these ids, in their order."""
+        return LanceTakeQueryBuilder(self.core, Query("scan", row_ids=list(row_ids)))
+
+    def take_offsets(self, offsets: Iterable[int]) -> LanceTakeQueryBuilder:
+        """Begin a query for the rows at these places of the table, in its order."""
+        return self.take_row_ids(rows_at(self.core.search().select(["_rowid"]).to_arrow(), offsets))
+
     def add(
         self,
         data: Any,
@@ -242,6 +253,14 @@ class AsyncTable(SharedTable):
         schema = await self._open.schema()
         told = told_by_search(schema, query, vector_column_name, query_type, fts_columns)
         return ASYNC_BUILDERS[told.kind](self.core, told)
+
+    def take_row_ids(self, row_ids: Iterable[int]) -> AsyncTakeQuery:
+        """Begin a query for the rows of these ids, in their order."""
+        return AsyncTakeQuery(self._open, Query("scan", row_ids=list(row_ids)))
+
+    def take_offsets(self, offsets: Iterable[int]) -> AsyncTakeQuery:
+        """Begin a query for the rows at these places of the table, in its order."""
+        return AsyncTakeQuery(self._open, Query("scan"), list(offsets))
 
     async def add(
         self,

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from embow.engines.contract import VectorKind, vector_kind
-from embow.errors import ConfigurationError, SchemaError
+from embow.errors import ConfigurationError
 
 _VECTOR_NAMES = ("vector", "embedding")
 _PLAIN = {
@@ -28,24 +28,16 @@ def inferred_schema(batch: pa.RecordBatch, filled: Collection[str] = ()) -> pa.S
     """Return the schema of a table whose first rows are these.
 
     Lists of numbers in a column named like a vector become vectors of the most common length, lists
-    of such lists several vectors a row.
+    of such lists several vectors a row. A column without any value is of the type that holds none.
 
     Args:
         batch: The first rows.
         filled: Vector columns that functions fill; they are left out where the rows have none.
-
-    Raises:
-        SchemaError: A column has no value to tell its type by.
     """
     fields = []
     for field, column in zip(batch.schema, batch.columns, strict=True):
-        if not pa.types.is_null(field.type):
+        if not pa.types.is_null(field.type) or field.name not in filled:
             fields.append(field.with_type(_column_type(field.name, column)))
-        elif field.name not in filled:
-            raise SchemaError(
-                f"The type of column {field.name!r} cannot be read off its values: all of them "
-                "are missing. Pass schema=..., or leave the column out."
-            )
     return pa.schema(fields, metadata=batch.schema.metadata)
 
 

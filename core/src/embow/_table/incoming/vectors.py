@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embow.engines.contract import VectorKind, row_vectors, vector_kind
-from embow.errors import BadVectorError, ConfigurationError
+from embow.errors import BadVectorError, ConfigurationError, DataError
 from embow.schema._masks import as_mask as as_mask
 from embow.schema._masks import bitmap_of
 from embow.schema._masks import flags as flags
@@ -57,15 +57,34 @@ class BadVectorPolicy:
 def vector_array(
     values: NDArray[Any], valid: NDArray[np.bool_], data_type: pa.DataType
 ) -> pa.Array:
-    """Wrap vectors as an Arrow column, where they lie if they can stay there."""
+    """Wrap vectors as an Arrow column, where they lie if they can stay there.
+
+    Raises:
+        DataError: A number does not fit the column.
+    """
     kind = kind_of(data_type)
     if not kind.multi:
-        return _fixed_lists(values, valid, data_type)
+        return _fixed_lists(_checked(values, valid, kind), valid, data_type)
     there = [each for each, kept in zip(values, valid, strict=True) if kept]
     counts = np.zeros(len(values), np.int64)
     counts[valid] = list(map(len, there))
     matrix = np.concatenate(there) if there else np.empty((0, kind.ndims), kind.dtype)
-    return _lists(matrix, counts, valid, kind)
+    return _lists(_checked(matrix, None, kind), counts, valid, kind)
+
+
+def _checked(
+    matrix: NDArray[Any], valid: NDArray[np.bool_] | None, kind: VectorKind
+) -> NDArray[Any]:
+    """Return vectors in the numbers of a column, which hold all that are there."""
+    if matrix.dtype == kind.dtype:
+        return matrix
+    numbers, fits = _as_numbers(matrix, kind.dtype)
+    bad = np.flatnonzero(~fits if valid is None else ~fits & valid)
+    if len(bad):
+        raise DataError(
+            f"A vector {_misfit(matrix[bad[0]], kind)}. Declare its column with a wider type."
+        )
+    return numbers
 
 
 def vector_values(column: pa.Array) -> NDArray[Any]:

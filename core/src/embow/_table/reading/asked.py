@@ -15,6 +15,10 @@ from embow.errors import BadVectorError
 
 NOTHING = "There is nothing to search for: the list is empty. search() without it reads rows."
 
+_MAY_BE = (int, float, np.number, Sequence, np.ndarray)
+_ARE_NOT = (str, bytes)
+"""Types of what a vector, or a list of vectors, may and may not hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Queries:
@@ -95,9 +99,8 @@ def asked(query: Any) -> Asked | None:
         return None
     if not len(query):
         raise BadVectorError(NOTHING)
-    if not all(isinstance(v, (int, float, np.number, Sequence, np.ndarray)) for v in query):
-        return None
-    if any(isinstance(v, (str, bytes)) for v in query):
+    types = set(map(type, query))  # Of values there may be thousands, of types there are few.
+    if not all(issubclass(each, _MAY_BE) and not issubclass(each, _ARE_NOT) for each in types):
         return None
     try:
         array = _read(query)

@@ -191,6 +191,7 @@ class HybridSearch(VectorSearch):
             k=self._pool,
             read=stored,
             predicate=asking.predicate,
+            row_ids=asking.row_ids,
             with_row_id=True,
         )
         with self._step("search"):

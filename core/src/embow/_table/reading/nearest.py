@@ -147,6 +147,7 @@ class VectorSearch(RankedQuery):
             metric=self._metric or place.kind.metrics[0],
             predicate=self._predicate(columns),
             distance_range=self._range,
+            row_ids=self._ids,
         )
 
     def _texts(self) -> Sequence[Any]:

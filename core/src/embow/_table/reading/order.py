@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from embow._table.columns import Columns
 from embow._table.reading.projection import expression
 from embow.engines.contract import RowIds, ScanQuery, Snapshot, row_ids_of
-from embow.engines.predicate import Expression
 from embow.expr import Condition
+from embow.schema._masks import as_mask
 
 _CHUNK = 65_536
 """Rows that are fetched by id at a time."""
@@ -46,7 +47,8 @@ def sorted_ids(
 ) -> RowIds:
     """Return the ids of the rows that pass, sorted; rows that are equal stay in their order.
 
-    The keys of all of them are held in memory, the rows themselves are not.
+    Of a query with a limit they are the first ones, at least as many as it wants. The keys of all
+    of them are held in memory, the rows themselves are not.
     """
     values = [expression(key.by, columns.visible) for key in keys]
     needed = dict.fromkeys(name for value in values for name in value.columns)
@@ -61,10 +63,17 @@ def sorted_ids(
     if not batches:
         return np.empty(0, np.int64)
     ids = np.concatenate([row_ids_of(batch) for batch in batches])
+    arrays = [pa.concat_arrays([v.sort_values(batch) for batch in batches]) for v in values]
+    kept = None
+    if query.limit is not None:
+        kept = _foremost(keys[0], arrays[0], query.offset + query.limit)
+    if kept is not None:
+        ids = ids[kept]
+        arrays = [array.filter(as_mask(kept)) for array in arrays]
     flags: list[pa.Array] = []
     orders: list[tuple[str, str]] = []
-    for key, value in zip(keys, values, strict=True):
-        for array, ascending in _parts(key, value, batches):
+    for key, values_of_key in zip(keys, arrays, strict=True):
+        for array, ascending in _parts(key, values_of_key):
             orders.append((str(len(flags)), "ascending" if ascending else "descending"))
             flags.append(array)
     table = pa.Table.from_arrays(flags, names=[name for name, _ in orders])
@@ -72,11 +81,22 @@ def sorted_ids(
     return ids[np.frombuffer(indices.buffers()[1], np.uint64)[: len(ids)]]
 
 
-def _parts(
-    key: Key, value: Expression, batches: Sequence[pa.RecordBatch]
-) -> Iterator[tuple[pa.Array, bool]]:
+def _foremost(key: Key, array: pa.Array, count: int) -> NDArray[np.bool_] | None:
+    """Return a mask of values among which the first ``count`` are, ``None`` for all."""
+    numeric = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
+    if not numeric or array.null_count or not 0 < count < len(array) // 4:
+        return None
+    values = np.asarray(array)
+    if pa.types.is_floating(array.type) and np.isnan(values).any():
+        return None
+    at = count - 1 if key.ascending else len(values) - count
+    bound = np.partition(values, at)[at]
+    kept: NDArray[np.bool_] = values <= bound if key.ascending else values >= bound
+    return kept
+
+
+def _parts(key: Key, array: pa.Array) -> Iterator[tuple[pa.Array, bool]]:
     """Yield what to sort by for one key: what is null, what is no number, and the values."""
-    array = pa.concat_arrays([value.sort_values(batch) for batch in batches])
     if array.null_count:
         yield pc.is_null(array), not key.nulls_first
     if pa.types.is_floating(array.type):

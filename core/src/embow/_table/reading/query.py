@@ -6,7 +6,8 @@ of the table. Every builder method returns the query itself, so that calls chain
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import replace
@@ -21,7 +22,7 @@ from embow._table.reading.explain import Plan, Trace, analyzed, explained
 from embow._table.reading.order import Key, fetched, sorted_ids
 from embow._table.reading.projection import Projection, Selection
 from embow._table.reading.results import Results
-from embow.engines.contract import ROW_ID, ScanQuery, Snapshot
+from embow.engines.contract import ROW_ID, RowIds, ScanQuery, Snapshot
 from embow.engines.predicate import Predicate
 from embow.errors import ConfigurationError
 from embow.expr import Condition, Expr, all_of, sql
@@ -43,6 +44,7 @@ class Query(Results):
         self._limit: int | None = None
         self._offset = 0
         self._with_row_id = False
+        self._ids: RowIds | None = None
         self._trace: Trace | None = None
 
     def __repr__(self) -> str:
@@ -116,6 +118,19 @@ class Query(Results):
         self._offset = whole_number("offset", offset, least=0)
         return self
 
+    def row_ids(self, ids: Iterable[int]) -> Self:
+        """Take only the rows of these ids, which ``with_row_id`` returned.
+
+        They come in the order of the ids unless the query has one of its own. An id that is gone is
+        left out: a row that is changed gets a new one.
+        """
+        try:
+            given = np.fromiter(map(operator.index, ids), np.int64)
+        except (TypeError, OverflowError) as exc:
+            raise ConfigurationError(f"row_ids takes whole numbers, not {ids!r:.60}.") from exc
+        self._ids = given
+        return self
+
     def with_row_id(self, with_row_id: bool = True) -> Self:
         """Return the column ``_rowid`` too."""
         self._with_row_id = with_row_id
@@ -181,6 +196,7 @@ class Query(Results):
                 limit=self._limit,
                 offset=self._offset,
                 with_row_id=counted,
+                row_ids=self._ids,
             )
             reader = self._rows(snapshot, columns, query)
             schema = columns.visible_schema(reader.schema)

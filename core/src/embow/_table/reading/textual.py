@@ -12,7 +12,7 @@ from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.reading.explain import Plan
 from embow._table.reading.ranked import RankedQuery
-from embow.engines.contract import SCORE, Snapshot, TextQuery
+from embow.engines.contract import SCORE, RowIds, Snapshot, TextQuery
 from embow.engines.predicate import Predicate
 from embow.engines.text import is_text
 from embow.errors import ConfigurationError
@@ -83,6 +83,7 @@ class Words:
         read: Sequence[str],
         offset: int = 0,
         predicate: Predicate | None = None,
+        row_ids: Sequence[int] | RowIds | None = None,
         with_row_id: bool = False,
     ) -> TextQuery:
         """Return what a version is asked. Raises what `searched` raises."""
@@ -94,6 +95,7 @@ class Words:
             k=k,
             offset=offset,
             predicate=predicate,
+            row_ids=row_ids,
             columns=read,
             with_row_id=with_row_id,
         )
@@ -166,6 +168,7 @@ class TextSearch(RankedQuery):
             offset=self._offset,
             predicate=self._predicate(columns),
             read=self._read(columns, projection),
+            row_ids=self._ids,
             with_row_id=self._reads_row_id(projection),
         )
         with self._step("search"):

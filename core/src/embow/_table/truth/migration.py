@@ -17,12 +17,13 @@ from embow._table.columns import Columns, Previous
 from embow._table.handle import Handle
 from embow._table.identity import describe
 from embow._table.incoming.conform import check_columns
+from embow._table.kinds import kind_of_function
 from embow._table.names import begun_columns, free_name, hash_column, is_hidden, new_column
 from embow._table.truth.backfill import Backfill, has_null
 from embow._table.truth.sample import Sample
 from embow._table.writing.staging import Writer, drop_stored, keeping_rows
 from embow.embeddings import Binding, EmbeddingFunction
-from embow.engines.contract import Change, Commit, ScanQuery, Snapshot
+from embow.engines.contract import Change, Commit, ScanQuery, Snapshot, vector_kind
 from embow.errors import (
     CommitConflictError,
     ConfigurationError,
@@ -63,9 +64,10 @@ class _NewModel:
     def field(self, columns: Columns) -> pa.Field:
         """Return the column as it will be: of the former one's number type and nullability."""
         if self.vector not in columns.visible.names:
-            return pa.field(self.vector, pa.list_(pa.float32(), self.function.ndims()))
+            return pa.field(self.vector, kind_of_function(self.function).arrow_type)
         former: pa.Field = columns.visible.field(self.vector)
-        return former.with_type(pa.list_(former.type.value_type, self.function.ndims()))
+        kind = kind_of_function(self.function, vector_kind(former.type))
+        return former.with_type(kind.arrow_type)
 
     def switch(self, snapshot: Snapshot, columns: Columns) -> Change:
         """Plan the commit that shows the new vectors; nothing else may have happened before it."""

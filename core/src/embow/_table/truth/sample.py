@@ -15,7 +15,7 @@ from embow._table.identity import describe
 from embow._table.incoming.vectors import validity, vector_values
 from embow._table.names import hash_column
 from embow.embeddings import Binding, EmbeddingFunction, TextEmbeddingFunction
-from embow.engines.contract import RowIds, ScanQuery, Snapshot, row_ids_of
+from embow.engines.contract import RowIds, ScanQuery, Snapshot, row_ids_of, vector_kind
 from embow.errors import EmbowError, IdentityMismatchError
 from embow.pipeline import PipelineOptions, content_hashes
 from embow.pipeline._rider import Rider, cosine
@@ -51,7 +51,8 @@ class Sample:
 
         ``None`` where no row can be compared.
         """
-        if snapshot.schema.field(self.vector).type.list_size != function.ndims():
+        kind, form = vector_kind(snapshot.schema.field(self.vector).type), function.vector_form()
+        if kind is None or (kind.ndims, kind.multi) != (function.ndims(), form.multi):
             return 0.0
         inputs, stored = self.read(snapshot)
         if not inputs:

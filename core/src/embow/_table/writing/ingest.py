@@ -179,13 +179,13 @@ class Ingest:
         name = job.vector_column
         made, valid, hashes = out.vectors[name], out.valid[name], out.hashes[name]
         data_type = self.columns.visible.field(name).type
-        given = out.batch.column(name)
+        given, fresh = out.batch.column(name), vector_array(made, valid, data_type)
         if given.null_count == len(given):
-            return vector_array(made, valid, data_type), chosen_hashes(hashes, valid)
+            return fresh, chosen_hashes(hashes, valid)
         carried = carried_columns(out.batch).get(self.columns.hashes[name])
         kept = validity(given) & ~out.needs[name]
         merged = np.array(vector_values(given))
-        merged[valid] = made[valid]
+        merged[valid] = vector_values(fresh)[valid]
         vectors = vector_array(merged, valid | kept, data_type)
         return vectors, chosen_hashes(hashes, valid, carried, kept)
 

@@ -34,7 +34,9 @@ from embow.engines.contract import (
     Snapshot,
     row_ids_of,
 )
+from embow.engines.predicate import evaluate, parse_predicate
 from embow.errors import TableExistsError, TableNotFoundError
+from embow.expr import Condition
 from embow.pipeline import FailedRow
 
 _RETRIED = "embow.retried"
@@ -107,15 +109,39 @@ class Quarantine:
 
     def rows(self) -> pa.Table:
         """Return the failed rows, with ``failed_column``, ``error_kind`` and ``error``."""
-        shown = self._shown()
         table = self.open()
         if table is None:
-            fields = [*self.schema, *(pa.field(name, pa.string()) for name in shown)]
+            fields = [*self.schema, *(pa.field(name, pa.string()) for name in self._shown())]
             return pa.schema([f.with_nullable(True) for f in fields]).empty_table()
         with table.snapshot() as snapshot:
-            found = snapshot.scan(ScanQuery()).read_all()
+            return self._seen(snapshot).drop_columns([ROW_ID])
+
+    def discard(self, where: Condition | None) -> int:
+        """Throw failed rows away, those of a condition over what `rows` returns; say how many."""
+        table, gone = self.open(), 0
+        if table is None:
+            return 0
+
+        def plan(snapshot: Snapshot) -> Change:
+            nonlocal gone
+            found = self._seen(snapshot).combine_chunks()
+            ids = np.asarray(found.column(ROW_ID), np.int64)
+            if where is not None:
+                predicate = parse_predicate(where, found.schema.remove(len(found.schema) - 1))
+                passing = [evaluate(predicate, batch) for batch in found.to_batches()]
+                ids = ids[np.concatenate([np.zeros(0, np.bool_), *passing])]
+            gone = len(ids)
+            return Change(snapshot.base, remove=ids)
+
+        table.transact(plan)
+        return gone
+
+    def _seen(self, snapshot: Snapshot) -> pa.Table:
+        """Return the rows that wait as the user sees them, their row ids last."""
+        found = snapshot.scan(ScanQuery(with_row_id=True)).read_all()
         names = self._there(found.schema)
-        names |= dict(zip(shown, (f.name for f in _REASONS), strict=True))
+        names |= dict(zip(self._shown(), (f.name for f in _REASONS), strict=True))
+        names[ROW_ID] = ROW_ID
         if self.done and _ID.name in found.schema.names:
             waits = [each not in self.done for each in found.column(_ID.name).to_pylist()]
             found = found.filter(pa.array(waits, pa.bool_()))

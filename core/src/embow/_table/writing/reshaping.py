@@ -287,5 +287,5 @@ def _require_no_failed_rows(handle: Handle, columns: Columns) -> None:
     if waiting:
         raise SchemaError(
             f"{waiting} rows of table {handle.name!r} wait in quarantine under the columns as they "
-            "are. Bring them in first: retry_failed()."
+            "are. Bring them in first, or throw them away: retry_failed(), discard_failed()."
         )

@@ -14,6 +14,7 @@ from embow._table.writing.keys import Keys
 from embow._table.writing.quarantine import Quarantine, retried_entries
 from embow._table.writing.staging import Writer
 from embow.engines.contract import Change, Snapshot
+from embow.expr import Condition
 from embow.pipeline import AddReport, FailedRow
 
 
@@ -55,6 +56,12 @@ def retry_failed(handle: Handle, given: Mapping[str, Any]) -> AddReport:
 def failed_rows(handle: Handle) -> pa.Table:
     """Return the quarantined rows. See ``Table.failed_rows``."""
     return _quarantine(handle).rows()
+
+
+def discard_failed(handle: Handle, where: Condition | None) -> int:
+    """Throw quarantined rows away. See ``Table.discard_failed``."""
+    handle.require_latest()
+    return _quarantine(handle).discard(where)
 
 
 def name_quarantine(handle: Handle, name: str) -> None:

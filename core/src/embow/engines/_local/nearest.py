@@ -155,33 +155,47 @@ class Candidates:
             return
         every = _joined([self._kept, *self._waiting])
         self._waiting, self._count = [], 0
+        enough, kth = self._kth(every)
+        self._limits[enough] = np.minimum(self._limits[enough], kth)
+        self._fresh[enough] &= np.isinf(kth)
+        self._kept = every.only(every.low <= self._reach()[every.query])
+
+    def _kth(self, every: Pairs) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return the queries with ``k`` pairs, and the ``k``-th smallest highest distance."""
+        if len(self._limits) == 1:
+            if len(every.high) < self._k:
+                return _NO_ROWS, np.empty(0)
+            return np.zeros(1, np.intp), np.partition(every.high, self._k - 1)[[self._k - 1]]
         counts = np.bincount(every.query, minlength=len(self._limits))
         enough = np.flatnonzero(counts >= self._k)
         order = np.lexsort((every.high, every.query))
-        kth = order[(np.cumsum(counts) - counts + self._k - 1)[enough]]
-        self._limits[enough] = np.minimum(self._limits[enough], every.high[kth])
-        self._fresh[enough] &= np.isinf(every.high[kth])
-        self._kept = every.only(every.low <= self._reach()[every.query])
+        return enough, every.high[order[(np.cumsum(counts) - counts + self._k - 1)[enough]]]
 
 
 def _origin(
     pieces: Sequence[Piece], at: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return part numbers and positions of scored rows."""
+    if len(pieces) == 1:
+        return np.full(len(at), pieces[0].part, np.intp), _positions(pieces[0], at)
     starts = np.cumsum([0, *map(len, pieces)])
     owner = np.searchsorted(starts, at, "right") - 1
     within = at - starts[owner]
     positions = np.empty(len(at), np.intp)
-    for number in np.unique(owner).tolist():
-        rows, mine = pieces[number].rows, owner == number
-        if isinstance(rows, slice):
-            positions[mine] = within[mine] + rows.start
-        else:
-            positions[mine] = rows[within[mine]]
+    for number in set(owner.tolist()):
+        mine = owner == number
+        positions[mine] = _positions(pieces[number], within[mine])
     return np.array([each.part for each in pieces], np.intp)[owner], positions
 
 
+def _positions(piece: Piece, at: NDArray[np.intp]) -> NDArray[np.intp]:
+    return at + piece.rows.start if isinstance(piece.rows, slice) else piece.rows[at]
+
+
 def _joined(pieces: list[Pairs]) -> Pairs:
+    pieces = [each for each in pieces if len(each.query)] or pieces
+    if len(pieces) == 1:
+        return pieces[0]
     names = Pairs.__slots__
     return Pairs(*(np.concatenate([getattr(each, name) for each in pieces]) for name in names))
 

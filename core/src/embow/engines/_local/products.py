@@ -21,7 +21,7 @@ Way = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], object]
 _MEASURABLE = 2**20
 """Bytes of rows from which a duration says something."""
 
-_TRIALS = 4
+_TRIALS = 8
 """Times that each way is tried: the least time counts, as anything else only adds to it."""
 
 _NEAR = 2**17

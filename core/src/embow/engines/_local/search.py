@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import accumulate, pairwise
 from operator import attrgetter
 from typing import Any
@@ -18,6 +19,7 @@ from embow.engines._local.distance import Piece, prepare, score
 from embow.engines._local.exhaustive import Nearest, nearest_rows
 from embow.engines._local.nearest import Candidates, Pairs
 from embow.engines._local.scan import column_names, gather, output_schema
+from embow.engines._local.threads import side_by_side, thread_count
 from embow.engines._local.vectors import Vectors
 from embow.engines._local.view import View
 from embow.engines.contract import (
@@ -32,11 +34,17 @@ _QUERIES_AT_ONCE = 64
 _SCORES = 2**17
 """Scores made at a time: they stay in the cache next to a core."""
 
+_LARGE = 2**26
+"""Bytes of vectors from which a scan uses several threads."""
+
 _PAIRS = 1024
 """Rows copied at a time for their exact distances."""
 
-_GATHER_BELOW = 0.3
-"""Share of rows below which copying the rows that pass reads fewer bytes than scoring all."""
+_DISTANCE = pa.field(DISTANCE, pa.float32())
+
+_GATHER_BELOW = (0.3, 0.5)
+"""Share of rows below which copying the rows that pass costs less than scoring all: of one query,
+and of several, which share the copy."""
 
 
 def search(view: View, query: VectorQuery) -> list[pa.Table]:
@@ -60,21 +68,26 @@ def _candidates(
     dtype: np.dtype[Any] = np.dtype(value_type.to_pandas_dtype())
     queries = prepare(vectors, query.metric, dtype)
     candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
+    rows = sum(part.block.rows for part in view.parts)
+    threads = thread_count() if rows * vectors.shape[1] * dtype.itemsize >= _LARGE else 1
+    step = _SCORES // len(vectors)
+    if threads > 1:
+        step = min(step, max(rows // (4 * threads), 1))
     with one_thread:
-        for pieces in _pieces(view, query):
-            candidates.add(score(queries, pieces), pieces)
+        pieces = _pieces(view, query, step)
+        for some, scores in side_by_side(partial(score, queries), pieces, threads):
+            candidates.add(scores, some)
     return candidates.found(), queries.exact
 
 
-def _pieces(view: View, query: VectorQuery) -> Iterator[list[Piece]]:
-    """Yield the rows to score, as many at a time as can be scored together.
+def _pieces(view: View, query: VectorQuery, step: int) -> Iterator[list[Piece]]:
+    """Yield the rows to score, as many at a time as are scored together.
 
     They are whole blocks or, where few rows pass, those rows. What is done for each is as little
     as possible: a block that was read has driven everything else out of the processor's cache.
     """
     together: list[Piece] = []
     rows = 0
-    step = max(_SCORES // len(query.vectors), 1)
     for piece in _passing(view, query):
         for each in piece.split(step):
             if rows + len(each) > step and together:
@@ -93,6 +106,7 @@ def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
     wanted = None if query.row_ids is None else ascending(query.row_ids)
     everything = query.predicate is None and wanted is None
     stored = view.layout.stored[query.column]
+    below = _GATHER_BELOW[len(query.vectors) > 1]
     checks = check_ahead(list(map(attrgetter("block"), view.parts)))
     for number, (part, _) in enumerate(zip(view.parts, checks, strict=True)):
         block = part.block.vectors(stored)
@@ -101,7 +115,7 @@ def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
         mask = part.live if everything else view.passing(part, query.predicate, wanted)
         if block.valid is not None:
             mask = block.valid if mask is None else mask & block.valid
-        if mask is None or np.count_nonzero(mask) > _GATHER_BELOW * len(mask):
+        if mask is None or np.count_nonzero(mask) > below * len(mask):
             yield Piece(number, block, slice(0, part.block.rows), mask)
         elif len(rows := np.flatnonzero(mask)):
             yield Piece(number, block, rows)
@@ -134,7 +148,7 @@ def _exact(
         some = pairs.only(order[start : start + _PAIRS])
         rows = [
             _block(view, number, stored).matrix[some.position[some.part == number]]
-            for number in np.unique(some.part).tolist()
+            for number in sorted(set(some.part.tolist()))
         ]
         matrix = rows[0] if len(rows) == 1 else np.concatenate(rows)
         found = exact_distances(exact[some.query], matrix, query.metric)
@@ -155,12 +169,14 @@ def _tables(
     if not found:
         return []
     schema = output_schema(view, names, with_row_id=query.with_row_id)
-    parts, positions, distances = map(np.concatenate, zip(*found, strict=True))
+    parts, positions, distances = found[0]
+    if len(found) > 1:
+        parts, positions, distances = map(np.concatenate, zip(*found, strict=True))
     rows = gather(view, names, parts, positions, schema)
     data = pa.py_buffer(np.ascontiguousarray(distances))
     column = pa.Array.from_buffers(pa.float32(), len(distances), [None, data])
-    field = pa.field(DISTANCE, pa.float32())
-    table = pa.Table.from_batches([rows]).add_column(len(names), field, column)
+    arrays = [*rows.columns[: len(names)], column, *rows.columns[len(names) :]]
+    table = pa.Table.from_arrays(arrays, schema=schema.insert(len(names), _DISTANCE))
     if len(found) == 1:
         return [table]
     ends = accumulate([len(each) for each, _, _ in found], initial=0)

@@ -23,7 +23,7 @@ from embow.engines.contract._distances import (
     row_distances,
     wanted_distances,
 )
-from embow.engines.contract._engine import Engine, EngineOptions
+from embow.engines.contract._engine import Durability, Engine, EngineOptions
 from embow.engines.contract._history import check_tag
 from embow.engines.contract._kinds import (
     Metric,
@@ -84,6 +84,7 @@ __all__ = [
     "Change",
     "CheckReport",
     "Commit",
+    "Durability",
     "Engine",
     "EngineOptions",
     "EngineTable",

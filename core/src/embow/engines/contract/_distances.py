@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from embow.engines.contract._kinds import Metric, RowVectors
 from embow.engines.contract._queries import VectorQuery
 
-_NUMBERS = 2**16
+_NUMBERS = 2**15
 """Numbers turned to float64 at a time: they stay in the cache next to a core."""
 
 
@@ -88,16 +88,20 @@ def _exact(
     query: NDArray[np.float64], rows: NDArray[np.float64], metric: Metric
 ) -> NDArray[np.float64]:
     # Sums along each row, not a matrix product: equal rows must get equal distances.
+    products = np.subtract(rows, query) if metric == "l2" else np.multiply(rows, query)
     if metric == "l2":
-        difference = rows - query
-        squares: NDArray[np.float64] = (difference * difference).sum(axis=1)
-        return squares
-    products: NDArray[np.float64] = (rows * query).sum(axis=1)
+        return _row_sums(np.multiply(products, products, out=products))
+    sums = _row_sums(products)
     if metric == "dot":
-        return 1 - products
-    lengths = np.sqrt((rows * rows).sum(axis=1)) * np.sqrt((query * query).sum(axis=-1))
-    cosine = products / np.where(lengths > 0, lengths, 1)
+        return 1 - sums
+    lengths = np.sqrt(_row_sums(np.multiply(rows, rows, out=products)))
+    lengths *= np.sqrt((query * query).sum(axis=-1))
+    cosine = sums / np.where(lengths > 0, lengths, 1)
     return np.clip(1 - cosine, 0, 2)
+
+
+def _row_sums(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.add.reduce(rows, axis=1))
 
 
 def differing_bits(query: NDArray[np.floating], matrix: NDArray[np.uint8]) -> NDArray[np.int64]:

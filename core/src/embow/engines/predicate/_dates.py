@@ -64,6 +64,10 @@ def _unit(node: Node) -> str:
     return str(getattr(node.type, "unit", ""))
 
 
+MOMENTS = ("now", "current_timestamp", "current_date", "today")
+"""Names of the functions that give another value each time the expression is read."""
+
+
 def now(name: str, args: Sequence[Node]) -> Node:
     """Return the moment, or the day, at which the expression is read."""
     counted(name, args, 0)

@@ -12,7 +12,7 @@ from embow.engines.predicate import _typing as rules
 from embow.engines.predicate._align import scalar
 from embow.engines.predicate._constants import constant
 from embow.engines.predicate._constants import interval as interval_of
-from embow.engines.predicate._dates import counted, date_part, date_trunc, named_part, now
+from embow.engines.predicate._dates import MOMENTS, counted, date_part, date_trunc, named_part, now
 from embow.engines.predicate._tree import Call, Literal, Node, Op
 from embow.engines.predicate._typing import Family, describe, family, require
 from embow.errors import PredicateError, near_name
@@ -234,7 +234,7 @@ FUNCTIONS: dict[str, Make] = {
     "coalesce": _coalesce,
     "nullif": _nullif,
     "if": _if,
-    **dict.fromkeys(("now", "current_timestamp", "current_date", "today"), now),
+    **dict.fromkeys(MOMENTS, now),
     "interval": _interval,
     "date_trunc": date_trunc,
     **dict.fromkeys(("date_part", "extract"), date_part),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -11,10 +12,14 @@ from embow.engines.predicate._bind import bind
 from embow.engines.predicate._checked import apply, cast, joined
 from embow.engines.predicate._columns import resolve_column
 from embow.engines.predicate._constants import constant
+from embow.engines.predicate._dates import MOMENTS
 from embow.engines.predicate._tree import Node, Op, Predicate
 from embow.engines.predicate._typing import Family, require
 from embow.errors import PredicateError
 from embow.expr import CallExpr, ColumnExpr, Condition, LiteralExpr, SqlExpr
+
+_SHORT = 1000
+"""Characters up to which what a text was parsed to is remembered."""
 
 
 def parse_predicate(condition: Condition, schema: pa.Schema) -> Predicate:
@@ -52,7 +57,9 @@ def parse_expression(condition: Condition, schema: pa.Schema) -> Node:
 def _node(condition: Condition, schema: pa.Schema) -> Node:
     match condition:
         case str():
-            return _parsed(condition, (), {}, schema)
+            return _text(condition, schema)
+        case SqlExpr(text=text, values=(), named=named) if not named:
+            return _text(text, schema)
         case SqlExpr(text=text, values=values, named=named):
             return _parsed(text, values, named, schema)
         case ColumnExpr(name=name):
@@ -81,6 +88,20 @@ def _type_named(name: str) -> pa.DataType:
     if not isinstance(parsed, exp.Cast):
         raise PredicateError(f"{name!r} is not the name of a type.")
     return cast_type(parsed.args["to"])
+
+
+def _text(sql: str, schema: pa.Schema) -> Node:
+    """Return the tree of a text without values, which a program often uses again."""
+    if isinstance(sql, str) and len(sql) <= _SHORT:
+        lowered = sql.lower()
+        if not any(name in lowered for name in MOMENTS):
+            return _remembered(sql, schema)
+    return _parsed(sql, (), {}, schema)
+
+
+@lru_cache(256)
+def _remembered(sql: str, schema: pa.Schema) -> Node:
+    return _parsed(sql, (), {}, schema)
 
 
 def _parsed(sql: str, values: Sequence[Any], named: Mapping[str, Any], schema: pa.Schema) -> Node:

@@ -1,0 +1,7 @@
+"""The rerankers of answer.ai."""
+
+from __future__ import annotations
+
+import embow.rerankers
+
+__getattr__ = embow.rerankers.__getattr__

@@ -1,0 +1,7 @@
+"""Cross-encoders of sentence-transformers."""
+
+from __future__ import annotations
+
+import embow.rerankers
+
+__getattr__ = embow.rerankers.__getattr__

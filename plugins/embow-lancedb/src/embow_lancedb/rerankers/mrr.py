@@ -1,0 +1,7 @@
+"""Ranks, by the mean of their reciprocals."""
+
+from __future__ import annotations
+
+import embow.rerankers
+
+__getattr__ = embow.rerankers.__getattr__

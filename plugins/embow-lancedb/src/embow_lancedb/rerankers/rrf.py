@@ -1,0 +1,7 @@
+"""Ranks, fused by their reciprocals."""
+
+from __future__ import annotations
+
+import embow.rerankers
+
+__getattr__ = embow.rerankers.__getattr__
