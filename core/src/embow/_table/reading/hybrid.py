@@ -19,7 +19,15 @@ from embow._table.reading.projection import Projection
 from embow._table.reading.reranking import Reranking, reranking, shown_ranking
 from embow._table.reading.results import rows_that_satisfy
 from embow._table.reading.textual import Words
-from embow.engines.contract import DISTANCE, RELEVANCE, ROW_ID, SCORE, ScanQuery, Snapshot
+from embow.engines.contract import (
+    DISTANCE,
+    RELEVANCE,
+    ROW_ID,
+    SCORE,
+    ScanQuery,
+    Snapshot,
+    VectorQuery,
+)
 from embow.errors import ConfigurationError
 from embow.expr import all_of
 from embow.rerankers import Reranker, RRFReranker
@@ -161,8 +169,7 @@ class HybridSearch(VectorSearch):
         if queries.several:
             raise ConfigurationError("A hybrid search is for one query. Search for each by itself.")
         projection, rerank = self._projected(columns), self._ranking
-        read = rerank.handed(_METHOD, columns, projection.physical)
-        near, fit = self._halves(snapshot, columns, place, queries, read)
+        near, fit = self._halves(snapshot, columns, self._asking(columns, place, queries))
         with self._step("rerank"):
             ranked = self._one_order(near, fit)
         ranked = ranked.slice(self._offset, self._limit)
@@ -171,25 +178,27 @@ class HybridSearch(VectorSearch):
                 ranked = _fetched(snapshot, columns, projection, ranked)
         return shown_ranking(ranked, columns, projection, self._wants_row_id())
 
+    def _asking(self, columns: Columns, place: Place, queries: Queries) -> VectorQuery:
+        selected = self._projected(columns).physical
+        read = self._ranking.handed(_METHOD, columns, selected)
+        return replace(
+            super()._asking(columns, place, queries),
+            k=self._pool,
+            offset=0,
+            columns=list(columns.names.values()) if self._late else read,
+            with_row_id=True,
+        )
+
     def _halves(
-        self,
-        snapshot: Snapshot,
-        columns: Columns,
-        place: Place,
-        queries: Queries,
-        read: Sequence[str],
+        self, snapshot: Snapshot, columns: Columns, asking: VectorQuery
     ) -> tuple[pa.Table, pa.Table]:
         """Return what each half found, as users see it, with ``_rowid``."""
-        stored = list(columns.names.values()) if self._late else list(read)
-        asking = replace(
-            self._asking(columns, place, queries), k=self._pool, columns=stored, with_row_id=True
-        )
         words = self._searched_words().on(
             snapshot,
             columns,
             self._handle.name,
-            k=self._pool,
-            read=stored,
+            k=asking.k,
+            read=asking.columns or (),
             predicate=asking.predicate,
             row_ids=asking.row_ids,
             with_row_id=True,
