@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -337,10 +338,9 @@ def disk(count: int = 100_000) -> None:
         table.add(vectors.slice(at, 1))
     before = taken_by(folder)
     table.optimize()
-    print(
-        f"{'2,000 one-row adds':<36} embow {before / 1e6:.1f} MB, after optimize() "
-        f"{taken_by(folder) / 1e6:.1f} MB, in memory {vectors.slice(0, 2_000).nbytes / 1e6:.1f} MB"
-    )
+    after, raw = taken_by(folder) / 1e6, vectors.slice(0, 2_000).nbytes / 1e6
+    what = "2,000 one-row adds"
+    print(f"{what:<36} embow {before / 1e6:8.1f} MB, optimized {after:.1f}, in memory {raw:.1f}")
     shutil.rmtree(folder)
 
 
