@@ -115,6 +115,9 @@ class AsyncVectorSearch(AsyncQuery):
     metric = building(VectorSearch.metric)
     distance_type = metric
     distance_range = building(VectorSearch.distance_range)
+    ef = building(VectorSearch.ef)
+    bypass_vector_index = building(VectorSearch.bypass_vector_index)
+    fast_search = building(VectorSearch.fast_search)
     rerank = building(VectorSearch.rerank)
 
     to_arrow = awaited(VectorSearch.to_arrow)
@@ -291,6 +294,11 @@ class AsyncTable(Face[Table]):
     discard_failed = awaited(Table.discard_failed)
     configure = awaited(Table.configure)
     optimize = awaited(Table.optimize)
+
+    create_index = awaited(Table.create_index)
+    list_indices = awaited(Table.list_indices)
+    index_stats = awaited(Table.index_stats)
+    drop_index = awaited(Table.drop_index)
 
 
 _SEARCHES: Mapping[type[Query], type[AsyncQuery]] = {

@@ -166,7 +166,7 @@ def _with_new(store: Store, layout: Layout, fields: Sequence[pa.Field]) -> Layou
 
 
 def _operation(change: Change, added: bool, removed: bool) -> str:
-    if change.columns or any(each.column for each in change.add):
+    if change.brings_columns:
         return "columns"
     if change.metadata is not None:
         return "change" if added else "metadata"

@@ -104,9 +104,12 @@ def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
     if not query.k:
         return
     wanted = None if query.row_ids is None else ascending(query.row_ids)
-    everything = query.predicate is None and wanted is None
+    everything = query.predicate is None
     stored = view.layout.stored[query.column]
     below = _GATHER_BELOW[len(query.vectors) > 1]
+    if wanted is not None and query.predicate is None:
+        yield from _listed(view, wanted, stored, below)
+        return
     checks = check_ahead(list(map(attrgetter("block"), view.parts)))
     for number, (part, _) in enumerate(zip(view.parts, checks, strict=True)):
         block = part.block.vectors(stored)
@@ -119,6 +122,24 @@ def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
             yield Piece(number, block, slice(0, part.block.rows), mask)
         elif len(rows := np.flatnonzero(mask)):
             yield Piece(number, block, rows)
+
+
+def _listed(view: View, row_ids: NDArray[np.int64], stored: str, below: float) -> Iterator[Piece]:
+    """Yield rows by their ids, which ascend; other blocks are not even looked at."""
+    found = list(view.locate(row_ids))
+    blocks = [view.parts[number].block for number, _ in found]
+    for (number, rows), block, _ in zip(found, blocks, check_ahead(blocks), strict=True):
+        vectors = block.vectors(stored)
+        if vectors is None:
+            continue
+        if vectors.valid is not None:
+            rows = rows[vectors.valid[rows]]
+        if len(rows) > below * block.rows:
+            mask = np.zeros(block.rows, np.bool_)
+            mask[rows] = True
+            yield Piece(number, vectors, slice(0, block.rows), mask)
+        elif len(rows):
+            yield Piece(number, vectors, rows)
 
 
 def _rank(

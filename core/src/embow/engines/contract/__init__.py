@@ -65,6 +65,7 @@ from embow.engines.contract._records import (
     Version,
     require,
 )
+from embow.engines.contract._routes import WORTH, Route
 from embow.engines.contract._rows import conform, ending, row_ids_of
 from embow.engines.contract._snapshot import Snapshot
 from embow.engines.contract._table import EngineTable
@@ -79,6 +80,7 @@ __all__ = [
     "RETENTION",
     "ROW_ID",
     "SCORE",
+    "WORTH",
     "Base",
     "Capability",
     "Change",
@@ -91,6 +93,7 @@ __all__ = [
     "IndexInfo",
     "Metric",
     "OptimizeReport",
+    "Route",
     "RowIds",
     "RowVectors",
     "ScanQuery",
