@@ -158,7 +158,7 @@ def test_words_need_an_index(pets: LanceTable) -> None:
         ({"field_names": "text", "use_tantivy": True}, "use_tantivy"),
         ({"field_names": "text", "ordering_field_names": ["id"]}, "order_by"),
         ({"field_names": "text", "writer_heap_size": 5}, "writer_heap_size"),
-        ({"field_names": "text", "languag": "French"}, "'languag'"),
+        ({"field_names": "text", "tongue": "French"}, "'tongue'"),
         ({"field_names": "text", "language": "klingon"}, "klingon"),
         ({"field_names": "text", "tokenizer_name": "xx_stem"}, "tokenizer_name 'xx_stem'"),
         ({"field_names": "id"}, "texts"),
