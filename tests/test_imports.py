@@ -30,6 +30,7 @@ MAY_IMPORT = {
         "pipeline",
         "rerankers",
         "engines",
+        "index",
         "_cancel",
     },
 }
@@ -45,6 +46,7 @@ LAYERS = (
     ("reading", "writing", "truth", "versions", "declaration"),
     ("readable",),
     ("truthful",),
+    ("indexed",),
     ("table",),
     ("database",),
     ("connect",),

@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from embow.plugins._known import COMMANDS, KNOWN, Known
+from embow.plugins._known import COMMANDS, INDEXES, KNOWN, Known
 
 ROOT = Path(__file__).parents[1]
 MODULE_CEILING = 500
@@ -79,8 +79,8 @@ def test_every_plugin_folder_has_a_project() -> None:
 
 
 def test_the_known_table_and_the_plugin_folders_agree() -> None:
-    """Each folder has a known provider, a known command, or an engine, or is for engines."""
-    known = {known.distribution for known in (*KNOWN, *COMMANDS)}
+    """Each folder has a known provider, command or kind of index, or an engine, or is for these."""
+    known = {known.distribution for known in (*KNOWN, *COMMANDS, *INDEXES)}
     assert known | ENGINES | LIBRARIES == set(PLUGINS)
 
 

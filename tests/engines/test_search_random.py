@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from embow.engines._local import LocalEngine
 from embow.engines._local import search as searching
 from embow.engines._local.products import Fastest
+from embow.engines._local.threads import side_by_side, thread_count
 from embow.engines.contract import DISTANCE, ROW_ID, EngineOptions, Metric
 from embow.engines.predicate import parse_predicate
 from nearest import METRICS, brute_force
@@ -161,6 +164,58 @@ def test_it_does_not_matter_how_many_rows_are_scored_at_a_time(
         patch.setattr(searching, "_SCORES", 50 * case.queries)
         check(engine, case)
     engine.close()
+
+
+@settings(deadline=None, max_examples=50)
+@given(case=CASES, threads=st.integers(2, 5))
+def test_it_does_not_matter_how_many_threads_score(
+    tmp_path_factory: pytest.TempPathFactory, case: Case, threads: int
+) -> None:
+    """Pieces are scored side by side, and considered in their order."""
+    folder = str(tmp_path_factory.mktemp("search"))
+    engine = LocalEngine(folder, EngineOptions({"block_rows": case.block_rows, "small_rows": 1}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching, "_LARGE", 0)
+        patch.setenv("OMP_NUM_THREADS", str(threads))
+        check(engine, case)
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "threads"), [("3", 3), ("4,2", 4), ("", None), ("0", None), ("many", None)]
+)
+def test_the_usual_setting_says_how_many_threads(
+    monkeypatch: pytest.MonkeyPatch, setting: str, threads: int | None
+) -> None:
+    """What is no number leaves one for each core that the process may use."""
+    monkeypatch.setenv("OMP_NUM_THREADS", setting)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(7), raising=False)
+    assert thread_count() == (threads or 7)
+
+
+def test_work_side_by_side_is_side_by_side_and_in_order() -> None:
+    """Two items are at work at the same moment; results come in the order of the items."""
+    together = threading.Barrier(2)
+
+    def work(item: int) -> int:
+        if item < 2:
+            together.wait(30)
+        return item * item
+
+    found = list(side_by_side(work, iter(range(20)), 2))
+    assert found == [(item, item * item) for item in range(20)]
+
+
+def test_an_error_on_a_thread_is_raised() -> None:
+    """It ends the scan, and the threads with it."""
+
+    def work(item: int) -> int:
+        raise ValueError(f"item {item}")
+
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="item 0"):
+        list(side_by_side(work, range(9), 3))
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("best", range(3))

@@ -56,8 +56,7 @@ FAULTS = (
         TABLE,
         (
             (
-                "        if not change.shapes and not removed and "
-                "not any(each.rows for each in change.add):\n",
+                "        if not shapes and not removed and not any(map(_ROWS, change.add)):\n",
                 "        if False:\n",
             ),
         ),

@@ -6,6 +6,7 @@ from fault import Fault
 
 CATALOG = "engines/_local/catalog.py"
 COMMITS = "engines/_local/commits.py"
+BEGUN = "engines/_local/begun.py"
 FILES = "engines/_local/files.py"
 SWEEP = "engines/_local/sweep.py"
 LEASES = "engines/_local/leases.py"
@@ -113,12 +114,9 @@ FAULTS = (
         TABLE,
         (
             (
-                "    def __init__(self, view: View) -> None:\n",
-                "    def __init__(self, view: View, store: Store) -> None:\n"
-                "        self._store = store\n",
+                "search.search(self._view, query)",
+                "search.search(self._store.latest(), query)",
             ),
-            ("search.search(self._view, query)", "search.search(self._store.latest(), query)"),
-            ("self.version(version))\n", "self.version(version), self)\n"),
         ),
         USUAL,
         "held",
@@ -138,7 +136,7 @@ FAULTS = (
     Fault(
         "local: the sweep forgets what is staged",
         LEASES,
-        (('t ON t.id = f.table_id"\n', 't ON t.id = f.table_id WHERE f.staged IS NULL"\n'),),
+        (('t ON t.id = f.table_id "\n', 't ON t.id = f.table_id WHERE f.staged IS NULL "\n'),),
         SMALL,
         "leased or travel",
     ),
@@ -155,7 +153,7 @@ FAULTS = (
     ),
     Fault(
         "local: data files are not synced",
-        FILES,
+        BEGUN,
         (("            os.fsync(self._descriptor)\n", ""),),
         DURABLE,
     ),
@@ -163,17 +161,18 @@ FAULTS = (
         "local: data files are synced before their end",
         FILES,
         (
-            ("            os.fsync(self._descriptor)\n", ""),
             (
-                "            self._writer.close()\n",
-                "            os.fsync(self._descriptor)\n            self._writer.close()\n",
+                '        with storing(self.path, "write"):\n            self._writer.close()\n',
+                "        done = self.synced()\n"
+                '        with storing(self.path, "write"):\n            self._writer.close()\n',
             ),
+            ("        return self.synced()\n", "        return done\n"),
         ),
         DURABLE,
     ),
     Fault(
         "local: folders are not synced",
-        FILES,
+        BEGUN,
         (("    try:\n        os.fsync(descriptor)\n", "    try:\n        pass\n"),),
         DURABLE,
     ),
@@ -225,11 +224,11 @@ FAULTS = (
     ),
     Fault(
         "local: changed bytes of a file are read",
-        FILES,
+        BEGUN,
         (
             (
-                "        if algorithm(memoryview(whole)[start:end]) != expected:\n",
-                "        if False:\n",
+                "    if ALGORITHMS[file.algorithm][1](memoryview(whole)[start:end]) != expected:\n",
+                "    if False:\n",
             ),
         ),
         "tests/engines/test_check.py",

@@ -182,7 +182,7 @@ FAULTS = (
     Fault(
         "contract: a zero vector is at no distance",
         DISTANCES,
-        (("products / np.where(lengths > 0, lengths, 1)", "products / lengths"),),
+        (("sums / np.where(lengths > 0, lengths, 1)", "sums / lengths"),),
         TESTS,
         "zero_vectors",
     ),

@@ -13,7 +13,7 @@ from embow.engines.contract import Capability, Metric
 from embow.errors import ConfigurationError, near_name
 
 _METRICS = ("l2", "cosine", "dot")
-_STORAGES = ("float32", "float16", "int8")
+_STORAGES = ("float16", "float32")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ class Hnsw:
         m: Neighbours of each vector: more find more, and take more memory.
         ef_construction: Candidates looked at for each vector while building: more take longer
             and make a better graph.
-        storage: What the graph keeps of the vectors. ``"float16"`` takes half the memory of
-            ``"float32"``, ``"int8"`` a quarter; answers are ordered by the table's own vectors.
+        storage: What the graph keeps of the vectors. ``"float16"`` takes half the memory and is
+            faster; answers are ordered by the table's own vectors either way.
 
     Raises:
         ConfigurationError: A setting has no such value.
@@ -41,7 +41,7 @@ class Hnsw:
     metric: Metric = "l2"
     m: int = 20
     ef_construction: int = 150
-    storage: Literal["float32", "float16", "int8"] = "float16"
+    storage: Literal["float16", "float32"] = "float16"
 
     def __post_init__(self) -> None:
         _one_of("metric", self.metric, _METRICS)
@@ -98,6 +98,33 @@ class FTS:
 
 
 Config = Hnsw | FTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexStats:
+    """What is known of an index.
+
+    Attributes:
+        name: Its name.
+        column: The column it is of.
+        kind: ``"hnsw"`` or ``"fts"``, or what another library builds.
+        settings: What it was made with.
+        num_indexed_rows: Rows of the current version that it covers.
+        num_unindexed_rows: Rows that are read beside it, until ``optimize``.
+        num_pieces: Pieces it is in.
+        num_bytes: Their size, where they are files.
+        trouble: Why it is not used, where it cannot be; a sentence.
+    """
+
+    name: str
+    column: str
+    kind: str
+    settings: Mapping[str, Any]
+    num_indexed_rows: int
+    num_unindexed_rows: int
+    num_pieces: int
+    num_bytes: int
+    trouble: str = ""
 
 
 def _one_of(name: str, value: object, known: Sequence[str]) -> None:

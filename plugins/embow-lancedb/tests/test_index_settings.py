@@ -15,11 +15,11 @@ from embow_lancedb.index import as_embow
     ("config", "storage"),
     [
         (index.IvfFlat(), "float32"),
-        (index.IvfSq(), "int8"),
-        (index.IvfPq(num_partitions=8, num_sub_vectors=2), "int8"),
-        (index.IvfRq(), "int8"),
-        (index.HnswPq(), "int8"),
-        (index.HnswSq(), "int8"),
+        (index.IvfSq(), "float16"),
+        (index.IvfPq(num_partitions=8, num_sub_vectors=2), "float16"),
+        (index.IvfRq(), "float16"),
+        (index.HnswPq(), "float16"),
+        (index.HnswSq(), "float16"),
         (index.HnswFlat(), "float32"),
     ],
 )
@@ -33,7 +33,7 @@ def test_every_index_of_vectors_is_a_graph(config: Any, storage: str) -> None:
 def test_settings_of_a_graph_are_kept() -> None:
     """Distance, neighbours, and candidates."""
     made = as_embow(index.HnswSq(distance_type="cosine", m=7, ef_construction=50))
-    assert made == embow.index.Hnsw(metric="cosine", m=7, ef_construction=50, storage="int8")
+    assert made == embow.index.Hnsw(metric="cosine", m=7, ef_construction=50, storage="float16")
 
 
 @pytest.mark.parametrize(

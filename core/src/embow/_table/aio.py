@@ -26,6 +26,7 @@ from embow._table.table import Table
 from embow._table.versions import Tags
 from embow._table.writing.changes import UpdateResult
 from embow._table.writing.merge import MergeInsert
+from embow.engines.contract import Durability
 from embow.errors import ConfigurationError
 from embow.expr import Condition, Expr
 from embow.pipeline import AddReport
@@ -36,13 +37,20 @@ async def connect_async(
     uri: str | os.PathLike[str],
     *,
     trust: bool | Collection[str] = False,
+    durability: Durability = "full",
     storage_options: dict[str, Any] | None = None,
     observers: Sequence[Observer] = (),
     **unknown: Never,
 ) -> AsyncDatabase:
     """Open a database without blocking the event loop. See :func:`embow.connect`."""
     work = functools.partial(
-        connect, uri, trust=trust, storage_options=storage_options, observers=observers, **unknown
+        connect,
+        uri,
+        trust=trust,
+        durability=durability,
+        storage_options=storage_options,
+        observers=observers,
+        **unknown,
     )
     return AsyncDatabase(await asyncio.to_thread(work))
 
@@ -107,6 +115,9 @@ class AsyncVectorSearch(AsyncQuery):
     metric = building(VectorSearch.metric)
     distance_type = metric
     distance_range = building(VectorSearch.distance_range)
+    ef = building(VectorSearch.ef)
+    bypass_vector_index = building(VectorSearch.bypass_vector_index)
+    fast_search = building(VectorSearch.fast_search)
     rerank = building(VectorSearch.rerank)
 
     to_arrow = awaited(VectorSearch.to_arrow)
@@ -283,6 +294,11 @@ class AsyncTable(Face[Table]):
     discard_failed = awaited(Table.discard_failed)
     configure = awaited(Table.configure)
     optimize = awaited(Table.optimize)
+
+    create_index = awaited(Table.create_index)
+    list_indices = awaited(Table.list_indices)
+    index_stats = awaited(Table.index_stats)
+    drop_index = awaited(Table.drop_index)
 
 
 _SEARCHES: Mapping[type[Query], type[AsyncQuery]] = {

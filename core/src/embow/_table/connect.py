@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any, Never
 
 from embow._table.database import Database, Observer
-from embow.engines.contract import EngineOptions
+from embow.engines.contract import Durability, EngineOptions
 from embow.errors import ConfigurationError, near_name
 from embow.plugins._engines import engine_for
 from embow.plugins._indexes import index_library
 
-_SETTINGS = ("trust", "storage_options", "observers")
+_SETTINGS = ("trust", "durability", "storage_options", "observers")
 
 
 def connect(
     uri: str | os.PathLike[str],
     *,
     trust: bool | Collection[str] = False,
+    durability: Durability = "full",
     storage_options: dict[str, Any] | None = None,
     observers: Sequence[Observer] = (),
     **unknown: Never,
@@ -34,6 +35,10 @@ def connect(
         trust: What settings kept in tables may decide here. Tables made with this machine's key are
             trusted; of others, a setting that names a variable, an address, a folder or code is
             refused unless it is listed here. ``True`` trusts whatever the tables say.
+        durability: What a write waits for. With ``"full"`` it outlives a loss of power. With
+            ``"os"`` it is handed to the operating system, which is several times faster for small
+            writes: it outlives this process, however that ends, and a loss of power may take the
+            last seconds of writes, whole ones, and harms nothing else.
         storage_options: Settings of the engine.
         observers: Called with a ``RequestEvent`` for each provider request, from any thread,
             beside those that plugins bring.
@@ -65,5 +70,6 @@ def connect(
         location = str(Path(os.path.expanduser(location)))
     if not isinstance(storage_options, (dict, type(None))):
         raise ConfigurationError(f"storage_options must be a dict, not {storage_options!r:.60}.")
-    engine = engine_for(location)(location, EngineOptions(storage_options or {}, index_library))
+    options = EngineOptions(storage_options or {}, index_library, durability)
+    engine = engine_for(location)(location, options)
     return Database(location, engine, observers, trust)

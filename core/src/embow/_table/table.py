@@ -12,8 +12,8 @@ from typing import Any, Literal, Unpack, overload
 import pyarrow as pa
 
 from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
+from embow._table.indexed import IndexedTable
 from embow._table.settings import AddOptions, TableSettings
-from embow._table.truthful import TruthfulTable
 from embow._table.writing import adding, changes, reshaping
 from embow._table.writing.altering import ColumnChange
 from embow._table.writing.changes import DeleteResult, UpdateResult
@@ -31,7 +31,7 @@ from embow.pipeline import AddReport, Estimate
 AddMode = Literal["append", "overwrite"]
 
 
-class Table(TruthfulTable):
+class Table(IndexedTable):
     """Rows of one schema, with vectors that embed themselves.
 
     Made by ``Database.create_table`` and ``Database.open_table``. Safe to use from several threads;

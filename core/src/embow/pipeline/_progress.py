@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from embow.pipeline._types import ProgressUpdate
 
@@ -72,6 +72,26 @@ class Progress:
                 self._bar.close()
 
 
+class Bar:
+    """A bar of rows; in a terminal or a notebook where ``show`` is ``None``."""
+
+    def __init__(self, show: bool | None, total: int, doing: str) -> None:
+        wanted = _someone_looks() if show is None else show
+        self._bar = _make_bar(total, 0.0 if show is True else _DELAY, doing) if wanted else None
+
+    def add(self, rows: int) -> None:
+        """Take note of more rows."""
+        if self._bar is not None:
+            self._bar.update(rows)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
 def _someone_looks() -> bool:
     if "ipykernel" in sys.modules:
         return True
@@ -79,8 +99,8 @@ def _someone_looks() -> bool:
     return stream is not None and stream.isatty()
 
 
-def _make_bar(total: int | None, delay: float) -> Any:
+def _make_bar(total: int | None, delay: float, doing: str = "Embedding") -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a notebook without widgets gets the bar made of text
         from tqdm.auto import tqdm
-    return tqdm(total=total, unit=" rows", desc="Embedding", delay=delay, dynamic_ncols=True)
+    return tqdm(total=total, unit=" rows", desc=doing, delay=delay, dynamic_ncols=True)

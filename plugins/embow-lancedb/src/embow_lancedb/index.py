@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 Distance = Literal["l2", "cosine", "dot", "hamming"]
-Storage = Literal["float32", "float16", "int8"]
+Storage = Literal["float32", "float16"]
 
 
 class DocumentGranularity(Enum):
@@ -205,11 +205,11 @@ IvfHnswFlat, IvfHnswPq, IvfHnswSq = HnswFlat, HnswPq, HnswSq
 _STORAGE: dict[type, Storage] = {
     IvfFlat: "float32",
     HnswFlat: "float32",
-    IvfSq: "int8",
-    IvfPq: "int8",
-    IvfRq: "int8",
-    HnswPq: "int8",
-    HnswSq: "int8",
+    IvfSq: "float16",
+    IvfPq: "float16",
+    IvfRq: "float16",
+    HnswPq: "float16",
+    HnswSq: "float16",
 }
 SCALARS = (BTree, Bitmap, LabelList, Fm)
 """Indexes of values, which embow evaluates conditions without."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from embow._table.columns import Columns
 from embow._table.reading.order import Key
 from embow._table.reading.projection import Selection
-from embow.engines.contract import ScanQuery, Snapshot, VectorKind
+from embow.engines.contract import WORTH, ScanQuery, Snapshot, VectorKind, VectorQuery
 from embow.engines.predicate import Predicate
 from embow.expr import Expr
 
@@ -33,6 +33,7 @@ class Plan:
         kind: What that column holds.
         metric: Distance of the search.
         queries: How many vectors are searched for.
+        asked: The search itself, of vectors that are all zero.
         rerank: What orders the rows that were found, by name.
         selection: What is returned.
         physical: Stored columns that are read for it.
@@ -51,6 +52,7 @@ class Plan:
     kind: VectorKind | None = None
     metric: str = ""
     queries: int = 1
+    asked: VectorQuery | None = None
     rerank: str | None = None
     selection: Selection
     physical: tuple[str, ...]
@@ -98,9 +100,12 @@ def analyzed(snapshot: Snapshot, plan: Plan, trace: Trace, result: pa.Table) -> 
             told.append(f"{passing:,} of {rows:,} rows pass")
             told.append(_size(_bytes_of(snapshot, plan.where)))
         if name == "search" and plan.kind is not None:
-            told.append(f"{passing:,} {'lists of vectors' if plan.kind.multi else 'vectors'}")
+            looked = passing
+            if plan.asked is not None and (index := snapshot.route(plan.asked).index) is not None:
+                looked = 0 if plan.asked.index == "only" else len(index.rest)
+            told.append(f"{looked:,} {'lists of vectors' if plan.kind.multi else 'vectors'} read")
             if not plan.kind.multi:
-                told.append(_size(passing * plan.kind.nbytes))
+                told.append(_size(looked * plan.kind.nbytes))
         if name in trace.seconds:
             told.append(_milliseconds(trace.seconds[name]))
         lines.append(f"  {name:<8}{'; '.join(told)}")
@@ -132,8 +137,7 @@ def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[tuple[str, str]]:
         many = f"{plan.queries} queries, " if plan.queries != 1 else ""
         yield (
             "search",
-            f"{plan.search} ({many}{plan.metric}, {plan.kind}); "
-            "exact scan of every row that passes, no index",
+            f"{plan.search} ({many}{plan.metric}, {plan.kind}); {_way(snapshot, plan)}",
         )
     if plan.words is not None:
         yield "search", plan.words
@@ -146,6 +150,26 @@ def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[tuple[str, str]]:
     window = "all rows" if plan.limit is None else f"at most {_rows(plan.limit)}"
     after = f" after the first {plan.offset:,}" if plan.offset else ""
     yield "read", f"{plan.selection}; {window}{after}"
+
+
+def _way(snapshot: Snapshot, plan: Plan) -> str:
+    """Return how the rows that are near are found."""
+    if plan.asked is None:
+        return "exact scan of every row that passes"
+    route = snapshot.route(plan.asked)
+    if (index := route.index) is not None:
+        rest = "left out" if plan.asked.index == "only" else "read"
+        beside = f", {len(index.rest):,} newer {rest}" if len(index.rest) else ""
+        name, kind = index.definition.name, index.definition.kind
+        return (
+            f"index '{name}' ({kind}) over {_rows(index.rows)}, ef {route.effort}{beside}; "
+            "distances exact"
+        )
+    rows = snapshot.count_rows()
+    advice = ""
+    if route.why == "no index" and rows >= WORTH and plan.kind and not plan.kind.multi:
+        advice = f"; create_index('{plan.search}') would make it faster"
+    return f"exact scan of every row that passes, {route.why}{advice}"
 
 
 def _bytes_of(snapshot: Snapshot, predicate: Predicate) -> int:

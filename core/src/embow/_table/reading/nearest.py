@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self, cast, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +45,8 @@ class VectorSearch(RankedQuery):
         self._column = column
         self._metric: Metric | None = None
         self._range: tuple[float | None, float | None] = (None, None)
+        self._ef: int | None = None
+        self._index: Literal["auto", "never", "only"] = "auto"
 
     def __repr__(self) -> str:
         shown = f"{self._query!r:.60}" if self._asked is None else str(self._asked)
@@ -83,6 +85,25 @@ class VectorSearch(RankedQuery):
         self._range = (lower_bound, upper_bound)
         return self
 
+    def ef(self, ef: int | None) -> Self:
+        """Set how many rows an index considers: more find more, and take longer.
+
+        At least as many as are wanted are considered; where this is not called, or ``None``, the
+        engine chooses.
+        """
+        self._ef = whole_number("ef", ef, least=1) if ef is not None else None
+        return self
+
+    def bypass_vector_index(self) -> Self:
+        """Read every row, whatever index there is: the answer is exact."""
+        self._index = "never"
+        return self
+
+    def fast_search(self) -> Self:
+        """Leave out rows that came in since the index was built or extended."""
+        self._index = "only"
+        return self
+
     def to_arrow(self) -> pa.Table:
         """Embed the query where that is needed, search, and return an Arrow table."""
         if self._asked is not None:
@@ -113,21 +134,8 @@ class VectorSearch(RankedQuery):
         self, snapshot: Snapshot, columns: Columns, place: Place, queries: Queries
     ) -> pa.Table:
         projection = self._projected(columns)
-        query = VectorQuery(
-            column=place.physical,
-            vectors=queries.vectors,
-            sizes=queries.sizes,
-            k=cast("int", self._limit),
-            metric=self._metric or place.kind.metrics[0],
-            offset=self._offset,
-            predicate=self._predicate(columns),
-            columns=self._read(columns, projection),
-            distance_range=self._range,
-            row_ids=self._ids,
-            with_row_id=self._reads_row_id(projection),
-        )
         with self._step("search"):
-            found = snapshot.search(query)
+            found = snapshot.search(self._asking(columns, place, queries))
         texts = self._inputs or [None] * len(found)
         results = [
             self._finished(each, text, columns, projection)
@@ -138,6 +146,24 @@ class VectorSearch(RankedQuery):
         return pa.concat_tables(
             result.append_column("query_index", _repeated(number, result.num_rows))
             for number, result in enumerate(results)
+        )
+
+    def _asking(self, columns: Columns, place: Place, queries: Queries) -> VectorQuery:
+        projection = self._projected(columns)
+        return VectorQuery(
+            column=place.physical,
+            vectors=queries.vectors,
+            sizes=queries.sizes,
+            k=cast("int", self._limit),
+            metric=self._metric or place.kind.metrics[0],
+            offset=self._offset,
+            predicate=self._predicate(columns),
+            columns=self._read(columns, projection),
+            distance_range=self._range,
+            ef=self._ef,
+            index=self._index,
+            row_ids=self._ids,
+            with_row_id=self._reads_row_id(projection),
         )
 
     def _texts(self) -> Sequence[Any]:
@@ -153,6 +179,7 @@ class VectorSearch(RankedQuery):
         else:
             place = place_for(columns, self._column, self._asked)
             count = len(self._asked.on(place.kind))
+        zeros = np.zeros((count, place.kind.ndims), np.float32)
         return replace(
             plan,
             embed=embed,
@@ -160,6 +187,7 @@ class VectorSearch(RankedQuery):
             kind=place.kind,
             metric=self._metric or place.kind.metrics[0],
             queries=count,
+            asked=self._asking(columns, place, queries_of(zeros, several=True)),
         )
 
 

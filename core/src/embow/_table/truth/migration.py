@@ -21,6 +21,7 @@ from embow._table.kinds import kind_of_function
 from embow._table.names import begun_columns, free_name, hash_column, is_hidden, new_column
 from embow._table.truth.backfill import Backfill, has_null
 from embow._table.truth.sample import Sample
+from embow._table.writing.indexing import follow_columns
 from embow._table.writing.staging import Writer, drop_stored, keeping_rows
 from embow.embeddings import Binding, EmbeddingFunction
 from embow.engines.contract import Change, Commit, ScanQuery, Snapshot, vector_kind
@@ -284,6 +285,7 @@ def _switched(writer: Writer, model: _NewModel, backfill: Backfill, begun: Colum
 
 def _drop_unused(handle: Handle, vector: str, before: Columns, commit: Commit) -> Commit:
     """Drop the vectors of a column that nothing names any more, and return the last commit."""
+    follow_columns(handle, before)
     dropped = drop_stored(handle, lambda now: _unused(now, vector, before), commit.version)
     return dropped or commit
 

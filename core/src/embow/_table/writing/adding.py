@@ -119,15 +119,18 @@ class _Addition:
         columns = written.ingest.columns if written.new else now
         if written.ingest.rejected:
             Quarantine.of(handle.engine, columns, handle.stored).store(written.ingest.rejected)
-        told = {k: v for k, v in columns.metadata.items() if now.metadata.get(k) != v}
+        told = None
+        if written.new:
+            told = {k: v for k, v in columns.metadata.items() if now.metadata.get(k) != v}
         staged = [self.writer.staged] if self.writer.staged else []
-        return Change(snapshot.base, staged, None, told or None, bool(now.key), written.new)
+        return Change(snapshot.base, staged, None, told, bool(now.key), written.new)
 
     def _write(self, snapshot: Snapshot, now: Columns) -> _Written:
         """Write the rows; those that were written for columns as they were before are removed."""
         writer = self.writer
-        writer.restart()
-        columns, new = widened(now, self.fields)
+        if self.written is not None:
+            writer.restart()
+        columns, new = widened(now, self.fields) if self.fields else (now, [])
         ingest = self.ingest(columns, snapshot)
         batches = ingest.batches(self.data, writer.report)
         writer.staged = writer.handle.stored.write(batches, base=snapshot.base, new=new)

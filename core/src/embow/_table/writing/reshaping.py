@@ -22,6 +22,7 @@ from embow._table.names import begun_columns, free_name, hash_column
 from embow._table.truth.backfill import has_null
 from embow._table.writing.altering import Alteration
 from embow._table.writing.computing import NewColumn, called_values, cast_values
+from embow._table.writing.indexing import follow_columns
 from embow._table.writing.keys import Keys, checked_key
 from embow._table.writing.quarantine import Quarantine
 from embow.embeddings import Binding
@@ -131,7 +132,10 @@ def alter_columns(handle: Handle, alterations: Sequence[Mapping[str, Any]]) -> S
             _require_no_failed_rows(handle, columns)
         return call.change(snapshot, columns, after)
 
-    return call.run(plan)
+    before = handle.look()
+    done = call.run(plan)
+    follow_columns(handle, before)
+    return done
 
 
 def drop_columns(handle: Handle, names: Sequence[str]) -> SchemaChange:

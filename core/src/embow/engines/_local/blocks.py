@@ -57,6 +57,11 @@ class Block:
         self._vectors: dict[str, Vectors] = {}
 
     @property
+    def dense(self) -> bool:
+        """Whether its row ids follow one another."""
+        return self._ids is None
+
+    @property
     def ids(self) -> NDArray[np.int64]:
         """Row ids, ascending, shape ``(rows,)``."""
         if self._every is None:

@@ -7,21 +7,26 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from embow.engines._forks import rest_at_fork
 from embow.engines._local import faults
 from embow.engines._local.failures import FAILURES, explained, storing
 from embow.engines._local.sealed import seal
+from embow.engines._local.together import Job, Queue
 from embow.engines._local.upgrade import FORMAT, create, upgrade
+from embow.engines.contract import Durability
 from embow.errors import EmbowError, StorageError
 
 _APPLICATION = 0x656D626F  # "embo", in the file's header
 _FROZEN = "ro&immutable=1"
 _Use = Literal["read", "write"]
+_SYNCHRONOUS = {"full": "FULL", "os": "NORMAL"}
+"""How SQLite waits for the disk: at each commit, or only where its log is moved into the file."""
+T = TypeVar("T")
 
 
 class Catalog:
@@ -32,13 +37,15 @@ class Catalog:
     Args:
         path: The file; made when it is missing or empty. Where it cannot be written it is read.
         busy_seconds: How long to wait for another writer.
+        durability: What a commit waits for, see `EngineOptions`.
 
     Raises:
         StorageError: It cannot be opened or belongs to another program.
     """
 
-    def __init__(self, path: Path, busy_seconds: float) -> None:
+    def __init__(self, path: Path, busy_seconds: float, durability: Durability) -> None:
         self.path = path
+        self._synchronous = _SYNCHRONOUS[durability]
         self._busy = busy_seconds
         self._connections: dict[_Use, sqlite3.Connection] = {}
         self._paused: list[threading.Lock] = []
@@ -110,25 +117,71 @@ class Catalog:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Hold the only write transaction; durable once this has been left without an error."""
-        with self._locks["write"]:
-            try:
-                db = self._connection("write")
-                db.execute("BEGIN IMMEDIATE")
-                try:
-                    faults.reach("transaction.begun")
-                    yield db
-                    faults.reach("transaction.changed")
-                    self.require("write")
-                    db.execute("COMMIT")
-                except BaseException:
-                    if db.in_transaction:
-                        db.execute("ROLLBACK")
-                    raise
-            except EmbowError:
-                raise
-            except FAILURES as exc:
-                raise explained(exc, self.path, "write") from exc
+        with self._locks["write"], self._transaction() as db:
+            yield db
         faults.reach("transaction.committed")
+
+    def together(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do work in a write transaction, perhaps one with that of other threads.
+
+        Args:
+            work: May be asked more than once, by any thread, and in a transaction in which others
+                have changed something before.
+
+        Returns:
+            What it returned; durable by now.
+        """
+        job = Job(work)
+        self.queue.add(job)
+        try:
+            with self._locks["write"]:
+                if not job.done:
+                    self._lead(job)
+        finally:
+            self.queue.withdraw(job)
+        faults.reach("transaction.committed")
+        result: T = job.result()
+        return result
+
+    def _lead(self, job: Job) -> None:
+        """Do a job, and those that wait."""
+        jobs = self.queue.take(job)
+        if len(jobs) == 1 or not self._shared(jobs):
+            with self._transaction() as db:
+                job.run(db)
+            jobs = [job]
+        for each in jobs:
+            each.done = True
+
+    def _shared(self, jobs: Sequence[Job]) -> bool:
+        """Do jobs in one transaction; return whether that could be."""
+        try:
+            with self._transaction() as db:
+                for each in jobs:
+                    each.share(db)
+        except Exception:
+            return False  # Whose error it is shows when each is done alone.
+        return True
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            db = self._connection("write")
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                faults.reach("transaction.begun")
+                yield db
+                faults.reach("transaction.changed")
+                self.require("write")
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        except EmbowError:
+            raise
+        except FAILURES as exc:
+            raise explained(exc, self.path, "write") from exc
 
     def require(self, use: _Use) -> None:
         """Raise `StorageError` where the catalog is closed, not writable, or no longer there."""
@@ -161,6 +214,7 @@ class Catalog:
             self._mode, self._frozen = _mode(self.path), _state(self.path)
         if use not in self._connections:
             self._connections[use] = _connect(self.path, self._mode, self._busy)
+            self._connections[use].execute(f"PRAGMA synchronous = {self._synchronous}")
             self._mode = self._mode.replace("rwc", "rw")
         return self._connections[use]
 
@@ -191,6 +245,7 @@ class Catalog:
             "write": threading.Lock(),
             "read": threading.Lock(),
         }
+        self.queue = Queue()
 
 
 def _close(connections: dict[_Use, sqlite3.Connection]) -> None:
@@ -238,7 +293,6 @@ def _connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
     )
     try:
         connection.create_function("seal", -1, seal, deterministic=True)
-        connection.execute("PRAGMA synchronous = FULL")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except BaseException:
         connection.close()

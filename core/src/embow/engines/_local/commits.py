@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from operator import attrgetter
 from sqlite3 import Connection
 
@@ -65,38 +66,50 @@ def _try_commit(
     store: Store, change: Change, columns: Sequence[NewColumn], files: NewFiles
 ) -> Commit | None:
     """Return the commit, or ``None`` where the files beside new columns are no longer there."""
+    work = partial(_apply, store, change, columns, files)
+    # What removes rows looks them up in the state of before, and may not stand beside changes that
+    # can still be undone.
+    if change.shapes or change.remove is not None:
+        with store.catalog.write() as db:
+            return work(db)
+    return store.catalog.together(work)
+
+
+def _apply(
+    store: Store, change: Change, columns: Sequence[NewColumn], files: NewFiles, db: Connection
+) -> Commit | None:
+    """Make a change within a transaction."""
+    stop_if_cancelled()  # Others may have written for long.
     rows = [each for each in change.add if each.column is None and each.rows]
     removed = NO_ROWS if change.remove is None else ascending(change.remove)
-    with store.catalog.write() as db:
-        stop_if_cancelled()  # Others may have written for long.
-        before = _start(store, db, change)
-        if isinstance(before, Commit):
-            return before
-        if len(removed):
-            _check_alive(store, db, removed)
-        row, layout = replace(before, version=before.version + 1), store.layout(db, before)
-        if columns:
-            found = name_columns(db, row, layout, columns)
-            if found is None:
-                return None
-            layout, row = found, replace(row, epoch=row.epoch + 1)
-        if change.columns:
-            layout = _with_new(store, layout, change.columns)
-        if change.metadata is not None:
-            layout = layout.with_entries(change.metadata)
-        if change.shapes:
-            insert_schema(db, row.id, row.version, layout)
-            row = replace(row, schema_version=row.version)
-        if len(removed):
-            insert_deletion(db, row, Deletion(row.version, removed))
-            row = replace(row, rows=row.rows - len(removed))
-        for each in rows:
-            row = add_rows(db, row, each, layout, files, store.sizes)
-        operation = _operation(change, bool(rows), bool(len(removed)))
-        insert_version(db, row, operation, plain=operation == "add" and not change.alone)
-        done = Commit(row.version, row.next_row - before.next_row, len(removed))
-        remember(db, row, change.add, done)
-        files.keep()
+    before = _start(store, db, change)
+    if isinstance(before, Commit):
+        return before
+    if len(removed):
+        _check_alive(store, db, removed)
+    row, layout = replace(before, version=before.version + 1), store.layout(db, before)
+    if columns:
+        found = name_columns(db, row, layout, columns)
+        if found is None:
+            return None
+        layout, row = found, replace(row, epoch=row.epoch + 1)
+    if change.columns:
+        layout = _with_new(store, layout, change.columns)
+    if change.metadata is not None:
+        layout = layout.with_entries(change.metadata)
+    if change.shapes:
+        insert_schema(db, row.id, row.version, layout)
+        row = replace(row, schema_version=row.version)
+    if len(removed):
+        insert_deletion(db, row, Deletion(row.version, removed))
+        row = replace(row, rows=row.rows - len(removed))
+    for each in rows:
+        row = add_rows(db, row, each, layout, files, store.sizes)
+    operation = _operation(change, bool(rows), bool(len(removed)))
+    insert_version(db, row, operation, plain=operation == "add" and not change.alone)
+    done = Commit(row.version, row.next_row - before.next_row, len(removed))
+    remember(db, row, change.add, done)
+    files.keep()
     return done
 
 
@@ -153,7 +166,7 @@ def _with_new(store: Store, layout: Layout, fields: Sequence[pa.Field]) -> Layou
 
 
 def _operation(change: Change, added: bool, removed: bool) -> str:
-    if change.columns or any(each.column for each in change.add):
+    if change.brings_columns:
         return "columns"
     if change.metadata is not None:
         return "change" if added else "metadata"

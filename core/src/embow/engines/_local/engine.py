@@ -64,7 +64,7 @@ class LocalEngine(Engine):
                 check_own(each)
             self._data.mkdir(parents=True, exist_ok=True)
             sync_folder(self._root)
-        self._catalog = Catalog(catalog, self._sizes.busy_seconds)
+        self._catalog = Catalog(catalog, self._sizes.busy_seconds, options.durability)
         self._tables: dict[int, LocalTable] = {}
 
     def table_names(self) -> list[str]:

@@ -17,6 +17,9 @@ POINTS: Final = (
 )
 """In the order a write meets them. A point may be met several times in one write."""
 
+SHARED: Final = "transaction.shared"
+"""Met after each thread's work where several share a transaction."""
+
 _hook: Callable[[str], None] | None = None
 
 

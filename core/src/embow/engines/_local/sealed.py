@@ -50,8 +50,7 @@ def insert(db: sqlite3.Connection, table: str, *values: object, verb: str = "INS
     """Add a row under its checksum; return its number."""
     marks = _marks(len(values))
     cursor = db.execute(
-        f"{verb} INTO {table} ({COLUMNS[table]}, seal) VALUES ({marks}, seal({marks}))",
-        (*values, *values),
+        f"{verb} INTO {table} ({COLUMNS[table]}, seal) VALUES ({marks}, seal({marks}))", values
     )
     return cursor.lastrowid or 0
 
@@ -60,12 +59,12 @@ def rewrite(db: sqlite3.Connection, table: str, number: int, *values: object) ->
     """Change a row that has a number, and its checksum."""
     marks = _marks(len(values))
     change = f"({COLUMNS[table]}, seal) = ({marks}, seal({marks}))"
-    db.execute(f"UPDATE {table} SET {change} WHERE id = {number}", (*values, *values))
+    db.execute(f"UPDATE {table} SET {change} WHERE id = {number}", values)
 
 
 @cache
 def _marks(count: int) -> str:
-    return ", ".join("?" * count)
+    return ", ".join(f"?{number + 1}" for number in range(count))
 
 
 def select(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import accumulate, pairwise
 from operator import attrgetter
 
@@ -18,6 +19,7 @@ from embow.engines._local.exhaustive import Nearest, nearest_rows
 from embow.engines._local.nearest import Candidates, Pairs
 from embow.engines._local.scan import column_names, gather, output_schema
 from embow.engines._local.several import nearest_of_lists
+from embow.engines._local.threads import side_by_side, thread_count
 from embow.engines._local.vectors import Vectors
 from embow.engines._local.view import View
 from embow.engines.contract import (
@@ -32,6 +34,9 @@ from embow.engines.contract import (
 _QUERIES_AT_ONCE = 64
 _SCORES = 2**17
 """Scores made at a time: they stay in the cache next to a core."""
+
+_LARGE = 2**26
+"""Bytes of vectors from which a scan uses several threads."""
 
 _PAIRS = 1024
 """Rows copied at a time for their exact distances."""
@@ -64,21 +69,26 @@ def _candidates(
     dtype = vector_kinds(view.layout.schema)[query.column].dtype
     queries = prepare(vectors, query.metric, dtype)
     candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
+    rows = sum(part.block.rows for part in view.parts)
+    threads = thread_count() if rows * vectors.shape[1] * dtype.itemsize >= _LARGE else 1
+    step = _SCORES // len(vectors)
+    if threads > 1:
+        step = min(step, max(rows // (4 * threads), 1))
     with one_thread:
-        for pieces in _pieces(view, query):
-            candidates.add(score(queries, pieces), pieces)
+        pieces = _pieces(view, query, step)
+        for some, scores in side_by_side(partial(score, queries), pieces, threads):
+            candidates.add(scores, some)
     return candidates.found(), queries.exact
 
 
-def _pieces(view: View, query: VectorQuery) -> Iterator[list[Piece]]:
-    """Yield the rows to score, as many at a time as can be scored together.
+def _pieces(view: View, query: VectorQuery, step: int) -> Iterator[list[Piece]]:
+    """Yield the rows to score, as many at a time as are scored together.
 
     They are whole blocks or, where few rows pass, those rows. What is done for each is as little
     as possible: a block that was read has driven everything else out of the processor's cache.
     """
     together: list[Piece] = []
     rows = 0
-    step = max(_SCORES // len(query.vectors), 1)
     for piece in _passing(view, query):
         for each in piece.split(step):
             if rows + len(each) > step and together:
@@ -95,9 +105,12 @@ def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
     if not query.k:
         return
     wanted = None if query.row_ids is None else ascending(query.row_ids)
-    everything = query.predicate is None and wanted is None
+    everything = query.predicate is None
     stored = view.layout.stored[column_of(query.column)]
     below = _GATHER_BELOW[len(query.vectors) > 1]
+    if wanted is not None and query.predicate is None:
+        yield from _listed(view, wanted, query.column, below)
+        return
     checks = check_ahead(list(map(attrgetter("block"), view.parts)))
     for number, (part, _) in enumerate(zip(view.parts, checks, strict=True)):
         block = part.block.vectors(stored, query.column)
@@ -110,6 +123,24 @@ def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
             yield Piece(number, block, slice(0, part.block.rows), mask)
         elif len(rows := np.flatnonzero(mask)):
             yield Piece(number, block, rows)
+
+
+def _listed(view: View, row_ids: NDArray[np.int64], column: str, below: float) -> Iterator[Piece]:
+    """Yield rows by their ids, which ascend; other blocks are not even looked at."""
+    found, stored = list(view.locate(row_ids)), view.layout.stored[column_of(column)]
+    blocks = [view.parts[number].block for number, _ in found]
+    for (number, rows), block, _ in zip(found, blocks, check_ahead(blocks), strict=True):
+        vectors = block.vectors(stored, column)
+        if vectors is None:
+            continue
+        if vectors.valid is not None:
+            rows = rows[vectors.valid[rows]]
+        if len(rows) > below * block.rows:
+            mask = np.zeros(block.rows, np.bool_)
+            mask[rows] = True
+            yield Piece(number, vectors, slice(0, block.rows), mask)
+        elif len(rows):
+            yield Piece(number, vectors, rows)
 
 
 def _rank(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from embow.engines._local.blocks import check_ahead
 from embow.engines._local.distance import Piece, Queries, Scores, prepare, score
 from embow.engines._local.exhaustive import Nearest
 from embow.engines._local.nearest import Candidates, Pairs
+from embow.engines._local.threads import side_by_side, thread_count
 from embow.engines._local.vectors import Vectors
 from embow.engines._local.view import View
 from embow.engines.contract import (
@@ -27,6 +29,9 @@ from embow.engines.contract import (
 
 _SCORES = 2**18
 """Scores made at a time."""
+
+_LARGE = 2**17
+"""Rows times vectors of the query from which a scan uses several threads."""
 
 _GATHER_BELOW = 0.5
 """Share of rows below which copying the vectors of those that pass costs less than scoring all."""
@@ -57,9 +62,12 @@ def nearest_of_lists(view: View, query: VectorQuery) -> list[Nearest]:
     queries = prepare(query.vectors, query.metric, kind.dtype)
     starts = np.cumsum([0, *sizes[:-1]])
     candidates = Candidates(len(sizes), query.offset + query.k, query.distance_range)
+    rows = sum(part.block.rows for part in view.parts)
+    threads = thread_count() if rows * len(query.vectors) >= _LARGE else 1
     with one_thread:
-        for lists in _passing(view, query):
-            candidates.add(_of_rows(queries, lists, starts), [lists.rows])
+        scored = side_by_side(partial(_of_rows, queries, starts), _passing(view, query), threads)
+        for lists, scores in scored:
+            candidates.add(scores, [lists.rows])
     pairs = candidates.found()
     return [
         _ranked(view, query, each, pairs.only(pairs.query == number))
@@ -122,7 +130,7 @@ def _ranges(offsets: NDArray[np.int64], step: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _of_rows(queries: Queries, lists: _Lists, starts: NDArray[np.intp]) -> Scores:
+def _of_rows(queries: Queries, starts: NDArray[np.intp], lists: _Lists) -> Scores:
     """Return the distance of each query to each row, and how far it may be off."""
     scores = score(queries, [lists.vectors])
     each, offsets = scores.distance.T, lists.offsets

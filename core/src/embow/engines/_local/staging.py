@@ -55,7 +55,9 @@ def write(
     lease: timedelta = LEASE,
 ) -> Staged:
     """Write rows durably: few into the `Staged` itself, many to files that a lease keeps."""
-    layout = (store.layout_of(base) if schema is None else Layout.new(schema)).with_new(new)
+    layout = store.layout_of(base) if schema is None else Layout.new(schema)
+    if new:
+        layout = layout.with_new(new)
     store.catalog.require("write")  # Before rows are asked for, which may cost money.
     with NewFiles(store.catalog, store.folder) as files:
         rows, stream, fragments = stage(batches, layout, files, store.sizes)
@@ -218,9 +220,11 @@ def _add_fragments(db: Connection, row: TableRow, fragments: Iterable[FragmentRo
 
 def _check_columns(layout: Layout, found: Sequence[str]) -> None:
     """Refuse rows that were written for another column of the same name, or lack one."""
-    written, names = frozenset(found), frozenset(map(visible_name, found))
+    written = frozenset(found)
     for stored, field in zip(layout.columns, layout.schema, strict=True):
-        if stored not in written and (field.name in names or not field.nullable):
+        if stored in written:
+            continue
+        if not field.nullable or field.name in map(visible_name, found):
             raise CommitConflictError(
                 f"Column '{field.name}' is no longer the one these rows were written for: the "
                 "table was changed meanwhile. Nothing was committed; write the rows again."

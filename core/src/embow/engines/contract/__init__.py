@@ -23,7 +23,7 @@ from embow.engines.contract._distances import (
     row_distances,
     wanted_distances,
 )
-from embow.engines.contract._engine import Engine, EngineOptions
+from embow.engines.contract._engine import Durability, Engine, EngineOptions
 from embow.engines.contract._history import check_tag
 from embow.engines.contract._kinds import (
     Metric,
@@ -65,6 +65,7 @@ from embow.engines.contract._records import (
     Version,
     require,
 )
+from embow.engines.contract._routes import WORTH, Route
 from embow.engines.contract._rows import conform, ending, row_ids_of
 from embow.engines.contract._snapshot import Snapshot
 from embow.engines.contract._table import EngineTable
@@ -79,17 +80,20 @@ __all__ = [
     "RETENTION",
     "ROW_ID",
     "SCORE",
+    "WORTH",
     "Base",
     "Capability",
     "Change",
     "CheckReport",
     "Commit",
+    "Durability",
     "Engine",
     "EngineOptions",
     "EngineTable",
     "IndexInfo",
     "Metric",
     "OptimizeReport",
+    "Route",
     "RowIds",
     "RowVectors",
     "ScanQuery",

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
@@ -14,6 +14,9 @@ from embow.engines.contract._queries import check_schema, check_table_name
 from embow.engines.contract._records import Capability, require
 from embow.engines.contract._table import EngineTable
 from embow.engines.indexes import Libraries, no_libraries
+from embow.errors import ConfigurationError
+
+Durability = Literal["full", "os"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +26,20 @@ class EngineOptions:
     Attributes:
         storage_options: Its settings.
         libraries: Finds what builds a kind of index.
+        durability: What a commit waits for: ``"full"`` until it outlives a loss of power, ``"os"``
+            until it outlives the process. An engine that knows no difference waits for both.
     """
 
     storage_options: Mapping[str, Any] = field(default_factory=dict)
     libraries: Libraries = no_libraries
+    durability: Durability = "full"
+
+    def __post_init__(self) -> None:
+        if self.durability not in get_args(Durability):
+            raise ConfigurationError(
+                f"durability={self.durability!r:.60} is not known. Use 'full', where what was "
+                "written outlives a loss of power, or 'os', where it outlives the process."
+            )
 
 
 class Engine(ABC):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -81,6 +82,10 @@ class VectorQuery(RowQuery):
         metric: Distance; one that the column's :class:`VectorKind` allows.
         distance_range: Keep ``lower <= distance < upper``.
         sizes: How many of the vectors each query has, in their order; ``None``: one each.
+        ef: How many rows an index considers, at least as many as are wanted: more find more. The
+            engine chooses where it is ``None``.
+        index: ``"auto"`` uses an index where that is faster; ``"never"`` reads every row, and is
+            exact; ``"only"`` finds rows that an index covers, where there is one.
     """
 
     column: str
@@ -89,6 +94,8 @@ class VectorQuery(RowQuery):
     metric: Metric = "l2"
     distance_range: tuple[float | None, float | None] = (None, None)
     sizes: tuple[int, ...] | None = None
+    ef: int | None = None
+    index: Literal["auto", "never", "only"] = "auto"
 
     def queries(self) -> Iterator[NDArray[np.float64]]:
         """Yield the vectors of each query, float64, shape ``(vectors, ndims)``."""

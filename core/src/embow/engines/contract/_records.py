@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 import pyarrow as pa
 
@@ -84,6 +85,9 @@ class Staged:
     column: str | None = None
 
 
+_COLUMN = attrgetter("column")
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change of a table, made whole or not at all.
@@ -112,8 +116,12 @@ class Change:
     @property
     def shapes(self) -> bool:
         """Whether it changes schema or metadata, and not only rows."""
-        coming = bool(self.columns) or any(each.column is not None for each in self.add)
-        return coming or self.metadata is not None
+        return self.metadata is not None or self.brings_columns
+
+    @property
+    def brings_columns(self) -> bool:
+        """Whether columns come in."""
+        return bool(self.columns) or any(map(_COLUMN, self.add))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from embow.engines.contract._queries import (
     searched_columns,
 )
 from embow.engines.contract._records import ROW_ID, SCORE, Base, Capability, require
+from embow.engines.contract._routes import Route, by_index, routed
 from embow.engines.contract._rows import row_ids_of
 from embow.engines.indexes import Covering, RowIds
 from embow.engines.predicate import Predicate, evaluate
@@ -125,10 +126,34 @@ class Snapshot(ABC):
             require(self.capabilities, Capability.MULTIVECTOR)
         filtered = query if query.predicate is None else self._filtered(query)
         if query.with_row_id or query.columns is None or query.columns:
-            return self._search(filtered)
+            return self._routed(filtered)
         # A table of no columns has no number of rows: the ids keep it until there are distances.
-        found = self._search(replace(filtered, with_row_id=True))
+        found = self._routed(replace(filtered, with_row_id=True))
         return [each.drop_columns(ROW_ID) for each in found]
+
+    def route(self, query: VectorQuery) -> Route:
+        """Return how a search goes: by reading, or by an index. The query has been checked."""
+        indexes = self.indexes()
+        if not indexes:
+            return Route(None, None, -1, "no index")
+        return routed(query, indexes, lambda: self._passing(query), self._count_rows)
+
+    def _routed(self, query: VectorQuery) -> list[pa.Table]:
+        route = self.route(query)
+        if route.index is not None:
+            return list(by_index(query, route, self._search))
+        if route.passing is not None:
+            query = replace(query, predicate=None, row_ids=route.passing)
+        return self._search(query)
+
+    def _passing(self, query: VectorQuery) -> RowIds | None:
+        """Return the ids of the rows a search is among, ascending; ``None`` for all."""
+        if query.row_ids is not None:
+            asked = np.unique(np.asarray(query.row_ids, np.int64))
+            if query.predicate is None:
+                return asked
+            return asked[np.isin(asked, self.row_ids(query.predicate))]
+        return None if query.predicate is None else self.row_ids(query.predicate)
 
     def search_text(self, query: TextQuery) -> pa.Table:
         """Return the rows that fit the words best, best first, with ``_score``.

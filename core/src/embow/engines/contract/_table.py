@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
+from operator import attrgetter
 
 import pyarrow as pa
 
@@ -31,6 +32,7 @@ from embow.engines.contract._snapshot import Snapshot
 from embow.engines.text import TextMemory
 from embow.errors import CommitConflictError, EmbowError
 
+_ROWS = attrgetter("rows")
 _TRIES = 40
 _LONGEST_WAIT = 0.5
 
@@ -212,15 +214,19 @@ class EngineTable(History, Indexed, ABC):
             CommitConflictError: One of the three does not hold, or the table is another one.
             StagedGoneError: The lease ended, and the staged rows were removed.
         """
-        check_new_columns(change.columns)
-        if change.remove is not None and change.shapes:
+        if change.columns:
+            check_new_columns(change.columns)
+        shapes = change.shapes
+        if change.remove is not None and shapes:
             raise ValueError(
                 "A change of metadata or columns cannot also remove rows: make two changes."
             )
         removed = change.remove is not None and len(change.remove)
-        if not change.shapes and not removed and not any(each.rows for each in change.add):
+        if not shapes and not removed and not any(map(_ROWS, change.add)):
             return Commit(change.base.version)
-        return self._commit(change)
+        commit = self._commit(change)
+        self._added(commit.rows_added)
+        return commit
 
     def overwrite(
         self,
@@ -238,7 +244,9 @@ class EngineTable(History, Indexed, ABC):
             SchemaError: As in ``Engine.create_table``.
         """
         check_schema(schema)
-        return self._overwrite(schema, staged, base, metadata or {})
+        commit = self._overwrite(schema, staged, base, metadata or {})
+        self._added(commit.rows_added)
+        return commit
 
     def transact(
         self,

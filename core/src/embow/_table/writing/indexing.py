@@ -1,0 +1,101 @@
+"""Indexes of a table, by the names that users give columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from embow._table.columns import Columns
+from embow._table.handle import Handle
+from embow.engines.contract import IndexInfo, check_columns
+from embow.engines.indexes import Step
+from embow.errors import ConfigurationError, near_name
+from embow.index import Config, IndexStats
+from embow.pipeline._progress import Bar
+
+
+def create_index(
+    handle: Handle,
+    column: str,
+    config: Config,
+    name: str | None,
+    *,
+    replace: bool,
+    progress: bool | None,
+) -> IndexStats:
+    """Define and build an index. See ``Table.create_index``."""
+    handle.require_latest()
+    columns = handle.look()
+    check_columns(columns.visible, [column])
+    if not callable(getattr(config, "settings", None)):
+        raise ConfigurationError(
+            f"The config of an index is Hnsw(...) or FTS(...) of embow.index, not {config!r:.60}."
+        )
+    wanted = name or f"{column}_idx"
+    with _shown(handle, progress) as step:
+        handle.stored.create_index(
+            columns.physical(column), config, name=wanted, replace=replace, step=step
+        )
+    return index_stats(handle, wanted)
+
+
+@contextmanager
+def _shown(handle: Handle, progress: bool | None) -> Iterator[Step]:
+    """Show how many rows are indexed."""
+    with handle.snapshot() as snapshot:
+        rows = snapshot.count_rows()
+    with Bar(progress, rows, "Indexing") as bar:
+        yield bar.add
+
+
+def list_indices(handle: Handle) -> list[IndexStats]:
+    """Return the indexes there are, by name."""
+    columns = handle.look()
+    return [_told(columns, each) for each in handle.stored.indexes()]
+
+
+def index_stats(handle: Handle, name: str) -> IndexStats:
+    """Return what is known of one index.
+
+    Raises:
+        ConfigurationError: There is none of that name.
+    """
+    known = {each.name: each for each in list_indices(handle)}
+    if name not in known:
+        raise ConfigurationError(
+            f"Table {handle.name!r} has no index {name!r}.{near_name(name, known)} "
+            f"Indexes: {', '.join(known) or 'none'}."
+        )
+    return known[name]
+
+
+def _told(columns: Columns, info: IndexInfo) -> IndexStats:
+    shown = {physical: name for name, physical in columns.names.items()}
+    definition = info.definition
+    return IndexStats(
+        name=definition.name,
+        column=shown.get(definition.column, definition.column),
+        kind=definition.kind,
+        settings=definition.settings,
+        num_indexed_rows=info.rows,
+        num_unindexed_rows=info.rest,
+        num_pieces=info.pieces,
+        num_bytes=info.bytes,
+        trouble=info.trouble,
+    )
+
+
+def follow_columns(handle: Handle, before: Columns) -> None:
+    """Let indexes be of the columns that have taken over the names of theirs.
+
+    ``optimize`` builds them anew; until then every row is read.
+    """
+    indexes = handle.stored.indexes()
+    if not indexes:
+        return
+    names = handle.look().names
+    moved = {physical: names.get(name, physical) for name, physical in before.names.items()}
+    for each in indexes:
+        column = each.definition.column
+        if moved.get(column, column) != column:
+            handle.stored.move_index(each.definition.name, moved[column])
