@@ -52,9 +52,6 @@ def test_masks_kept_step_by_step_are_those_made_at_once(
         left -= set(range(*whole)) if whole else set(rows.tolist())
         assert _alive(parts) == _alive(parts_of(blocks, dead, (), Dead())) == left
         assert _alive(before) == earlier
-        ids = np.array(sorted(stored), np.int64)
-        mask = dead.among(ids)
-        assert set((ids if mask is None else ids[mask]).tolist()) == left
 
 
 def test_many_deletions_are_few_runs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -24,9 +25,10 @@ from embow.query import (
 from embow.rerankers import Reranker
 
 
-def index(table: embow.Table, column: str, **settings: Any) -> None:
+def index(table: embow.Table, column: str, replace: bool = False, **settings: Any) -> None:
     """Create a full-text index."""
-    table._handle.stored.create_index(column, FTS(**settings), name=f"{column}_idx")
+    stored = table._handle.stored
+    stored.create_index(column, FTS(**settings), name=f"{column}_idx", replace=replace)
 
 
 ROWS = [
@@ -177,6 +179,33 @@ def test_words_are_found_as_a_version_has_them(pets: embow.Table) -> None:
     assert pets.search("dog", fts_columns="text").to_list() == first
     pets.restore()
     assert pets.search("dog", fts_columns="text").to_list() == first
+
+
+def test_what_is_gone_from_the_files_is_found_no_more(pets: embow.Table) -> None:
+    """Also where the index still holds it, and it neither counts as a row with the word."""
+    more = [{"id": n, "text": f"dog number {n}", "title": None, "tags": None} for n in range(6, 40)]
+    pets.add(more)
+    index(pets, "text", replace=True)
+    pets.delete("id IN (1, 10)")
+    before = pets.search("dog", fts_columns="text").limit(None).to_list()
+    pets.optimize(timedelta(0))
+    assert pets.search("dog", fts_columns="text").limit(None).to_list() == before
+    assert len(before) == 35
+
+
+def test_many_rows_do_not_wait_for_the_first_reader(db: embow.Database) -> None:
+    """Who adds some thousand rows indexes them, and nothing is found otherwise than before."""
+    table = db.create_table("t", [{"id": 0, "text": "none"}])
+    index(table, "text")
+    for first in range(0, 6000, 1000):
+        rows = range(first, first + 1000)
+        table.add([{"id": n, "text": f"word{n % 7} of {n}"} for n in rows])
+    with table._handle.snapshot() as snapshot:
+        (covering,) = snapshot.indexes()
+    assert (covering.rows, len(covering.rest)) == (5001, 1000)
+    found = table.search("word3", query_type="fts").limit(None).to_list()
+    table.optimize()
+    assert table.search("word3", query_type="fts").limit(None).to_list() == found
 
 
 def test_a_renamed_column_keeps_its_index(pets: embow.Table) -> None:

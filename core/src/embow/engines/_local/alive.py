@@ -63,21 +63,6 @@ class Dead:
         """Return whether every id from one to another (excluded) is in a deleted range."""
         return any(low <= first and end <= high for low, high in self.ranges)
 
-    def among(self, row_ids: RowIds) -> NDArray[np.bool_] | None:
-        """Return which of some ascending ids are alive; ``None`` where all are."""
-        if not len(row_ids):
-            return None
-        gone: list[NDArray[np.intp] | slice] = []
-        for run in self.runs:
-            low, high = np.searchsorted(run, [row_ids[0], row_ids[-1] + 1])
-            at = np.searchsorted(row_ids, run[low:high])
-            gone.append(at[row_ids[at] == run[low:high]])
-        gone += [slice(*np.searchsorted(row_ids, each)) for each in self.ranges]
-        live = np.ones(len(row_ids), np.bool_)
-        for each in gone:
-            live[each] = False
-        return None if live.all() else live
-
     def part(self, block: Block) -> Part:
         """Return a block and which of its rows are alive."""
         return self.fewer(Part(block, None, block.rows))

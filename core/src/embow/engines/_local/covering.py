@@ -12,7 +12,7 @@ from embow.engines._local.blobs import read_blob
 from embow.engines._local.indexrows import IndexRow, PieceRow
 from embow.engines._local.store import Store
 from embow.engines._local.view import View
-from embow.engines.indexes import Covering, Library, RowIds
+from embow.engines.indexes import Covering, Library, Mask, RowIds
 from embow.errors import StorageError
 
 _ID = np.dtype("<i8")
@@ -44,9 +44,31 @@ def _covering(store: Store, view: View, index: IndexRow) -> Covering[Any]:
     if library is not None:
         opened, trouble = opened_pieces(store, library, index.of(stored))
     ranges = Ranges(opened)
-    parts = tuple(covered(each, view.dead.among(each.row_ids)) for each in opened)
+    parts = tuple(covered(each, _present(view, each.row_ids)) for each in opened)
     rest = np.concatenate([np.empty(0, np.int64), *_rest(view, ranges)])
     return Covering(index.definition, library, parts, rest, trouble, stored)
+
+
+def _present(view: View, row_ids: RowIds) -> Mask | None:
+    """Return which of some ascending ids are rows of a version; ``None`` where all are.
+
+    Deleted ids do not tell: once `optimize` has dropped the rows they are forgotten, and pieces
+    may keep them.
+    """
+    mask = np.zeros(len(row_ids), np.bool_)
+    for part in view.parts:
+        block = part.block
+        low, high = np.searchsorted(row_ids, [block.first_row, block.last_row + 1])
+        if low == high:
+            continue
+        if block.dense and part.live is None:
+            mask[low:high] = True
+            continue
+        wanted = row_ids[low:high]
+        places = np.searchsorted(block.ids, wanted)
+        there = block.ids[places] == wanted
+        mask[low:high] = there if part.live is None else there & part.live[places]
+    return None if mask.all() else mask
 
 
 def opened_pieces(

@@ -130,10 +130,17 @@ def indexes(store: Store) -> list[IndexInfo]:
     return found
 
 
-def extend_indexes(store: Store, step: Step) -> int:
-    """Build what is worth building of every index, and let go of what nobody needs."""
+def extend_indexes(store: Store, step: Step, kind: str | None = None) -> int:
+    """Build what is worth building of every index, and let go of what nobody needs.
+
+    Args:
+        store: The table.
+        step: Told how many rows were indexed.
+        kind: Only indexes of this kind.
+    """
     with store.catalog.read() as db:
-        numbers = [each.id for each in index_rows(db, store.current(db))]
+        every = index_rows(db, store.current(db))
+    numbers = [each.id for each in every if kind in (None, each.definition.kind)]
     return sum(_extend(store, number, step) for number in numbers)
 
 

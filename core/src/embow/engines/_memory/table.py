@@ -182,18 +182,23 @@ class MemoryTable(StagingTable):
                     "to build it anew, or another name."
                 )
         self._libraries(wanted.kind)(wanted.settings, schema.field(wanted.column).type)
-        self._build(MemoryIndex(wanted, {}), step)
+        self._build(MemoryIndex(wanted, {}), step, self._indexes.get(wanted.name))
 
-    def _build(self, index: MemoryIndex, step: Step) -> int:
+    def _build(self, index: MemoryIndex, step: Step, last: MemoryIndex | None) -> int:
+        """Extend an index, unless by then it is no longer the ``last`` of its name."""
+        name = index.definition.name
         with self._lock:
             states = dict(self._states)
         made, built = extended(index, states, self._libraries, step)
         with self._lock:
-            self._indexes[made.definition.name] = made
+            if self._indexes.get(name) is not last:
+                return 0
+            self._indexes[name] = made
         return built
 
-    def _extend_indexes(self, step: Step) -> int:
-        return sum(self._build(each, step) for each in list(self._indexes.values()))
+    def _extend_indexes(self, step: Step, kind: str | None = None) -> int:
+        every = [each for each in self._indexes.values() if kind in (None, each.definition.kind)]
+        return sum(self._build(each, step, each) for each in every)
 
     def _drop_index(self, name: str) -> None:
         with self._lock:

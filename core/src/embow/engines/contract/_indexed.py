@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from embow._cancel import CancelledError
+from embow.engines._indexing import say_once
 from embow.engines.contract._records import Capability, IndexInfo, require
 from embow.engines.indexes import Definition, Step
+from embow.engines.text import KIND
+from embow.errors import EmbowError
+
+_MANY = 4096
+"""Rows added in this process after which indexes of words are extended."""
 
 
 def _ignored(rows: int) -> None:
@@ -16,6 +23,7 @@ class Indexed:
     """What a table says of its indexes."""
 
     capabilities: frozenset[Capability] = frozenset()
+    _unindexed = 0
 
     # -- what the author of an engine with indexes writes -----------------------------------
 
@@ -28,7 +36,7 @@ class Indexed:
     def _move_index(self, name: str, column: str) -> None:
         raise NotImplementedError
 
-    def _extend_indexes(self, step: Step) -> int:
+    def _extend_indexes(self, step: Step, kind: str | None = None) -> int:
         raise NotImplementedError
 
     def indexes(self) -> list[IndexInfo]:
@@ -88,6 +96,22 @@ class Indexed:
         """Let an index be of another physical column; ``optimize`` builds it for that one."""
         self._require_indexes()
         self._move_index(name, column)
+
+    def _added(self, rows: int) -> None:
+        """Extend text indexes after commits that left many rows for every reader to analyse.
+
+        The commit stands whatever comes of it, and what is not built now is built by `optimize`.
+        """
+        self._unindexed += rows
+        if self._unindexed < _MANY or Capability.TEXT_INDEX not in self.capabilities:
+            return
+        self._unindexed = 0
+        try:
+            self._extend_indexes(_ignored, KIND)
+        except CancelledError:
+            return
+        except EmbowError as exc:
+            say_once(f"The rows were added, but an index of words was not extended: {exc}")
 
     def _has_indexes(self) -> bool:
         return bool({Capability.VECTOR_INDEX, Capability.TEXT_INDEX} & self.capabilities)

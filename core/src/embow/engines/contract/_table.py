@@ -224,7 +224,9 @@ class EngineTable(History, Indexed, ABC):
         removed = change.remove is not None and len(change.remove)
         if not shapes and not removed and not any(map(_ROWS, change.add)):
             return Commit(change.base.version)
-        return self._commit(change)
+        commit = self._commit(change)
+        self._added(commit.rows_added)
+        return commit
 
     def overwrite(
         self,
@@ -242,7 +244,9 @@ class EngineTable(History, Indexed, ABC):
             SchemaError: As in ``Engine.create_table``.
         """
         check_schema(schema)
-        return self._overwrite(schema, staged, base, metadata or {})
+        commit = self._overwrite(schema, staged, base, metadata or {})
+        self._added(commit.rows_added)
+        return commit
 
     def transact(
         self,
