@@ -38,7 +38,7 @@ def texts() -> list[str]:
 
 def indexed(table: Any, **settings: Any) -> None:
     """Create a full-text index of the texts."""
-    table._handle.stored.create_index("text", FTS(**settings), name="text_idx")
+    table.create_index("text", config=FTS(**settings))
 
 
 def filled(db: Any) -> Any:
