@@ -245,6 +245,18 @@ def test_numbers_are_scaled_before_they_are_joined(table: Any) -> None:
     assert found == pytest.approx({n: expected[n] for n in found}, abs=1e-5)
 
 
+@pytest.mark.parametrize("normalize", ["score", "rank"])
+def test_the_only_row_with_a_word_is_the_best_for_it(normalize: Any) -> None:
+    """A single row that has the word counts fully for the text half, however far it is."""
+    rows = [{"text": text, "vector": [float(n)]} for n, text in enumerate(["a", "b", "xk 120"])]
+    table = embow.connect("memory://").create_table("t", rows)
+    indexed(table)
+    reranker = LinearCombinationReranker(weight=0.4)
+    query = table.search(query_type="hybrid").vector([0.0]).text("xk")
+    found = query.rerank(reranker, normalize=normalize).select(["text"]).to_list()
+    assert found[0] == {"text": "xk 120", "_relevance_score": pytest.approx(0.6)}
+
+
 def test_ranks_may_take_the_place_of_numbers(table: Any) -> None:
     """The nearest has distance 0 and the best word score 1, evenly spaced between."""
     reranker = Merges()

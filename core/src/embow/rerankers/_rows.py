@@ -117,12 +117,12 @@ def without_measures(result: pa.Table) -> pa.Table:
     return result.drop_columns(there) if there else result
 
 
-def min_max(values: Numbers) -> Numbers:
-    """Return numbers scaled to lie between 0 and 1; 0 where all are equal."""
+def min_max(values: Numbers, alike: float) -> Numbers:
+    """Return numbers scaled to lie between 0 and 1; ``alike`` where all are equal."""
     if not len(values):
         return values
     least, most = values.min(), values.max()
-    return (values - least) / (most - least) if most > least else np.zeros(len(values))
+    return (values - least) / (most - least) if most > least else np.full(len(values), alike)
 
 
 def with_numbers(result: pa.Table, name: str, values: Numbers) -> pa.Table:
