@@ -27,8 +27,7 @@ from embow.rerankers import Reranker
 
 def index(table: embow.Table, column: str, replace: bool = False, **settings: Any) -> None:
     """Create a full-text index."""
-    stored = table._handle.stored
-    stored.create_index(column, FTS(**settings), name=f"{column}_idx", replace=replace)
+    table.create_index(column, FTS(**settings), replace=replace)
 
 
 ROWS = [
@@ -200,9 +199,8 @@ def test_many_rows_do_not_wait_for_the_first_reader(db: embow.Database) -> None:
     for first in range(0, 6000, 1000):
         rows = range(first, first + 1000)
         table.add([{"id": n, "text": f"word{n % 7} of {n}"} for n in rows])
-    with table._handle.snapshot() as snapshot:
-        (covering,) = snapshot.indexes()
-    assert (covering.rows, len(covering.rest)) == (5001, 1000)
+    told = table.index_stats("text_idx")
+    assert (told.num_indexed_rows, told.num_unindexed_rows) == (5001, 1000)
     found = table.search("word3", query_type="fts").limit(None).to_list()
     table.optimize()
     assert table.search("word3", query_type="fts").limit(None).to_list() == found

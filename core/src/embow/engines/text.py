@@ -97,10 +97,7 @@ class TextMemory:
         """
         library = covering.library
         if not isinstance(library, TextLibrary):
-            raise MissingSdkError(
-                "Words cannot be looked for here. Run: pip install 'embow[text]'. "
-                f"{covering.trouble}"
-            )
+            raise MissingSdkError(f"Words cannot be looked for. {covering.trouble}")
         key = covering.source, library.fingerprint()
         with self._guard:
             column = self._columns.get(key)
