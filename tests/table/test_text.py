@@ -11,7 +11,7 @@ import pytest
 
 import embow
 from embow.errors import ConfigurationError, DataError, EmbowError, UnknownColumnError
-from embow.index import FTS
+from embow.index import FTS, tokenize
 from embow.query import (
     BooleanQuery,
     BoostQuery,
@@ -292,6 +292,43 @@ def test_plans_tell_what_is_looked_for(pets: embow.Table) -> None:
     told = query.analyze_plan()
     assert "4 of 5 rows pass" in told
     assert "result  2 rows" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "words"),
+    [
+        ("The routes of cafés", {}, ["rout", "cafe"]),
+        ("les Routes", {"language": "French"}, ["rout"]),
+        ("abcd", {"base_tokenizer": "ngram"}, ["abc", "bcd"]),
+        ("数据库", {}, ["数据", "据库", "库"]),
+    ],
+)
+def test_a_text_can_be_looked_at_as_it_is_indexed(
+    text: str, settings: dict[str, Any], words: list[str]
+) -> None:
+    """What an index of these settings keeps of a text."""
+    assert tokenize(text, FTS(**settings)) == words
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"language": "klingon"}, "Arabic, Danish"),
+        ({"base_tokenizer": "icu"}, "simple"),
+        ({"ngram_min_length": 0}, "ngram_min_length"),
+        ({"max_token_length": 0}, "no word is left"),
+    ],
+)
+def test_settings_that_are_none_are_refused(
+    db: embow.Database, settings: dict[str, Any], says: str
+) -> None:
+    """Before anything is built."""
+    table = db.create_table("t", [{"id": 1, "text": "a"}])
+    with pytest.raises(ConfigurationError, match=says):
+        table.create_index("text", FTS(**settings))
+    with pytest.raises(ConfigurationError, match="column of texts"):
+        table.create_index("id", FTS())
+    assert table.list_indices() == []
 
 
 def test_words_are_looked_for_without_blocking() -> None:

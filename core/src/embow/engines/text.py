@@ -41,6 +41,10 @@ class TextLibrary(Library[P]):
     """
 
     @abstractmethod
+    def tokenize(self, text: str) -> list[str]:
+        """Return the terms that a text becomes, in their order."""
+
+    @abstractmethod
     def open(self, parts: Sequence[Covered[P]]) -> Any:
         """Return the pieces of one column in one version, as `search` takes them.
 
