@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -253,19 +254,127 @@ def cpu_of(table: Table, row: int) -> float:
     return time.process_time() - start
 
 
-PARTS = {
+# -- small durable writes -----------------------------------------------------------------------
+
+
+def small(adds: int = 400) -> None:
+    """Add batches of 100 rows and of one, from one thread and from several at once."""
+    synced = syncs()
+    print(f"{'the disk: fdatasync of one page':<36} {synced * 1000:.2f} ms", flush=True)
+    for rows in (100, 1):
+        sides = [("full", 1), ("full", 16), ("os", 1), ("os", 16), ("lancedb", 1)]
+        for durability, threads in sides if PEER else sides[:-1]:
+            seconds, used = small_adds(durability, threads, adds // threads, rows)
+            count = adds // threads * threads
+            print(
+                f"{f'{rows} rows an add, {durability}, {threads} threads':<36} "
+                f"{count * rows / seconds:>9,.0f} rows/s  {count * rows / used:>9,.0f} rows/CPU s  "
+                f"{seconds / count * 1000:6.2f} ms an add",
+                flush=True,
+            )
+
+
+def small_adds(durability: str, threads: int, adds: int, rows: int) -> tuple[float, float]:
+    """Return the seconds and CPU seconds of so many adds by each thread."""
+    folder = tempfile.mkdtemp()
+    try:
+        data = batch(rows)
+        if durability == "lancedb":
+            import lancedb
+
+            table: Table = lancedb.connect(folder).create_table("t", schema=data.schema)
+        else:
+            opened = embow.connect(folder, durability=durability)  # type: ignore[arg-type]
+            table = opened.create_table("t", schema=data.schema)
+        given = pa.Table.from_batches([data])
+        table.add(given)
+
+        def work() -> None:
+            for _ in range(adds):
+                table.add(given)
+
+        workers = [Thread(target=work) for _ in range(threads)]
+        wall, used = time.perf_counter(), time.process_time()
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return time.perf_counter() - wall, time.process_time() - used
+    finally:
+        shutil.rmtree(folder)
+
+
+def syncs(count: int = 100) -> float:
+    """Return the median seconds of writing 4 KiB and waiting until they are on the disk."""
+    taken = []
+    with tempfile.NamedTemporaryFile() as file:
+        for _ in range(count):
+            start = time.perf_counter()
+            os.write(file.fileno(), bytes(4096))
+            os.fdatasync(file.fileno())
+            taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+# -- the disk ----------------------------------------------------------------------------------
+
+
+def disk(count: int = 100_000) -> None:
+    """Print what 100,000 rows take on disk, and what one-row adds leave after optimize()."""
+    random = np.random.default_rng(0)
+    words = np.array([f"word{n}" for n in range(5_000)])
+    picked = words[random.zipf(1.3, (count, 12)) % 5_000]
+    texts = pa.table({"id": np.arange(count), "text": [" ".join(each) for each in picked]})
+    vectors = texts.append_column("vector", batch(count).column("vector"))
+    for what, data in (("id and text", texts), ("id, text and vector", vectors)):
+        sizes = {name: stored_bytes(name, data) for name in ("embow", "lancedb")[: 1 + PEER]}
+        raw = data.nbytes / 1e6
+        cells = "  ".join(f"{name} {size / 1e6:8.1f} MB" for name, size in sizes.items())
+        ratio = f"{sizes['embow'] / sizes['lancedb']:.2f} x" if PEER else ""
+        print(f"{f'{count:,} rows, {what}':<36} {cells}  in memory {raw:.1f} MB {ratio}")
+    folder = Path(tempfile.mkdtemp())
+    table = embow.connect(folder).create_table("t", schema=vectors.schema)
+    for at in range(2_000):
+        table.add(vectors.slice(at, 1))
+    before = taken_by(folder)
+    table.optimize()
+    after, raw = taken_by(folder) / 1e6, vectors.slice(0, 2_000).nbytes / 1e6
+    what = "2,000 one-row adds"
+    print(f"{what:<36} embow {before / 1e6:8.1f} MB, optimized {after:.1f}, in memory {raw:.1f}")
+    shutil.rmtree(folder)
+
+
+def stored_bytes(name: str, data: pa.Table) -> int:
+    """Return the bytes that rows take in the folder of an engine."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        module: Any = importlib.import_module(name)
+        module.connect(str(folder)).create_table("t", data)
+        return taken_by(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def taken_by(folder: Path) -> int:
+    """Return the bytes of all files."""
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+
+
+PARTS: dict[str, Callable[[int], None]] = {
     "forms": lambda rows: forms(),
     "merge": merge,
     "update": update,
     "delete": lambda rows: delete(),
+    "small": lambda rows: small(),
+    "disk": lambda rows: disk(),
 }
 
 
 def main() -> None:
     """Print the parts asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="part")
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of the largest table")
     given = parser.parse_args()
     for name in given.parts or PARTS:
         PARTS[name](given.rows)

@@ -133,3 +133,28 @@ def test_dropping_gives_space_back(open_engine: Open, tmp_path: Path) -> None:
     engine.create_table("t", SCHEMA, [batch(*range(9))])
     engine.drop_table("t")
     assert list((tmp_path / "db" / "data").iterdir()) == []
+
+
+def test_optimize_gives_back_what_rows_took_in_the_catalog(
+    open_engine: Callable[..., LocalEngine], tmp_path: Path
+) -> None:
+    """Rows that waited in the catalog leave it, the file is small again, and all is there."""
+    engine = open_engine(tail_rows=10**6, tail_bytes=2**30)
+    schema = pa.schema({"id": pa.int64(), "text": pa.string()})
+    table = engine.create_table("t", schema)
+    file = tmp_path / "db" / "catalog.sqlite"
+    for at in range(8):
+        batch = pa.record_batch({"id": pa.array([at]), "text": pa.array(["x" * 400_000])}, schema)
+        add(table, [batch])
+    remove(table, "id = 3")
+    reader = open_engine()
+    with reader.open_table("t").snapshot() as held:
+        report = table.optimize()
+        assert file.stat().st_size < 200_000
+        assert report.bytes_freed > 2_000_000
+        found = held.scan(ScanQuery(columns=["id"])).read_all().column("id").to_pylist()
+    assert found == [row["id"] for row in rows(table)] == [0, 1, 2, 4, 5, 6, 7]
+    assert [row["id"] for row in rows(open_engine().open_table("t"))] == found
+    assert table.optimize().bytes_freed == 0
+    add(table, [batch])
+    assert len(rows(reader.open_table("t"))) == 8

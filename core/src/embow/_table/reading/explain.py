@@ -140,7 +140,7 @@ def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[tuple[str, str]]:
             f"{plan.search} ({many}{plan.metric}, {plan.kind}); {_way(snapshot, plan)}",
         )
     if plan.words is not None:
-        yield "search", plan.words
+        yield ("search" if plan.search is None else "words"), plan.words
     if plan.late is not None:
         yield "keep", f"{plan.late}; of the rows that were found"
     if plan.rerank is not None:

@@ -14,15 +14,16 @@ from typing import Literal, TypeVar
 
 from embow.engines._forks import rest_at_fork
 from embow.engines._local import faults
+from embow.engines._local.connection import FROZEN, connect, mode_of, number, state_of
 from embow.engines._local.failures import FAILURES, explained, storing
-from embow.engines._local.sealed import seal
 from embow.engines._local.together import Job, Queue
 from embow.engines._local.upgrade import FORMAT, create, upgrade
 from embow.engines.contract import Durability
 from embow.errors import EmbowError, StorageError
 
+_WORTH = 2**20
+"""Bytes that nothing fills, from which on the file is written anew."""
 _APPLICATION = 0x656D626F  # "embo", in the file's header
-_FROZEN = "ro&immutable=1"
 _Use = Literal["read", "write"]
 _SYNCHRONOUS = {"full": "FULL", "os": "NORMAL"}
 """How SQLite waits for the disk: at each commit, or only where its log is moved into the file."""
@@ -52,8 +53,8 @@ class Catalog:
         self._closed = False
         self._renew_locks()
         with storing(path, "open"):
-            self._mode = _mode(path)
-            self._frozen = _state(path) if self.read_only else ""
+            self._mode = mode_of(path)
+            self._frozen = state_of(path) if self.read_only else ""
             self._place: tuple[int, int] | None = None
             try:
                 self._prepare()
@@ -68,27 +69,27 @@ class Catalog:
 
     def _prepare(self) -> None:
         db = self._connection("read" if self.read_only else "write")
-        if not self.read_only and _number(db, "application_id") != _APPLICATION:
+        if not self.read_only and number(db, "application_id") != _APPLICATION:
             self._require_empty(db)  # Another program's file keeps its mode.
             db.execute("PRAGMA journal_mode = WAL")
             with self.write():
-                if _number(db, "application_id") != _APPLICATION:
+                if number(db, "application_id") != _APPLICATION:
                     self._require_empty(db)
                     create(db)
                     db.execute(f"PRAGMA application_id = {_APPLICATION}")
-        found = _number(db, "user_version")
+        found = number(db, "user_version")
         if found > FORMAT:
             raise StorageError(
                 f"{self.path} has format {found}, this embow reads up to {FORMAT}; upgrade embow."
             )
         if found < FORMAT:
             with self.write() as db:
-                upgrade(db, _number(db, "user_version"))
+                upgrade(db, number(db, "user_version"))
 
     def _require_empty(self, db: sqlite3.Connection) -> None:
         # Counted first: a catalog that another process has just made has its id with its tables.
         filled = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        if filled and _number(db, "application_id") != _APPLICATION:
+        if filled and number(db, "application_id") != _APPLICATION:
             raise StorageError(
                 f"{self.path} is an SQLite file of another program, not an embow catalog; "
                 "choose another folder."
@@ -183,6 +184,27 @@ class Catalog:
         except FAILURES as exc:
             raise explained(exc, self.path, "write") from exc
 
+    def shrink(self) -> int:
+        """Give back the room that nothing fills any more, where that is most of the file.
+
+        Returns:
+            How many bytes.
+        """
+        with self._locks["write"]:
+            try:
+                db = self._connection("write")
+                before = os.stat(self.path).st_size
+                free = number(db, "freelist_count") * number(db, "page_size")
+                if free < _WORTH or 2 * free < before:
+                    return 0
+                db.execute("PRAGMA temp_store = MEMORY")
+                db.execute("VACUUM")
+                # Where somebody reads an older state, the file gets shorter after that.
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                return max(0, before - os.stat(self.path).st_size)
+            except FAILURES as exc:
+                raise explained(exc, self.path, "shrink") from exc
+
     def require(self, use: _Use) -> None:
         """Raise `StorageError` where the catalog is closed, not writable, or no longer there."""
         if self._closed:
@@ -209,11 +231,11 @@ class Catalog:
 
     def _connection(self, use: _Use) -> sqlite3.Connection:
         self.require(use)
-        if self._mode == _FROZEN and _state(self.path) != self._frozen:
+        if self._mode == FROZEN and state_of(self.path) != self._frozen:
             _close(self._connections)  # Somebody who may write has.
-            self._mode, self._frozen = _mode(self.path), _state(self.path)
+            self._mode, self._frozen = mode_of(self.path), state_of(self.path)
         if use not in self._connections:
-            self._connections[use] = _connect(self.path, self._mode, self._busy)
+            self._connections[use] = connect(self.path, self._mode, self._busy)
             self._connections[use].execute(f"PRAGMA synchronous = {self._synchronous}")
             self._mode = self._mode.replace("rwc", "rw")
         return self._connections[use]
@@ -251,50 +273,3 @@ class Catalog:
 def _close(connections: dict[_Use, sqlite3.Connection]) -> None:
     while connections:
         connections.popitem()[1].close()
-
-
-def _number(db: sqlite3.Connection, pragma: str) -> int:
-    return int(db.execute(f"PRAGMA {pragma}").fetchone()[0])
-
-
-def _mode(path: Path) -> str:
-    """Return how SQLite can open a file: for writing, for reading, or as one that stays as it is.
-
-    Reading beside a writer takes files that only a writer makes. Without them, and without changes
-    that wait in the log, the file alone is the database.
-    """
-    if not path.exists() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
-        return "rwc"
-    try:
-        _connect(path, "ro", 1).close()
-    except sqlite3.OperationalError:
-        log = path.with_name(path.name + "-wal")
-        if log.exists() and log.stat().st_size:
-            raise StorageError(
-                f"{path.parent} can only be read, and {log.name} holds changes that must be "
-                "written first. Open it once where it can be written, such as in a copy."
-            ) from None
-        return _FROZEN
-    return "ro"
-
-
-def _state(path: Path) -> str:
-    found = os.stat(path)
-    return f"{found.st_mtime_ns},{found.st_size},{path.with_name(path.name + '-wal').exists()}"
-
-
-def _connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.as_uri()}?mode={mode}",
-        timeout=busy_seconds,
-        isolation_level=None,
-        check_same_thread=False,
-        uri=True,
-    )
-    try:
-        connection.create_function("seal", -1, seal, deterministic=True)
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except BaseException:
-        connection.close()
-        raise
-    return connection

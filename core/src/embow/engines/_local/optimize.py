@@ -75,6 +75,7 @@ def optimize(
         if done is not None:
             built = extend_indexes(store, _untold)
             count, size = sweep(store.data, lambda: _named(store))
+            size += store.catalog.shrink()
             return replace(
                 done,
                 files_removed=done.files_removed + count,

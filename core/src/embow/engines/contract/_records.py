@@ -165,7 +165,7 @@ class OptimizeReport:
         fragments_after: Pieces they are in now.
         rows_dropped: Deleted rows whose data are gone.
         files_removed: Files that went.
-        bytes_freed: Their size.
+        bytes_freed: Their size, and what else got smaller.
         versions_removed: Versions that can no longer be read.
         oldest_version: The oldest that still can.
         pieces_built: Pieces of indexes that were built.
