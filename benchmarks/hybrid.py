@@ -1,7 +1,7 @@
 """What joining costs: a hybrid search beside its two halves made by themselves.
 
 Run ``python benchmarks/hybrid.py``; ``--texts FILE`` takes the column ``text`` of an Arrow file in
-the place of texts made up here. CPU time (user and system) of this process is the measure; the three
+the place of texts made up here. CPU time (user and system) of this process is the measure; searches
 take turns, and medians are shown. The limit: at most half a millisecond above the sum.
 """
 
