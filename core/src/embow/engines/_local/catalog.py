@@ -138,8 +138,9 @@ class Catalog:
             with self._locks["write"]:
                 if not job.done:
                     self._lead(job)
-        finally:
+        except BaseException:
             self.queue.withdraw(job)
+            raise
         faults.reach("transaction.committed")
         result: T = job.result()
         return result
