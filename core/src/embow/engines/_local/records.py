@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cache
-from operator import attrgetter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,15 +89,9 @@ class Deletion:
     id: int = 0
 
 
-def values_of(record: Any) -> tuple[Any, ...]:
+def values_of(record: Any) -> list[Any]:
     """Return the values of a plain record in order; ``astuple`` would copy each of them deeply."""
-    values: tuple[Any, ...] = _reader(type(record))(record)
-    return values
-
-
-@cache
-def _reader(kind: Any) -> Callable[[Any], Any]:
-    return attrgetter(*(each.name for each in fields(kind)))
+    return [getattr(record, name) for name in record.__slots__]
 
 
 def now() -> int:
