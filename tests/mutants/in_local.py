@@ -49,15 +49,13 @@ FAULTS = (
         COMMITS,
         (
             (
-                "    with store.catalog.write() as db:\n"
-                "        stop_if_cancelled()  # Others may have written for long.\n"
-                "        before = _start(store, db, change)\n"
-                "        if isinstance(before, Commit):\n",
-                "    with store.catalog.read() as db:\n"
-                "        before = _start(store, db, change)\n"
-                "    with store.catalog.write() as db:\n"
-                "        if isinstance(before, Commit):\n",
+                "    work = partial(_apply, store, change, columns, files)\n",
+                "    with store.catalog.read() as early:\n"
+                "        begun = _start(store, early, change)\n"
+                "    work = partial(_apply, store, change, columns, files, begun)\n",
             ),
+            ("files: NewFiles, db: Connection\n", "files: NewFiles, before: Any, db: Connection\n"),
+            ("    before = _start(store, db, change)\n", ""),
         ),
         USUAL,
         "Race or merges_of_the_same or counter or committed_once_by",

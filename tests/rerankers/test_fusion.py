@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from embow.errors import ConfigurationError, UnsupportedOperationError
 from embow.rerankers import LinearCombinationReranker, MRRReranker, Reranker, RRFReranker
+from embow.rerankers._base import columns_read
 
 Scored = list[tuple[int, float]]
 
@@ -141,6 +142,21 @@ def test_one_list_is_not_joined() -> None:
         RRFReranker().rerank_vector("q", NEAR)
     with pytest.raises(NotImplementedError, match=r"a text search.*hybrid"):
         MRRReranker().rerank_fts("q", FIT)
+
+
+@pytest.mark.parametrize("kind", [RRFReranker, MRRReranker, LinearCombinationReranker])
+def test_no_row_is_read_unless_a_subclass_looks_at_it(kind: type[Reranker]) -> None:
+    """Arithmetic reads ids and numbers; a subclass that changes a method is handed the rows."""
+
+    class Looks(kind):  # type: ignore[misc, valid-type]
+        """Changes the method."""
+
+        def rerank_hybrid(self, query: str, vector_results: Any, fts_results: Any) -> Any:
+            """Do as the base."""
+            return super().rerank_hybrid(query, vector_results, fts_results)
+
+    assert columns_read(kind(), "rerank_hybrid") == ()
+    assert columns_read(Looks(), "rerank_hybrid") is None
 
 
 def test_rows_are_told_apart_by_their_ids() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 import embow
 from embow._table import aio
+from embow._table.reading.hybrid import HybridSearch
 from embow._table.reading.nearest import VectorSearch
 from embow._table.reading.query import Query
 from embow._table.reading.textual import TextSearch
@@ -238,6 +239,7 @@ FACES = [
     (Query, aio.AsyncQuery, {"computed"}),
     (VectorSearch, aio.AsyncVectorSearch, {"computed"}),
     (TextSearch, aio.AsyncTextSearch, {"computed"}),
+    (HybridSearch, aio.AsyncHybridSearch, {"computed"}),
     (MergeInsert, aio.AsyncMerge, set()),
     (Tags, aio.AsyncTags, set()),
 ]

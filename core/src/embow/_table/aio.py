@@ -18,6 +18,7 @@ import pyarrow as pa
 from embow._table.awaiting import Face, Threads, awaited, awaited_face, building, read
 from embow._table.connect import connect
 from embow._table.database import Database, Observer
+from embow._table.reading.hybrid import HybridSearch
 from embow._table.reading.nearest import VectorSearch
 from embow._table.reading.query import Query
 from embow._table.reading.textual import TextSearch
@@ -131,6 +132,17 @@ class AsyncTextSearch(AsyncQuery):
     rerank = building(TextSearch.rerank)
 
     to_arrow = awaited(TextSearch.to_arrow)
+
+
+class AsyncHybridSearch(AsyncVectorSearch):
+    """A :class:`~embow._table.reading.hybrid.HybridSearch` whose results are awaited."""
+
+    vector = building(HybridSearch.vector)
+    text = building(HybridSearch.text)
+    phrase_query = building(HybridSearch.phrase_query)
+    rerank = building(HybridSearch.rerank)
+
+    to_arrow = awaited(HybridSearch.to_arrow)
 
 
 class AsyncMerge(Face[MergeInsert]):
@@ -253,6 +265,16 @@ class AsyncTable(Face[Table]):
     @overload
     def search(
         self,
+        query: str | None = None,
+        vector_column_name: str | None = None,
+        *,
+        query_type: Literal["hybrid"],
+        fts_columns: str | Sequence[str] | None = None,
+    ) -> AsyncHybridSearch: ...
+
+    @overload
+    def search(
+        self,
         query: Any,
         vector_column_name: str | None = None,
         query_type: Literal["auto", "vector"] = "auto",
@@ -302,6 +324,7 @@ class AsyncTable(Face[Table]):
 
 
 _SEARCHES: Mapping[type[Query], type[AsyncQuery]] = {
+    HybridSearch: AsyncHybridSearch,
     VectorSearch: AsyncVectorSearch,
     TextSearch: AsyncTextSearch,
 }

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from embow._cancel import stop_if_cancelled
 from embow._table.handle import Handle
+from embow._table.reading.hybrid import HybridSearch
 from embow._table.reading.nearest import VectorSearch
 from embow._table.reading.query import Query
 from embow._table.reading.results import Results
@@ -22,7 +23,7 @@ from embow.errors import ConfigurationError, TableNotFoundError, near_name
 from embow.expr import Condition, sql
 from embow.query import FullTextQuery
 
-QueryType = Literal["auto", "vector", "fts"]
+QueryType = Literal["auto", "vector", "fts", "hybrid"]
 
 
 class ReadableTable(Results):
@@ -114,6 +115,16 @@ class ReadableTable(Results):
     @overload
     def search(
         self,
+        query: str | None = None,
+        vector_column_name: str | None = None,
+        *,
+        query_type: Literal["hybrid"],
+        fts_columns: str | Sequence[str] | None = None,
+    ) -> HybridSearch: ...
+
+    @overload
+    def search(
+        self,
         query: Any,
         vector_column_name: str | None = None,
         query_type: Literal["auto", "vector"] = "auto",
@@ -134,7 +145,9 @@ class ReadableTable(Results):
                 ``embow.query``. ``None`` reads rows without scoring.
             vector_column_name: Vector column to search. Without it the first one that fits:
                 for an input the first with a function, for a vector the first of its length.
-            query_type: ``"vector"`` refuses ``None``. ``"fts"`` looks for words. With ``"auto"`` a
+            query_type: ``"vector"`` refuses ``None``. ``"fts"`` looks for words. ``"hybrid"`` does
+                both with one text, or with halves of their own:
+                ``search(query_type="hybrid").vector([0.1, ...]).text("words")``. With ``"auto"`` a
                 text is embedded where the table has an embedding function, and is looked for by
                 its words where it has none and a full-text index.
             fts_columns: Columns in which words are looked for; all that have a full-text index
@@ -151,6 +164,8 @@ class ReadableTable(Results):
         """
         if query_type not in get_args(QueryType):
             raise _no_such_search(query_type)
+        if query_type == "hybrid":
+            return HybridSearch(self._handle, query, vector_column_name, fts_columns)
         words = query_type == "fts" or fts_columns is not None
         if words or isinstance(query, FullTextQuery):
             if query_type == "vector" or vector_column_name is not None:
@@ -274,5 +289,5 @@ class ReadableTable(Results):
 def _no_such_search(query_type: object) -> ConfigurationError:
     hint = near_name(str(query_type), get_args(QueryType))
     return ConfigurationError(
-        f"There is no query_type {query_type!r:.60}.{hint} Use 'auto', 'vector' or 'fts'."
+        f"There is no query_type {query_type!r:.60}.{hint} Use 'auto', 'vector', 'fts' or 'hybrid'."
     )

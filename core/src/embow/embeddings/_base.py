@@ -170,14 +170,13 @@ def require_texts(values: list[Any]) -> list[str]:
         TypeError: A value is not a string; the message names its position.
         BadInputError: A text is not valid Unicode; see :func:`surrogate_in`.
     """
-    for position, value in enumerate(values):
-        if not isinstance(value, str):
-            raise TypeError(
-                f"Input {position} is {type(value).__name__}, not text. "
-                "A text embedding function takes strings; leave out missing values."
-            )
     broken: dict[int, BadInputError] = {}
     for row, value in enumerate(values):
+        if not isinstance(value, str):
+            raise TypeError(
+                f"Input {row} is {type(value).__name__}, not text. "
+                "A text embedding function takes strings; leave out missing values."
+            )
         if not value.isascii() and (place := surrogate_in(value)) is not None:
             broken[row] = _broken(row, place)
     if broken:

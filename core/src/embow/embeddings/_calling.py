@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-import os
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from embow._processes import in_child
 from embow.embeddings.types import CURRENT_CALL, CallRecord
 from embow.errors import TransientError
 
@@ -126,15 +126,12 @@ _loops: list[asyncio.AbstractEventLoop] = []
 _loops_lock = threading.Lock()
 
 
+@in_child
 def _after_fork() -> None:
     """Leave the parent's event loop alone: its thread is not in the child."""
     global _loops_lock
     _loops_lock = threading.Lock()
     _loops.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def completed(answer: Any) -> Any:

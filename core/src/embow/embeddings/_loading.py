@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
 import threading
 from collections.abc import Callable, Hashable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from embow._processes import in_child
 from embow.errors import MissingSdkError, PluginBrokenError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _slots_lock = threading.Lock()
 _inherited: list[Any] = []
 
 
+@in_child
 def _start_anew() -> None:
     """Let a forked child load for itself.
 
@@ -42,10 +43,6 @@ def _start_anew() -> None:
     global _slots, _slots_lock
     _inherited.append(_slots)
     _slots, _slots_lock = {}, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
 
 
 def load_once(key: Hashable, loader: Callable[[], T]) -> T:

@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from embow._processes import cache_folder
+
 _NOT_PART_OF_A_MODEL = (".md", ".gitattributes", ".gitignore", ".jpg", ".png")
 _SETTINGS = (
     "config.json",
@@ -118,9 +120,7 @@ def _digest(path: Path, stamp: tuple[int, ...]) -> str:
 
 
 def _store() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_cache_path("embow", appauthor=False)) / "model-digests.json"
+    return cache_folder() / "model-digests.json"
 
 
 def _kept() -> dict[str, list[Any]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field
 
+from embow._processes import in_child
 from embow.embeddings._base import TextEmbeddingFunction, require_texts
 from embow.embeddings._loading import load_once
 from embow.embeddings._model_files import (
@@ -121,8 +122,7 @@ def usable_device(name: str | None) -> str:
 @lru_cache(maxsize=1)
 def _compute_in_one_thread_after_fork() -> None:
     """Keep children of this process from waiting for threads of torch, which no fork copies."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_compute_in_one_thread)
+    in_child(_compute_in_one_thread)
 
 
 def _compute_in_one_thread() -> None:

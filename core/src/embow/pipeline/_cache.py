@@ -21,8 +21,8 @@ from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
+from embow._processes import cache_folder
 from embow.embeddings._made import ragged
 from embow.errors import ConfigurationError
 from embow.pipeline._cachefile import CacheFile, released_by_fork
@@ -57,7 +57,8 @@ def default_cache_path() -> Path:
 
     The folder is made where it is missing.
     """
-    folder = user_cache_path("embow", appauthor=False, ensure_exists=True)
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
     return folder / "cache.sqlite"
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from embow._processes import in_child
+
 T = TypeVar("T")
 logger = logging.getLogger("embow")
 
@@ -132,13 +134,10 @@ def released_by_fork(holder: Any) -> None:
     _locked.add(holder)
 
 
+@in_child
 def _release_locks() -> None:
     for holder in list(_locked):
         holder.lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_release_locks)
 
 
 class _WrongVersionError(sqlite3.DatabaseError):

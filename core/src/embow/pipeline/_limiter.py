@@ -7,11 +7,11 @@ processes that share a cache file share the part of it kept there.
 from __future__ import annotations
 
 import math
-import os
 import threading
 from typing import TYPE_CHECKING
 
 from embow._cancel import Cancellation
+from embow._processes import in_child
 from embow.embeddings.types import (
     LONGEST_PAUSE,
     Failure,
@@ -238,15 +238,12 @@ def reset_limiters() -> None:
             limiter.reset()
 
 
+@in_child
 def _after_fork() -> None:
     """Begin anew in a child: a thread of its parent may have held a lock."""
     global _limiters_lock
     _limiters_lock = threading.Lock()
     _limiters.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def limiter_of(function: Provider) -> AccountLimiter:

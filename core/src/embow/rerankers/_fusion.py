@@ -7,6 +7,7 @@ to the absent. A row's score is the sum.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,19 +56,21 @@ def by_rank(ids: Sequence[int] | RowIds, k: float, weight: float) -> Part:
     return Part(rows, weight / (k + np.arange(1, len(rows) + 1, dtype=np.float64)))
 
 
-def min_max(values: Numbers) -> Numbers:
-    """Return numbers scaled to lie between 0 and 1; 0 where all are equal."""
-    if not len(values):
-        return values
-    least, most = values.min(), values.max()
-    return (values - least) / (most - least) if most > least else np.zeros(len(values))
-
-
 class _Fusion(Reranker):
     """Joins lists by arithmetic: nothing is read but ids, ``_distance`` and ``_score``."""
 
     def columns_read(self) -> tuple[str, ...] | None:
+        """Return that it reads none."""
         return ()
+
+    def rerank_hybrid(self, query: str, vector_results: pa.Table, fts_results: pa.Table) -> Any:
+        """Return the rows of both halves in one order."""
+        halves = (vector_results, fts_results)
+        return self._ranked(halves, self._parts(*halves))
+
+    @abstractmethod
+    def _parts(self, vector: pa.Table, text: pa.Table) -> list[Part]:
+        """Return what each half gives."""
 
     def _ranked(self, results: Sequence[pa.Table], parts: Sequence[Part]) -> pa.Table:
         ids, scores = fused(parts)
@@ -107,27 +110,26 @@ class RRFReranker(_Fusion):
         self.K = K
         self.weights = None if weights is None else tuple(weights)
 
-    def rerank_hybrid(self, query: str, vector_results: pa.Table, fts_results: pa.Table) -> Any:
-        """Return the rows of both halves in one order."""
-        return self._of([vector_results, fts_results])
+    def _parts(self, vector: pa.Table, text: pa.Table) -> list[Part]:
+        return self._of([vector, text])
 
     def rerank_multivector(
         self, vector_results: Sequence[Any], query: str | None = None, deduplicate: bool = True
     ) -> Any:
         """Return the rows of several searches in one order, each row once."""
-        return self._of(tables_of(vector_results))
+        results = tables_of(vector_results)
+        return self._ranked(results, self._of(results))
 
-    def _of(self, results: list[pa.Table]) -> pa.Table:
+    def _of(self, results: list[pa.Table]) -> list[Part]:
         weights = self.weights or (1.0,) * len(results)
         if len(weights) != len(results):
             raise ConfigurationError(
                 f"There are {len(weights)} weights for {len(results)} results; give one for each."
             )
-        parts = [
+        return [
             by_rank(ids_of(result), self.K, weight)
             for result, weight in zip(results, weights, strict=True)
         ]
-        return self._ranked(results, parts)
 
 
 class MRRReranker(_Fusion):
@@ -158,21 +160,19 @@ class MRRReranker(_Fusion):
             )
         self.weight_vector, self.weight_fts = weight_vector, weight_fts
 
-    def rerank_hybrid(self, query: str, vector_results: pa.Table, fts_results: pa.Table) -> Any:
-        """Return the rows of both halves in one order."""
-        return self._of([vector_results, fts_results], (self.weight_vector, self.weight_fts))
+    def _parts(self, vector: pa.Table, text: pa.Table) -> list[Part]:
+        return [
+            by_rank(ids_of(vector), 0, self.weight_vector),
+            by_rank(ids_of(text), 0, self.weight_fts),
+        ]
 
     def rerank_multivector(
         self, vector_results: Sequence[Any], query: str | None = None, deduplicate: bool = True
     ) -> Any:
         """Return the rows of several searches in one order, each row once."""
         results = tables_of(vector_results)
-        return self._of(results, (1 / len(results),) * len(results))
-
-    def _of(self, results: list[pa.Table], weights: Sequence[float]) -> pa.Table:
-        ids = map(ids_of, results)
-        parts = [by_rank(rows, 0, weight) for rows, weight in zip(ids, weights, strict=True)]
-        return self._ranked(results, parts)
+        share = 1 / len(results)
+        return self._ranked(results, [by_rank(ids_of(each), 0, share) for each in results])
 
 
 class LinearCombinationReranker(_Fusion):
@@ -198,12 +198,6 @@ class LinearCombinationReranker(_Fusion):
             raise ConfigurationError(f"weight must be between 0 and 1, not {weight!r}.")
         self.weight, self.fill = weight, fill
 
-    def rerank_hybrid(self, query: str, vector_results: pa.Table, fts_results: pa.Table) -> Any:
-        """Return the rows of both halves in one order."""
-        return self._ranked(
-            [vector_results, fts_results], self._parts(vector_results, fts_results, self.fill)
-        )
-
     def merge_results(
         self, vector_results: pa.Table, fts_results: pa.Table, fill: float | None = None
     ) -> pa.Table:
@@ -214,11 +208,13 @@ class LinearCombinationReranker(_Fusion):
             fts_results: Rows with ``_score``.
             fill: In the place of the reranker's own.
         """
-        used = self.fill if fill is None else fill
-        parts = self._parts(vector_results, fts_results, used)
+        parts = self._filled(vector_results, fts_results, self.fill if fill is None else fill)
         return self._ranked([vector_results, fts_results], parts)
 
-    def _parts(self, vector: pa.Table, text: pa.Table, fill: float) -> list[Part]:
+    def _parts(self, vector: pa.Table, text: pa.Table) -> list[Part]:
+        return self._filled(vector, text, self.fill)
+
+    def _filled(self, vector: pa.Table, text: pa.Table, fill: float) -> list[Part]:
         weight = self.weight
         if not vector.num_rows or not text.num_rows:
             weight = 1.0 if vector.num_rows else 0.0

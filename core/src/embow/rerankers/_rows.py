@@ -80,3 +80,17 @@ def ranked(rows: pa.Table, scores: Numbers, return_score: ReturnScore) -> pa.Tab
     kept = rows.drop_columns([name for name in former if name in rows.schema.names])
     sorted_rows = kept.take(pa.array(order))
     return sorted_rows.append_column(RELEVANCE, nullable(scores[order]))
+
+
+def min_max(values: Numbers) -> Numbers:
+    """Return numbers scaled to lie between 0 and 1; 0 where all are equal."""
+    if not len(values):
+        return values
+    least, most = values.min(), values.max()
+    return (values - least) / (most - least) if most > least else np.zeros(len(values))
+
+
+def with_numbers(result: pa.Table, name: str, values: Numbers) -> pa.Table:
+    """Return a result with other numbers in a column."""
+    at = result.schema.get_field_index(name)
+    return result.set_column(at, result.schema.field(at), nullable(values))

@@ -140,7 +140,7 @@ def _steps(snapshot: Snapshot, plan: Plan) -> Iterator[tuple[str, str]]:
             f"{plan.search} ({many}{plan.metric}, {plan.kind}); {_way(snapshot, plan)}",
         )
     if plan.words is not None:
-        yield "search", plan.words
+        yield ("search" if plan.search is None else "words"), plan.words
     if plan.late is not None:
         yield "keep", f"{plan.late}; of the rows that were found"
     if plan.rerank is not None:
@@ -167,7 +167,8 @@ def _way(snapshot: Snapshot, plan: Plan) -> str:
         )
     rows = snapshot.count_rows()
     advice = ""
-    if route.why == "no index" and rows >= WORTH and plan.kind and not plan.kind.multi:
+    whole = plan.search in plan.columns.names and plan.metric != "hamming"
+    if route.why == "no index" and rows >= WORTH and whole and plan.kind and not plan.kind.multi:
         advice = f"; create_index('{plan.search}') would make it faster"
     return f"exact scan of every row that passes, {route.why}{advice}"
 

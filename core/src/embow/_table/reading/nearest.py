@@ -39,14 +39,17 @@ class VectorSearch(RankedQuery):
 
     def __init__(self, handle: Handle, query: Any, column: str | None) -> None:
         super().__init__(handle)
-        self._query = query
-        self._asked = None if isinstance(query, str) else asked(query)
-        self._inputs, self._listed = inputs_of(query) if self._asked is None else ([], False)
         self._column = column
+        self._search_for(query)
         self._metric: Metric | None = None
         self._range: tuple[float | None, float | None] = (None, None)
         self._ef: int | None = None
         self._index: Literal["auto", "never", "only"] = "auto"
+
+    def _search_for(self, query: Any) -> None:
+        self._query = query
+        self._asked = None if isinstance(query, str) else asked(query)
+        self._inputs, self._listed = inputs_of(query) if self._asked is None else ([], False)
 
     def __repr__(self) -> str:
         shown = f"{self._query!r:.60}" if self._asked is None else str(self._asked)

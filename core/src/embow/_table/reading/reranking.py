@@ -49,6 +49,19 @@ class Reranking:
             )
         return told
 
+    def says_what_it_reads(self, method: str) -> bool:
+        """Return whether the reranker's result is that of the rows it was given, in an order."""
+        return columns_read(self.reranker, method) is not None
+
+    def reads_nothing(self, method: str) -> bool:
+        """Return whether the reranker goes by ids and numbers alone."""
+        return columns_read(self.reranker, method) == ()
+
+    def handed(self, method: str, columns: Columns, selected: Sequence[str]) -> list[str]:
+        """Return the stored columns to hand over where rows are read whole afterwards."""
+        narrow = self.says_what_it_reads(method)
+        return self.physical(method, columns, () if narrow else selected)
+
     def physical(self, method: str, columns: Columns, selected: Sequence[str]) -> list[str]:
         """Return the stored columns to read: those selected, and those the reranker reads."""
         read = columns_read(self.reranker, method) or ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import pyarrow as pa
@@ -12,10 +12,122 @@ from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.reading.explain import Plan
 from embow._table.reading.ranked import RankedQuery
-from embow.engines.contract import SCORE, Snapshot, TextQuery
+from embow.engines.contract import SCORE, RowIds, Snapshot, TextQuery
+from embow.engines.predicate import Predicate
 from embow.engines.text import is_text
 from embow.errors import ConfigurationError
 from embow.query import FullTextQuery, PhraseQuery, columns_of, parse, with_columns
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is looked for by its words, and where.
+
+    Attributes:
+        query: Text or query.
+        columns: Where what names no column is looked for; ``None``: wherever there is an index.
+        phrase: Whether a text's words are looked for in their order.
+    """
+
+    query: str | FullTextQuery
+    columns: tuple[str, ...] | None = None
+    phrase: bool = False
+
+    @classmethod
+    def of(cls, query: Any, columns: str | Sequence[str] | None) -> Words:
+        """Return what the user asked for.
+
+        Raises:
+            ConfigurationError: It is neither a text nor a query.
+        """
+        if not isinstance(query, (str, FullTextQuery)):
+            raise ConfigurationError(
+                "A full-text search takes a text or a query of embow.query, such as "
+                f"MatchQuery('words'), not {query!r:.60}."
+            )
+        named = (columns,) if isinstance(columns, str) else columns
+        return cls(query, None if named is None else tuple(named))
+
+    def as_phrase(self, phrase: bool) -> Words:
+        """Return the same, to be looked for in order or not.
+
+        Raises:
+            ConfigurationError: It is no plain text.
+        """
+        if not isinstance(self.query, str):
+            raise ConfigurationError(
+                f"phrase_query() is for a plain text; this is a {type(self.query).__name__}. Use "
+                "PhraseQuery('words in their order')."
+            )
+        return replace(self, phrase=phrase)
+
+    @property
+    def text(self) -> Any:
+        """What was searched for as text, ``None`` where a query has none."""
+        return self.query if isinstance(self.query, str) else getattr(self.query, "query", None)
+
+    @property
+    def asked(self) -> FullTextQuery:
+        """The query."""
+        if not isinstance(self.query, str):
+            return self.query
+        return PhraseQuery(self.query.strip('" ')) if self.phrase else parse(self.query)
+
+    def on(
+        self,
+        snapshot: Snapshot,
+        columns: Columns,
+        table: str,
+        *,
+        k: int | None,
+        read: Sequence[str],
+        offset: int = 0,
+        predicate: Predicate | None = None,
+        row_ids: Sequence[int] | RowIds | None = None,
+        with_row_id: bool = False,
+    ) -> TextQuery:
+        """Return what a version is asked. Raises what `searched` raises."""
+        return TextQuery(
+            query=with_columns(self.asked, columns.physical),
+            search_columns=[
+                columns.names[name] for name in self.searched(snapshot, columns, table)
+            ],
+            k=k,
+            offset=offset,
+            predicate=predicate,
+            row_ids=row_ids,
+            columns=read,
+            with_row_id=with_row_id,
+        )
+
+    def searched(self, snapshot: Snapshot, columns: Columns, table: str) -> list[str]:
+        """Return the columns where what names none is looked for.
+
+        Raises:
+            ConfigurationError: A column that is searched has no index.
+            UnknownColumnError: It does not exist.
+        """
+        indexed = indexed_texts(snapshot, columns)
+        chosen = list(indexed if self.columns is None else self.columns)
+        named = [name for name in columns_of(self.asked) if name is not None]
+        for name in (*chosen, *named):
+            columns.physical(name)
+            if name not in indexed:
+                raise ConfigurationError(
+                    f"Column {name!r} has no full-text index. {_with_one(indexed)} {_create(name)}"
+                )
+        if not chosen and not named:
+            texts = [f.name for f in columns.visible if pa.types.is_string(f.type)]
+            raise ConfigurationError(
+                f"Table {table!r} has no full-text index, which a search for words "
+                f"needs. {_create(texts[0] if texts else 'text')}"
+            )
+        return chosen
+
+    def told(self, snapshot: Snapshot, columns: Columns, table: str) -> str:
+        """Return what will be done, for a plan."""
+        names = [*self.searched(snapshot, columns, table), *filter(None, columns_of(self.asked))]
+        return f"{', '.join(dict.fromkeys(names))} ({self.query!r}, BM25)"
 
 
 class TextSearch(RankedQuery):
@@ -30,26 +142,14 @@ class TextSearch(RankedQuery):
 
     def __init__(self, handle: Handle, query: Any, columns: str | Sequence[str] | None) -> None:
         super().__init__(handle)
-        if not isinstance(query, (str, FullTextQuery)):
-            raise ConfigurationError(
-                "A full-text search takes a text or a query of embow.query, such as "
-                f"MatchQuery('words'), not {query!r:.60}."
-            )
-        self._query = query
-        self._phrase = False
-        self._columns = [columns] if isinstance(columns, str) else columns
+        self._words = Words.of(query, columns)
 
     def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}, query={self._query!r:.60})"
+        return f"{super().__repr__()[:-1]}, query={self._words.query!r:.60})"
 
     def phrase_query(self, phrase_query: bool = True) -> Self:
         """Look for the words of the text in their order; the index must keep positions."""
-        if not isinstance(self._query, str):
-            raise ConfigurationError(
-                f"phrase_query() is for a plain text; this is a {type(self._query).__name__}. Use "
-                "PhraseQuery('words in their order')."
-            )
-        self._phrase = phrase_query
+        self._words = self._words.as_phrase(phrase_query)
         return self
 
     def to_arrow(self) -> pa.Table:
@@ -60,59 +160,27 @@ class TextSearch(RankedQuery):
 
     def _found(self, snapshot: Snapshot, columns: Columns) -> pa.Table:
         projection = self._projected(columns)
-        query = TextQuery(
-            query=with_columns(self._asked, columns.physical),
-            search_columns=[columns.names[name] for name in self._searched(snapshot, columns)],
+        query = self._words.on(
+            snapshot,
+            columns,
+            self._handle.name,
             k=self._limit,
             offset=self._offset,
             predicate=self._predicate(columns),
-            columns=self._read(columns, projection),
+            read=self._read(columns, projection),
             row_ids=self._ids,
             with_row_id=self._reads_row_id(projection),
         )
         with self._step("search"):
             found = snapshot.search_text(query)
-        return self._finished(found, self._texts()[0], columns, projection)
+        return self._finished(found, self._words.text, columns, projection)
 
     def _texts(self) -> Sequence[Any]:
-        return [
-            self._query if isinstance(self._query, str) else getattr(self._query, "query", None)
-        ]
-
-    @property
-    def _asked(self) -> FullTextQuery:
-        if not isinstance(self._query, str):
-            return self._query
-        return PhraseQuery(self._query.strip('" ')) if self._phrase else parse(self._query)
-
-    def _searched(self, snapshot: Snapshot, columns: Columns) -> list[str]:
-        """Return the columns where what names none is looked for.
-
-        Raises:
-            ConfigurationError: A column that is searched has no index.
-            UnknownColumnError: It does not exist.
-        """
-        indexed = indexed_texts(snapshot, columns)
-        chosen = list(indexed if self._columns is None else self._columns)
-        named = [name for name in columns_of(self._asked) if name is not None]
-        for name in (*chosen, *named):
-            columns.physical(name)
-            if name not in indexed:
-                raise ConfigurationError(
-                    f"Column {name!r} has no full-text index. {_with_one(indexed)} {_create(name)}"
-                )
-        if not chosen and not named:
-            texts = [f.name for f in columns.visible if pa.types.is_string(f.type)]
-            raise ConfigurationError(
-                f"Table {self._handle.name!r} has no full-text index, which a search for words "
-                f"needs. {_create(texts[0] if texts else 'text')}"
-            )
-        return chosen
+        return [self._words.text]
 
     def _plan(self, columns: Columns) -> Plan:
         with self._handle.snapshot() as snapshot:
-            names = [*self._searched(snapshot, columns), *filter(None, columns_of(self._asked))]
-        told = f"{', '.join(dict.fromkeys(names))} ({self._query!r}, BM25)"
+            told = self._words.told(snapshot, columns, self._handle.name)
         return replace(super()._plan(columns), words=told)
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from embow._table.incoming.vectors import validity, vector_array
 from embow._table.names import HASH_TYPE, hash_column
 from embow._table.truth.sample import Sample
-from embow._table.writing.ingest import chosen_hashes
+from embow._table.writing.rows import chosen_hashes
 from embow._table.writing.staging import Writer, chunks, stored_rows
 from embow.engines.contract import (
     ROW_ID,

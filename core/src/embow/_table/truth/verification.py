@@ -17,7 +17,8 @@ from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.incoming.vectors import validity
 from embow._table.truth.sample import Sample
-from embow._table.writing.ingest import Ingest, rewritten
+from embow._table.writing.ingest import Ingest
+from embow._table.writing.rows import rewritten
 from embow._table.writing.staging import Writer, chunks, keeping_rows, stored_rows
 from embow.embeddings import Binding
 from embow.engines.contract import Change, RowIds, ScanQuery, Snapshot, row_ids_of

@@ -14,8 +14,9 @@ from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.incoming.conform import Conformer, check_columns
 from embow._table.incoming.rows import rows_to_batch
-from embow._table.writing.ingest import Ingest, rewritten, take_rows
+from embow._table.writing.ingest import Ingest
 from embow._table.writing.keys import Keys, rows_of_keys
+from embow._table.writing.rows import rewritten, take_rows
 from embow._table.writing.staging import (
     Writer,
     keeping_rows,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from embow._table.columns import Columns
 from embow._table.incoming.vectors import flags, validity
-from embow._table.writing.ingest import take_rows
+from embow._table.writing.rows import take_rows
 from embow._table.writing.staging import chunks, stored_rows
 from embow.engines.contract import RowIds, Snapshot
 from embow.engines.predicate import evaluate_expression

@@ -19,9 +19,10 @@ from embow._table.incoming.inputs import Reading, iter_batches, one_batch
 from embow._table.incoming.mending import with_defaults
 from embow._table.incoming.vectors import BadVectorPolicy, OnBadVectors
 from embow._table.settings import AddOptions
-from embow._table.writing.ingest import Ingest, new_rows, rewritten, take_rows
+from embow._table.writing.ingest import Ingest
 from embow._table.writing.keys import Keys
 from embow._table.writing.matching import Clauses, Match, match_rows
+from embow._table.writing.rows import new_rows, rewritten, take_rows
 from embow._table.writing.staging import Writer, chunks, keeping_rows, stored_rows
 from embow.engines.contract import Change, Snapshot
 from embow.errors import CommitConflictError, ConfigurationError, MissingColumnError

@@ -23,7 +23,8 @@ import pyarrow as pa
 
 from embow._table.columns import QUARANTINE, REPLACED, Columns
 from embow._table.names import HIDDEN_PREFIX, physical_name
-from embow._table.writing.ingest import Rejected, take_rows
+from embow._table.writing.ingest import Rejected
+from embow._table.writing.rows import take_rows
 from embow.engines.contract import (
     ROW_ID,
     Change,

@@ -78,16 +78,23 @@ class Block:
             arrays.append(pa.nulls(self.rows, types[name]) if array is None else array)
         return arrays
 
-    def vectors(self, stored: str) -> Vectors | None:
-        """Return a vector column as a matrix; ``None`` where the block does not have it."""
+    def vectors(self, stored: str, path: str = "") -> Vectors | None:
+        """Return a vector column as a matrix; ``None`` where the block does not have it.
+
+        Args:
+            stored: Stored name of the column.
+            path: Of the vectors, where the column holds structs.
+        """
         if stored not in self.columns:
             return None
         if not self.checked:
             self.check()
-        if stored not in self._vectors:
-            norms = self.columns.get(stored + NORM_SUFFIX)
-            self._vectors[stored] = make_vectors(self.columns[stored], norms)
-        return self._vectors[stored]
+        within = path.partition(".")[2]
+        key = f"{stored}.{within}" if within else stored
+        if key not in self._vectors:
+            norms = self.columns.get(key + NORM_SUFFIX)
+            self._vectors[key] = make_vectors(self.columns[stored], norms, path)
+        return self._vectors[key]
 
     def check(self) -> None:
         """Raise where its bytes are not those that were written; looks once."""

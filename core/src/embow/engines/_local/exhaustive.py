@@ -29,8 +29,8 @@ def nearest_rows(view: View, query: VectorQuery) -> list[Nearest]:
     found: list[Nearest] = [nothing] * len(vectors)
     for number, positions, distances in _compared(view, query, vectors):
         for at, each in enumerate(distances):
-            kept = wanted_distances(each, query)
-            parts = np.full(np.count_nonzero(kept), number)
+            kept = _best(each, found[at][2], query)
+            parts = np.full(len(kept), number)
             found[at] = _merged(found[at], (parts, positions[kept], each[kept]), query)
     return [(p[query.offset :], at[query.offset :], d[query.offset :]) for p, at, d in found]
 
@@ -53,6 +53,20 @@ def _compared(
         positions = np.arange(len(rows)) if mask is None else np.flatnonzero(mask)
         chosen = rows if mask is None else rows.take(positions)
         yield number, positions, [row_distances(each, chosen, query.metric) for each in vectors]
+
+
+def _best(
+    distances: NDArray[np.float32], known: NDArray[np.float32], query: VectorQuery
+) -> NDArray[np.intp]:
+    """Return which rows may be among the nearest, beside those that are known."""
+    most = query.offset + query.k
+    kept = wanted_distances(distances, query)
+    if most and len(known) >= most:
+        kept &= distances < known[most - 1]
+    at = np.flatnonzero(kept)
+    if len(at) > 2 * most and most:
+        at = at[distances[at] <= np.partition(distances[at], most - 1)[most - 1]]
+    return at
 
 
 def _merged(found: Nearest, more: Nearest, query: VectorQuery) -> Nearest:

@@ -79,8 +79,39 @@ def put_products(units: NDArray[Any], matrix: NDArray[Any], out: NDArray[Any]) -
     if matrix.dtype == units.dtype:
         way(units, matrix, out)
         return
+    half = matrix.dtype == np.float16 and units.dtype == np.float32 and _keeps_small_numbers()
+    if half:
+        units = units * _SHIFT
     for window in _windows(len(matrix), _NEAR // matrix.shape[1]):
-        way(units, matrix[window].astype(units.dtype), out[window])
+        rows = matrix[window]
+        way(units, _shifted(rows) if half else rows.astype(units.dtype), out[window])
+
+
+_SHIFT = np.float32(2.0**112)
+"""What the exponents of float16 and float32 begin apart by."""
+
+
+def _shifted(rows: NDArray[np.float16]) -> NDArray[np.float32]:
+    """Return float16 numbers divided by ``_SHIFT``, as float32: exactly, if they are finite.
+
+    Their bits in another place are all it takes, a third of the time of numpy's conversion.
+    """
+    bits = rows.view(np.int16).astype(np.int32)
+    np.left_shift(bits, 13, out=bits)
+    np.bitwise_and(bits, np.int32(-0x70002000), out=bits)
+    return bits.view(np.float32)
+
+
+def _keeps_small_numbers() -> bool:
+    """Return whether this thread computes with numbers below the usual range of float32.
+
+    Libraries that were built to be fast at any price turn that off for the whole process.
+    """
+    return bool(_SMALLEST * _SHIFT != 0)
+
+
+_SMALLEST = np.float32(2.0**-136)
+"""The smallest float16 divided by ``_SHIFT``."""
 
 
 def _by_matrix(units: NDArray[Any], matrix: NDArray[Any], out: NDArray[Any]) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import accumulate, pairwise
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +18,14 @@ from embow.engines._local.distance import Piece, prepare, score
 from embow.engines._local.exhaustive import Nearest, nearest_rows
 from embow.engines._local.nearest import Candidates, Pairs
 from embow.engines._local.scan import column_names, gather, output_schema
+from embow.engines._local.several import nearest_of_lists
 from embow.engines._local.threads import side_by_side, thread_count
 from embow.engines._local.vectors import Vectors
 from embow.engines._local.view import View
 from embow.engines.contract import (
     DISTANCE,
     VectorQuery,
+    column_of,
     exact_distances,
     vector_kinds,
     wanted_distances,
@@ -49,9 +50,10 @@ and of several, which share the copy."""
 
 def search(view: View, query: VectorQuery) -> list[pa.Table]:
     names = column_names(view, query.columns)
-    kind = vector_kinds(view.layout.schema)[query.column]
-    if kind.multi or query.metric == "hamming" or query.column not in view.layout.schema.names:
+    if query.metric == "hamming":
         return _tables(view, query, names, nearest_rows(view, query))
+    if vector_kinds(view.layout.schema)[query.column].multi:
+        return _tables(view, query, names, nearest_of_lists(view, query))
     results: list[pa.Table] = []
     for start in range(0, len(query.vectors), _QUERIES_AT_ONCE):
         vectors = query.vectors[start : start + _QUERIES_AT_ONCE]
@@ -64,8 +66,7 @@ def _candidates(
     view: View, query: VectorQuery, vectors: NDArray[np.float32]
 ) -> tuple[Pairs, NDArray[np.float64]]:
     """Return what can be among the nearest of each vector, and the vectors in float64."""
-    value_type = view.layout.schema.field(query.column).type.value_type
-    dtype: np.dtype[Any] = np.dtype(value_type.to_pandas_dtype())
+    dtype = vector_kinds(view.layout.schema)[query.column].dtype
     queries = prepare(vectors, query.metric, dtype)
     candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
     rows = sum(part.block.rows for part in view.parts)
@@ -105,14 +106,14 @@ def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
         return
     wanted = None if query.row_ids is None else ascending(query.row_ids)
     everything = query.predicate is None
-    stored = view.layout.stored[query.column]
+    stored = view.layout.stored[column_of(query.column)]
     below = _GATHER_BELOW[len(query.vectors) > 1]
     if wanted is not None and query.predicate is None:
-        yield from _listed(view, wanted, stored, below)
+        yield from _listed(view, wanted, query.column, below)
         return
     checks = check_ahead(list(map(attrgetter("block"), view.parts)))
     for number, (part, _) in enumerate(zip(view.parts, checks, strict=True)):
-        block = part.block.vectors(stored)
+        block = part.block.vectors(stored, query.column)
         if block is None:
             continue
         mask = part.live if everything else view.passing(part, query.predicate, wanted)
@@ -124,12 +125,12 @@ def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
             yield Piece(number, block, rows)
 
 
-def _listed(view: View, row_ids: NDArray[np.int64], stored: str, below: float) -> Iterator[Piece]:
+def _listed(view: View, row_ids: NDArray[np.int64], column: str, below: float) -> Iterator[Piece]:
     """Yield rows by their ids, which ascend; other blocks are not even looked at."""
-    found = list(view.locate(row_ids))
+    found, stored = list(view.locate(row_ids)), view.layout.stored[column_of(column)]
     blocks = [view.parts[number].block for number, _ in found]
     for (number, rows), block, _ in zip(found, blocks, check_ahead(blocks), strict=True):
-        vectors = block.vectors(stored)
+        vectors = block.vectors(stored, column)
         if vectors is None:
             continue
         if vectors.valid is not None:
@@ -163,12 +164,11 @@ def _exact(
 ) -> NDArray[np.float32]:
     """Return the distance of each pair, rounded from float64."""
     distances = np.empty(len(pairs.query), np.float32)
-    stored = view.layout.stored[query.column]
     order = np.argsort(pairs.part, kind="stable")
     for start in range(0, len(order), _PAIRS):
         some = pairs.only(order[start : start + _PAIRS])
         rows = [
-            _block(view, number, stored).matrix[some.position[some.part == number]]
+            _block(view, number, query.column).matrix[some.position[some.part == number]]
             for number in sorted(set(some.part.tolist()))
         ]
         matrix = rows[0] if len(rows) == 1 else np.concatenate(rows)
@@ -177,8 +177,8 @@ def _exact(
     return distances
 
 
-def _block(view: View, part: int, stored: str) -> Vectors:
-    block = view.parts[part].block.vectors(stored)
+def _block(view: View, part: int, column: str) -> Vectors:
+    block = view.parts[part].block.vectors(view.layout.stored[column_of(column)], column)
     assert block is not None
     return block
 

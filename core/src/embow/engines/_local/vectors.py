@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.schema._masks import validity
+from embow.engines.contract import row_vectors
 
 NORM_SUFFIX = ".norm"
 """Added to the stored name of a vector column: the stored Euclidean norms, float32."""
@@ -29,13 +29,15 @@ class Vectors:
     """The vectors of one block.
 
     Attributes:
-        matrix: Shape ``(rows, dimensions)``, as stored; a view of mapped memory.
-        norms: Euclidean norms, float32, shape ``(rows,)``.
+        matrix: Shape ``(vectors, dimensions)``, as stored; a view of mapped memory.
+        norms: Euclidean norms, float32, shape ``(vectors,)``.
         divisors: The same with 1 for 0, to divide by.
-        valid: Rows that have a vector; ``None`` when all do.
+        valid: Which of them are there, and not null; ``None`` when all are.
         odd: Positions whose norm is so large, small or not finite that float32 scores cannot be
             trusted, or would spoil the error bound of the others.
         reach: Largest norm of the others.
+        offsets: Where the vectors of each row begin, and where the last ones end; ``None``: one a
+            row.
     """
 
     matrix: NDArray[Any]
@@ -44,15 +46,23 @@ class Vectors:
     valid: NDArray[np.bool_] | None
     odd: NDArray[np.intp]
     reach: float
+    offsets: NDArray[np.int64] | None = None
 
 
-def make_vectors(array: pa.Array, norms: pa.Array | None) -> Vectors:
-    """Return the vectors of a column; norms are computed where none are stored."""
-    matrix = _matrix(array)
+def make_vectors(array: pa.Array, norms: pa.Array | None, path: str = "") -> Vectors:
+    """Return the vectors of a column; norms are computed where none are stored.
+
+    Args:
+        array: The column.
+        norms: What is stored beside it.
+        path: Of the vectors, where the column holds structs.
+    """
+    found = row_vectors(array, path)
+    matrix = found.matrix
     lengths = _norms(matrix) if norms is None else _flat(norms, np.dtype(np.float32))
     long = lengths > 0
     divisors = lengths if long.all() else np.where(long, lengths, np.float32(1))
-    return Vectors(matrix, lengths, divisors, _valid(array), *_bounds(lengths))
+    return Vectors(matrix, lengths, divisors, found.valid, *_bounds(lengths), found.offsets)
 
 
 def _bounds(lengths: NDArray[np.float32]) -> tuple[NDArray[np.intp], float]:
@@ -70,22 +80,8 @@ def is_tame(norms: NDArray[Any]) -> NDArray[np.bool_]:
 
 def norm_array(array: pa.Array) -> pa.Array:
     """Return the norms of a vector column, to be stored beside it."""
-    norms = _norms(_matrix(array))
+    norms = _norms(row_vectors(array).matrix)
     return pa.Array.from_buffers(pa.float32(), len(norms), [None, pa.py_buffer(norms)])
-
-
-def mask_of(array: pa.Array) -> NDArray[np.bool_] | None:
-    """Return which entries are not null; ``None`` when all are."""
-    return validity(array) if array.null_count else None
-
-
-def _matrix(array: pa.Array) -> NDArray[Any]:
-    size = array.type.list_size
-    values = array.values
-    dtype = np.dtype(array.type.value_type.to_pandas_dtype())
-    start = array.offset * size
-    flat = _flat(values, dtype)[start : start + len(array) * size]
-    return flat.reshape(len(array), size)
 
 
 def _flat(array: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -93,16 +89,6 @@ def _flat(array: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
     if buffer is None:
         return np.zeros(len(array), dtype)
     return np.frombuffer(buffer, dtype)[array.offset : array.offset + len(array)]
-
-
-def _valid(array: pa.Array) -> NDArray[np.bool_] | None:
-    valid = mask_of(array)
-    size = array.type.list_size
-    elements = mask_of(array.values.slice(array.offset * size, len(array) * size))
-    if elements is None:
-        return valid
-    whole = np.asarray(elements.reshape(len(array), size).all(axis=1))
-    return whole if valid is None else valid & whole
 
 
 def _norms(matrix: NDArray[Any]) -> NDArray[np.float32]:

@@ -73,7 +73,7 @@ def _wide_distances(
     query: NDArray[np.float64], matrix: NDArray[Any], metric: Metric
 ) -> NDArray[np.float64]:
     if metric == "hamming":
-        return differing_bits(query, matrix).astype(np.float64)
+        return differing_bits(query, matrix)
     distances = np.empty(len(matrix))
     step = max(1, _NUMBERS // matrix.shape[1])
     with np.errstate(all="ignore"):
@@ -104,12 +104,18 @@ def _row_sums(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.add.reduce(rows, axis=1))
 
 
-def differing_bits(query: NDArray[np.floating], matrix: NDArray[np.uint8]) -> NDArray[np.int64]:
+def differing_bits(query: NDArray[np.floating], matrix: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return in how many bits each row differs from a query, both of bytes."""
-    bits = np.bitwise_xor(matrix, query.astype(np.uint8))
-    width = next(n for n in (8, 4, 2, 1) if bits.shape[1] % n == 0)
-    words = bits.view(f"u{width}")
-    return np.asarray(_set_bits(words).sum(axis=1, dtype=np.int64))
+    width = next(n for n in (8, 4, 2, 1) if matrix.shape[1] % n == 0)
+    words = np.ascontiguousarray(matrix).view(f"u{width}")
+    one = query.astype(np.uint8).view(f"u{width}")
+    found = np.empty(len(words))
+    step = max(_NUMBERS // words.shape[1], 1)
+    for start in range(0, len(words), step):
+        counts = _set_bits(words[start : start + step] ^ one).astype(np.float32)
+        # A product is a fast sum of short rows, and exact: the numbers are whole and small.
+        found[start : start + step] = counts @ np.ones(counts.shape[1], np.float32)
+    return found
 
 
 _BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
