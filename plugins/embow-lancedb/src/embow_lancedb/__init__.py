@@ -14,9 +14,12 @@ from embow_lancedb._arguments import refused
 from embow_lancedb.common import URI, sanitize_uri
 from embow_lancedb.db import AsyncConnection, DBConnection, LanceDBConnection, Session
 from embow_lancedb.expr import Expr, col, func, lit
+from embow_lancedb.index import FTS
 from embow_lancedb.remote import RemoteDBConnection
 from embow_lancedb.schema import blob, vector
 from embow_lancedb.table import AsyncTable, LanceTable, Table
+from embow_text import Analysis, Token
+from embow_text import tokenize as text_tokens
 
 __all__ = [
     "URI",
@@ -40,6 +43,7 @@ __all__ = [
     "func",
     "lit",
     "sanitize_uri",
+    "tokenize",
     "vector",
 ]
 
@@ -110,6 +114,16 @@ connect_namespace = refused("connect_namespace", _NAMESPACES)
 connect_namespace_async = refused("connect_namespace_async", _NAMESPACES)
 connect_catalog = refused("connect_catalog", _NAMESPACES)
 connect_catalog_async = refused("connect_catalog_async", _NAMESPACES)
+
+
+def tokenize(query: str, **settings: Any) -> list[Token]:
+    """Return the words of a text as an index of these settings would hold them.
+
+    Args:
+        query: The text.
+        **settings: Those of :class:`embow_lancedb.index.FTS`.
+    """
+    return text_tokens(query, Analysis(**FTS(**settings).as_embow().settings()))
 
 
 def deserialize_conn(data: str, *, for_worker: bool = False) -> LanceDBConnection:

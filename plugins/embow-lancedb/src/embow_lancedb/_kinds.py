@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from embow.embeddings import read_bindings
 from embow.errors import ConfigurationError, near_name
+from embow.query import FullTextQuery
 from embow_lancedb._told import Query
 from embow_lancedb.types import QueryType
 
@@ -40,7 +41,7 @@ def told_by_search(
     if query_type == "fts":
         return Query("fts", text=query, fts_columns=columns)
     if query_type == "hybrid":
-        return Query("hybrid", text=query, vector_column=vector_column_name, fts_columns=columns)
+        return Query("hybrid", both=query, vector_column=vector_column_name, fts_columns=columns)
     return Query("scan")
 
 
@@ -57,6 +58,8 @@ def is_vector(query: Any) -> bool:
 def _kind_of(schema: pa.Schema, query: Any, column: str | None) -> str:
     if query is None:
         return "vector" if column is not None else "scan"
+    if isinstance(query, FullTextQuery):
+        return "fts"
     if isinstance(query, str) and not _is_embedded(schema, column):
         return "fts"
     return "vector"

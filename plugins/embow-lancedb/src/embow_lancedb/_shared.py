@@ -12,8 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from embow.engines.contract import check_columns
+from embow.errors import ConfigurationError
 from embow.expr import Condition
-from embow_lancedb._arguments import refused
+from embow_lancedb._arguments import no_values, refused
 
 _FILES = "there are no Lance files behind a table; read it with to_arrow() or to_batches()."
 _BLOBS = "there are no blob columns; bytes are values like others, to be read with select([...])."
@@ -87,9 +89,14 @@ class SharedTable:
 
     def add_columns(
         self,
-        transforms: Mapping[str, Any] | pa.Field | Iterable[pa.Field] | pa.Schema,
+        transforms: Mapping[str, Any] | pa.Field | Iterable[pa.Field] | pa.Schema | None = None,
+        *,
+        computed: Any = None,
     ) -> Any:
         """Add columns: ``{"name": "SQL expression"}``, or fields that are null in every row."""
+        no_values("add_columns", _SERVICE, computed=computed)
+        if transforms is None:
+            raise ConfigurationError('add_columns needs columns: add_columns({"b": "a + 1"}).')
         return self.core.add_columns(transforms)
 
     def alter_columns(self, *alterations: Any) -> Any:
@@ -100,6 +107,21 @@ class SharedTable:
     def drop_columns(self, columns: Iterable[str]) -> Any:
         """Take columns away."""
         return self.core.drop_columns(list(columns))
+
+    def set_unenforced_primary_key(self, columns: str | Iterable[str]) -> Any:
+        """Mark columns as a key that is not enforced. ``core.set_primary_key`` enforces one."""
+        names = [columns] if isinstance(columns, str) else list(columns)
+        mark = {"lance-schema:unenforced-primary-key": "true"}
+        return self.update_field_metadata(*({"path": name, "metadata": mark} for name in names))
+
+    def update_field_metadata(self, *updates: Mapping[str, Any]) -> Any:
+        """Change the metadata of columns.
+
+        Args:
+            *updates: Dicts with the column as ``path``, and ``metadata``, in which ``None`` removes
+                an entry. The other entries stay, unless ``replace`` is true.
+        """
+        raise NotImplementedError
 
     def replace_field_metadata(self, field_name: str, new_metadata: Mapping[str, str]) -> Any:
         """Replace the metadata of a column."""
@@ -123,6 +145,10 @@ class SharedTable:
 
     # -- what there is not --------------------------------------------------------------------
 
+    stats = refused(
+        "stats",
+        "count_rows(), list_indices() and list_versions() tell it; check() reads all files.",
+    )
     to_lance = refused("to_lance", _FILES)
     blob_columns = refused("blob_columns", _BLOBS)
     fetch_blobs = refused("fetch_blobs", _BLOBS)
@@ -144,6 +170,19 @@ class SharedTable:
     def branches(self) -> Any:
         """Refuse: there is one line of versions."""
         return refused("branches", "a table has one line of versions; name them with tags.")()
+
+
+def merged_metadata(schema: pa.Schema, updates: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Return the alterations of columns that updates of their metadata ask for."""
+    alterations = []
+    for update in updates:
+        path = update["path"]
+        check_columns(schema, [path])
+        had = {} if update.get("replace") else schema.field(path).metadata or {}
+        new = {name.decode(): value.decode() for name, value in had.items()} | update["metadata"]
+        kept = {name: value for name, value in new.items() if value is not None}
+        alterations.append({"path": path, "metadata": kept})
+    return alterations
 
 
 def _is_list(alterations: Sequence[Any]) -> bool:

@@ -39,6 +39,7 @@ class Query:
     Attributes:
         kind: What is asked for.
         vector: Vector or vectors to be near to, or inputs of the embedding function.
+        both: Text that a hybrid search looks for in both halves.
         text: Words to find: text, or a query built of ``embow.query``.
         vector_column: Vector column to search.
         fts_columns: Columns to find words in.
@@ -50,11 +51,13 @@ class Query:
         reranker: What puts the rows that are found into another order.
         query_string: What the reranker is told was searched for, where the query is no text.
         normalize: How a hybrid search makes distances and scores comparable.
+        phrase: Whether the words must come in their order.
         row_ids: Only these rows, in this order.
     """
 
     kind: Kind
     vector: Any = None
+    both: Any = None
     text: Any = None
     vector_column: str | None = None
     fts_columns: Sequence[str] | None = None
@@ -72,6 +75,7 @@ class Query:
     reranker: Reranker | None = None
     query_string: str | None = None
     normalize: str | None = None
+    phrase: bool = False
     row_ids: Sequence[int] | None = None
 
 
@@ -101,26 +105,41 @@ def _searched(table: Any, told: Query) -> Any:
         return table.search()
     if told.kind == "fts":
         query = table.search(told.text, query_type="fts", fts_columns=told.fts_columns)
+        query = query.phrase_query() if told.phrase else query
         return query if told.reranker is None else query.rerank(told.reranker)
     if told.kind == "hybrid":
         return _hybrid(table, told)
     if told.vector is None:
         raise ConfigurationError("A vector search needs a query: search(vector) or search('text').")
-    query = _measured(table.search(told.vector, told.vector_column), told)
+    query = _measured(table.search(told.vector, told.vector_column, "vector"), told)
     return query if told.reranker is None else query.rerank(told.reranker, told.query_string)
 
 
 def _hybrid(table: Any, told: Query) -> Any:
     column, words = told.vector_column, told.fts_columns
-    query = table.search(query_type="hybrid", vector_column_name=column, fts_columns=words)
-    query = _measured(query.vector(told.vector).text(told.text), told)
-    return query if told.reranker is None else query.rerank(told.reranker, told.normalize)
+    query = table.search(told.both, column, "hybrid", words)
+    if told.vector is not None:
+        query = query.vector(told.vector)
+    if told.text is not None:
+        query = query.text(told.text)
+    if told.phrase:
+        query = query.phrase_query()
+    query = _measured(query, told)
+    if told.reranker is None and told.normalize is None:
+        return query
+    return query.rerank(told.reranker, normalize=told.normalize or "score")
 
 
 def _measured(query: Any, told: Query) -> Any:
-    """Return the search with what is said of distances."""
+    """Return the search with what is said of distances and of an index."""
     if told.distance_type is not None:
         query = query.metric(told.distance_type)
     if told.lower_bound is not None or told.upper_bound is not None:
         query = query.distance_range(told.lower_bound, told.upper_bound)
+    if "ef" in told.tuning:
+        query = query.ef(told.tuning["ef"])
+    if "bypass_vector_index" in told.tuning:
+        query = query.bypass_vector_index()
+    if "fast_search" in told.tuning:
+        query = query.fast_search()
     return query

@@ -13,6 +13,7 @@ from embow_lancedb._arguments import (
     create_arguments,
     deprecated,
     no_namespace,
+    no_values,
     open_version,
     refused,
 )
@@ -20,6 +21,7 @@ from embow_lancedb.common import URI
 from embow_lancedb.table import AsyncTable, LanceTable
 
 _NAMESPACES = "a database has no namespaces; use one folder for each, connect('./mydb/name')."
+_PLACES = "says where a table lies, which its database does: connect('./mydb')."
 _SERVICE = "is LanceDB's service's, which embow is not. Use tables of a folder, connect('./mydb')."
 
 
@@ -316,8 +318,10 @@ class AsyncConnection(_NotHere):
         namespace_path: Sequence[str] | None = None,
         embedding_functions: Sequence[Any] | None = None,
         location: str | None = None,
+        namespace_client: Any = None,
     ) -> AsyncTable:
         """Create a table, with its first rows where ``data`` is given, in one commit."""
+        no_values("create_table", _PLACES, location=location, namespace_client=namespace_client)
         given = create_arguments(
             data=data,
             schema=schema,
@@ -338,10 +342,13 @@ class AsyncConnection(_NotHere):
         storage_options: Mapping[str, str] | None = None,
         index_cache_size: int | None = None,
         location: str | None = None,
+        namespace_client: Any = None,
+        managed_versioning: bool | None = None,
         branch: str | None = None,
         version: int | str | None = None,
     ) -> AsyncTable:
         """Open a table, at its latest version or the one that is named."""
+        no_values("open_table", _PLACES, location=location, namespace_client=namespace_client)
         no_namespace(namespace_path)
         return AsyncTable(await self.core.open_table(name, open_version(branch, version)))
 

@@ -11,6 +11,16 @@ from pydantic import BaseModel
 
 from embow.errors import ConfigurationError
 from embow.expr import Condition
+from embow.query import (
+    BooleanQuery,
+    BoostQuery,
+    FullTextQuery,
+    MatchQuery,
+    MultiMatchQuery,
+    Occur,
+    PhraseQuery,
+)
+from embow.query import Operator as FullTextOperator
 from embow.rerankers import Reranker, RRFReranker
 from embow_lancedb._arguments import deprecated
 from embow_lancedb._awaited import AwaitedResults
@@ -27,13 +37,21 @@ __all__ = [
     "AsyncQueryBase",
     "AsyncTakeQuery",
     "AsyncVectorQuery",
+    "BooleanQuery",
+    "BoostQuery",
     "ColumnOrdering",
+    "FullTextOperator",
+    "FullTextQuery",
     "LanceEmptyQueryBuilder",
     "LanceFtsQueryBuilder",
     "LanceHybridQueryBuilder",
     "LanceQueryBuilder",
     "LanceTakeQueryBuilder",
     "LanceVectorQueryBuilder",
+    "MatchQuery",
+    "MultiMatchQuery",
+    "Occur",
+    "PhraseQuery",
     "Query",
 ]
 
@@ -60,7 +78,7 @@ class LanceQueryBuilder(Building):
         self.told.with_row_id = with_row_id
         return self
 
-    def to_arrow(self, *, timeout: timedelta | None = None) -> pa.Table:
+    def to_arrow(self, timeout: timedelta | None = None) -> pa.Table:
         """Run the query and return an Arrow table.
 
         Raises:
@@ -70,30 +88,30 @@ class LanceQueryBuilder(Building):
             return ask(self.table, self.told).to_arrow()
 
     def to_batches(
-        self, batch_size: int | None = None, *, timeout: timedelta | None = None
+        self, batch_size: int | None = None, timeout: timedelta | None = None
     ) -> pa.RecordBatchReader:
         """Run the query and return a reader of record batches."""
         with limited(timeout):
             return ask(self.table, self.told).to_batches(batch_size)
 
-    def to_list(self, *, timeout: timedelta | None = None) -> list[dict[str, Any]]:
+    def to_list(self, timeout: timedelta | None = None) -> list[dict[str, Any]]:
         """Run the query and return one dict a row."""
         return list(self.to_arrow(timeout=timeout).to_pylist())
 
     def to_pandas(
         self,
         flatten: int | bool | None = None,
+        timeout: timedelta | None = None,
         *,
         blob_mode: str = "lazy",
-        timeout: timedelta | None = None,
         **kwargs: Any,
     ) -> Any:
         """Run the query and return a pandas DataFrame.
 
         Args:
             flatten: How deep structs become columns of their own.
-            blob_mode: Has no meaning: there are no blob columns.
             timeout: Time it may take.
+            blob_mode: Has no meaning: there are no blob columns.
             **kwargs: Handed to ``pyarrow.Table.to_pandas``.
         """
         return flatten_columns(self.to_arrow(timeout=timeout), flatten).to_pandas(**kwargs)
@@ -103,7 +121,7 @@ class LanceQueryBuilder(Building):
         deprecated("to_df", "use to_pandas()")
         return self.to_pandas()
 
-    def to_polars(self, *, timeout: timedelta | None = None) -> Any:
+    def to_polars(self, timeout: timedelta | None = None) -> Any:
         """Run the query and return a polars DataFrame."""
         with limited(timeout):
             return ask(self.table, self.told).to_polars()
@@ -138,11 +156,19 @@ class LanceQueryBuilder(Building):
 class LanceEmptyQueryBuilder(LanceQueryBuilder):
     """Rows, all or those that satisfy a condition."""
 
+    def rerank(self, reranker: Reranker) -> Self:
+        """Refuse: rows that were not searched for have no order to change."""
+        raise ConfigurationError(
+            "rerank() is for what a search found: search(vector) or search('words')."
+        )
+
 
 class LanceVectorQueryBuilder(LanceQueryBuilder, Nearest):
     """The nearest rows."""
 
-    metric = Nearest.distance_type
+    def metric(self, metric: str) -> Self:
+        """Choose the distance: ``distance_type``."""
+        return self.distance_type(metric)
 
     def rerank(self, reranker: Reranker, query_string: str | None = None) -> Self:
         """Put the rows that are found into another order, by ``_relevance_score``."""
@@ -156,6 +182,11 @@ class LanceFtsQueryBuilder(LanceQueryBuilder):
         """Put the rows that are found into another order, by ``_relevance_score``."""
         return self._reranked(reranker)
 
+    def phrase_query(self, phrase_query: bool = True) -> Self:
+        """Look for the words in their order."""
+        self.told.phrase = phrase_query
+        return self
+
     def fast_search(self) -> Self:
         """Take what an index has."""
         self.told.tuning["fast_search"] = True
@@ -165,11 +196,42 @@ class LanceFtsQueryBuilder(LanceQueryBuilder):
 class LanceHybridQueryBuilder(LanceQueryBuilder, Nearest):
     """The nearest rows and those with words, in one order."""
 
-    metric = Nearest.distance_type
+    def vector(self, vector: Any) -> Self:
+        """Say what to be near to, where ``search`` was given no text for both halves."""
+        self.told.vector = vector
+        return self
+
+    def text(self, text: Any) -> Self:
+        """Say what words to look for, where ``search`` was given no text for both halves."""
+        self.told.text = text
+        return self
+
+    def phrase_query(self, phrase_query: bool = True) -> Self:
+        """Look for the words in their order."""
+        self.told.phrase = phrase_query
+        return self
+
+    def metric(self, metric: str) -> Self:
+        """Choose the distance: ``distance_type``."""
+        return self.distance_type(metric)
+
+    def rerank(self, reranker: Reranker | None = None, normalize: str = "score") -> Self:
+        """Choose how one order is made of both halves; by reciprocal ranks if none is given."""
+        return self._reranked(reranker or RRFReranker(), normalize=normalize)
 
 
 class LanceTakeQueryBuilder(LanceQueryBuilder):
     """Rows by their ids or places."""
+
+    def to_batches(
+        self,
+        batch_size: int | None = None,
+        timeout: timedelta | None = None,
+        *,
+        max_batch_length: int | None = None,
+    ) -> pa.RecordBatchReader:
+        """Run the query and return a reader of record batches."""
+        return super().to_batches(batch_size or max_batch_length, timeout)
 
 
 BUILDERS: dict[str, type[LanceQueryBuilder]] = {
@@ -274,6 +336,10 @@ class AsyncHybridQuery(AsyncQueryBase, Nearest):
     """The nearest rows and those with words, in one order."""
 
     column = AsyncVectorQuery.column
+
+    def rerank(self, reranker: Reranker | None = None, normalize: str = "score") -> Self:
+        """Choose how one order is made of both halves; by reciprocal ranks if none is given."""
+        return self._reranked(reranker or RRFReranker(), normalize=normalize)
 
 
 def rows_at(ids: pa.Table, offsets: Iterable[int]) -> list[int]:

@@ -14,8 +14,9 @@ from embow import Tags
 from embow.errors import ConfigurationError
 from embow.expr import Condition
 from embow_lancedb._arguments import deprecated, no_namespace, update_values
+from embow_lancedb._indexing import AsyncIndexing, IndexConfig, Indexing, IndexStatistics
 from embow_lancedb._kinds import told_by_search
-from embow_lancedb._shared import SharedTable
+from embow_lancedb._shared import SharedTable, merged_metadata
 from embow_lancedb._told import Query
 from embow_lancedb.merge import AsyncMergeInsertBuilder, LanceMergeInsertBuilder
 from embow_lancedb.query import (
@@ -30,7 +31,7 @@ from embow_lancedb.query import (
     rows_at,
 )
 
-__all__ = ["AsyncTable", "LanceTable", "Table", "Tags"]
+__all__ = ["AsyncTable", "IndexConfig", "IndexStatistics", "LanceTable", "Table", "Tags"]
 
 
 class Connection(Protocol):
@@ -46,7 +47,7 @@ class Connection(Protocol):
         """Create a table."""
 
 
-class Table(SharedTable):
+class Table(Indexing, SharedTable):
     """Rows of one schema. What ``isinstance`` checks and annotations name."""
 
 
@@ -109,6 +110,10 @@ class LanceTable(Table):
     def namespace(self) -> list[str]:
         """The root, which is all there is."""
         return []
+
+    def update_field_metadata(self, *updates: Mapping[str, Any]) -> Any:
+        """Change the metadata of columns; see the base class."""
+        return self.core.alter_columns(*merged_metadata(self.core.schema, updates))
 
     def to_polars(self, batch_size: int | None = None) -> Any:
         """Return all rows as a polars LazyFrame."""
@@ -187,7 +192,7 @@ class LanceTable(Table):
         return self.optimize(cleanup_older_than=older_than, delete_unverified=delete_unverified)
 
 
-class AsyncTable(SharedTable):
+class AsyncTable(AsyncIndexing, SharedTable):
     """A table whose calls are awaited.
 
     Attributes:
@@ -222,6 +227,15 @@ class AsyncTable(SharedTable):
     async def version(self) -> int:
         """Return the version that is read."""
         return int(await self._open.version())
+
+    async def uri(self) -> str:
+        """Return the name of the table, which is its address in the database."""
+        return self.name
+
+    async def update_field_metadata(self, *updates: Mapping[str, Any]) -> Any:
+        """Change the metadata of columns; see the base class."""
+        schema = await self._open.schema()
+        return await self.core.alter_columns(*merged_metadata(schema, updates))
 
     async def embedding_functions(self) -> dict[str, Any]:
         """Return the functions by vector column."""
