@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/index.py [rows] [ndims]
 
-The vectors lie in clusters, as those of texts do. Times are CPU time (user and system) of the
-process; the table's include opening the latest version, reading the ids of the rows that are found,
-and computing their exact distances.
+The vectors lie in clusters and differ in few directions, as those of texts do. Times are CPU time
+(user and system) of the process; the table's include opening the latest version, reading the ids of
+the rows that are found, and computing their exact distances.
 """
 
 from __future__ import annotations
@@ -26,18 +26,22 @@ from embow.index import Hnsw
 
 Matrix = NDArray[np.float32]
 QUERIES = 200
+INTRINSIC = 24
+"""Directions in which the vectors of one cluster differ much."""
 
 
 def points(count: int, ndims: int, seed: int) -> Matrix:
-    """Return vectors of length 1 in clusters of unlike size."""
-    rng = np.random.default_rng(seed)
-    centres = np.random.default_rng(0).normal(size=(2000, ndims)).astype(np.float32)
-    chosen = np.minimum(rng.zipf(1.3, count) - 1, 1999)
+    """Return vectors of length 1 in clusters that vary in few directions."""
+    rng, world = np.random.default_rng(seed), np.random.default_rng(0)
+    centres = world.normal(size=(500, INTRINSIC)).astype(np.float32)
+    directions = world.normal(size=(INTRINSIC, ndims)).astype(np.float32)
     found = np.empty((count, ndims), np.float32)
     for start in range(0, count, 2**16):
-        some = chosen[start : start + 2**16]
-        noise = rng.standard_normal((len(some), ndims), np.float32)
-        found[start : start + 2**16] = centres[some] + 1.2 * noise
+        size = min(2**16, count - start)
+        within = centres[rng.integers(0, 500, size)]
+        within = within + 0.7 * rng.standard_normal((size, INTRINSIC), np.float32)
+        noise = rng.standard_normal((size, ndims), np.float32)
+        found[start : start + size] = within @ directions + 0.3 * noise
     found /= np.linalg.norm(found, axis=1, keepdims=True)
     return found
 
