@@ -15,11 +15,13 @@ from embow_lancedb.index import FTS, BTree, HnswFlat, IvfPq
 from embow_lancedb.query import (
     BooleanQuery,
     LanceFtsQueryBuilder,
+    LanceHybridQueryBuilder,
     MatchQuery,
     MultiMatchQuery,
     Occur,
     PhraseQuery,
 )
+from embow_lancedb.rerankers import LinearCombinationReranker, RRFReranker
 from embow_lancedb.table import LanceTable
 
 TEXTS = ["a lovely puppy", "puppies play", "a grumpy cat", "cats and dogs"]
@@ -173,6 +175,36 @@ def test_settings_of_words_that_are_none(
         pytest.raises(ValueError, match=match),
     ):
         pets.create_fts_index(**arguments)
+
+
+def test_both_halves_of_a_search_are_one_order(pets: LanceTable) -> None:
+    """Given by themselves; ``_relevance_score`` comes, distances and scores only if asked for."""
+    pets.create_index("text", config=FTS())
+    query = pets.search(query_type="hybrid").vector([3.0, 1.0]).text("puppy").limit(3)
+    assert isinstance(query, LanceHybridQueryBuilder)
+    found = query.to_arrow()
+    assert found.column_names == ["id", "text", "vector", "_relevance_score"]
+    assert sorted(found["_relevance_score"].to_pylist(), reverse=True) == (
+        found["_relevance_score"].to_pylist()
+    )
+    told = query.rerank(RRFReranker(return_score="all"), "score").with_row_id(True).to_arrow()
+    assert {"_distance", "_score", "_rowid"} < set(told.column_names)
+    weighted = query.rerank(LinearCombinationReranker(weight=1.0), normalize="rank")
+    assert ids(weighted)[0] == 3
+    assert ids(query.metric("cosine").where("id < 3").select(["id"]))
+    assert "words" in query.explain_plan()
+
+
+def test_halves_are_given_once_and_both(pets: LanceTable) -> None:
+    """A text for both and a half of its own, or one half alone, is refused."""
+    pets.create_index("text", config=FTS())
+    for query in (
+        pets.search("puppy", query_type="hybrid").vector([3.0, 1.0]),
+        pets.search(query_type="hybrid").vector([3.0, 1.0]),
+        pets.search(query_type="hybrid").text("puppy"),
+    ):
+        with pytest.raises(ValueError, match="hybrid"):
+            query.to_list()
 
 
 def test_a_text_is_cut_as_an_index_does(pets: LanceTable) -> None:
