@@ -346,3 +346,45 @@ def test_kinds_survive_reopening_changes_and_versions(tmp_path: Any) -> None:
         old = db.open_table("t", version=1)
         assert old.search([0, 255], vector_column_name="code").to_list()[0]["id"] == 0
         assert [r["vectors"] for r in old.search().to_list()] == [r["vectors"] for r in rows]
+
+
+def test_a_list_of_texts_is_embedded_in_one_call(words: embow.Table, letters: Any) -> None:
+    """And each query has the result it has alone."""
+    calls: list[int] = []
+    made = letters.compute_query_embeddings
+
+    def counted(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(len(query))
+        return made(self, query, *args, **kwargs)
+
+    words.add([{"text": text} for text in ("abc", "bcd", "xyz")])
+    texts = ["ab", "z", "cd"]
+    alone = [words.search(text).limit(2).to_list() for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(letters, "compute_query_embeddings", counted)
+        together = words.search(texts).limit(2).to_list()
+    assert calls == [3]
+    assert [row.pop("query_index") for row in together] == [0, 0, 1, 1, 2, 2]
+    assert together == [row for rows in alone for row in rows]
+
+
+def test_a_list_of_vectors_reads_each_row_once(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many queries there are, a block is scored for all of them together."""
+    from embow.engines._local import search
+
+    with embow.connect(tmp_path) as db:
+        vectors = np.random.default_rng(0).standard_normal((300, 4))
+        table = db.create_table("t", [{"id": n, "vector": v} for n, v in enumerate(vectors)])
+        scored: list[int] = []
+        score = search.score
+
+        def counted(queries: Any, pieces: Any) -> Any:
+            scored.append(sum(map(len, pieces)))
+            return score(queries, pieces)
+
+        monkeypatch.setattr(search, "score", counted)
+        found = table.search(vectors[:5]).limit(1).to_list()
+        assert [row["id"] for row in found] == [0, 1, 2, 3, 4]
+        assert sum(scored) == 300

@@ -11,7 +11,7 @@ import pytest
 
 import embow
 from embow.errors import ConfigurationError, DataError, EmbowError, UnknownColumnError
-from embow.index import FTS
+from embow.index import FTS, tokenize
 from embow.query import (
     BooleanQuery,
     BoostQuery,
@@ -27,8 +27,7 @@ from embow.rerankers import Reranker
 
 def index(table: embow.Table, column: str, replace: bool = False, **settings: Any) -> None:
     """Create a full-text index."""
-    stored = table._handle.stored
-    stored.create_index(column, FTS(**settings), name=f"{column}_idx", replace=replace)
+    table.create_index(column, FTS(**settings), replace=replace)
 
 
 ROWS = [
@@ -200,9 +199,8 @@ def test_many_rows_do_not_wait_for_the_first_reader(db: embow.Database) -> None:
     for first in range(0, 6000, 1000):
         rows = range(first, first + 1000)
         table.add([{"id": n, "text": f"word{n % 7} of {n}"} for n in rows])
-    with table._handle.snapshot() as snapshot:
-        (covering,) = snapshot.indexes()
-    assert (covering.rows, len(covering.rest)) == (5001, 1000)
+    told = table.index_stats("text_idx")
+    assert (told.num_indexed_rows, told.num_unindexed_rows) == (5001, 1000)
     found = table.search("word3", query_type="fts").limit(None).to_list()
     table.optimize()
     assert table.search("word3", query_type="fts").limit(None).to_list() == found
@@ -294,6 +292,43 @@ def test_plans_tell_what_is_looked_for(pets: embow.Table) -> None:
     told = query.analyze_plan()
     assert "4 of 5 rows pass" in told
     assert "result  2 rows" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "words"),
+    [
+        ("The routes of cafés", {}, ["rout", "cafe"]),
+        ("les Routes", {"language": "French"}, ["rout"]),
+        ("abcd", {"base_tokenizer": "ngram"}, ["abc", "bcd"]),
+        ("数据库", {}, ["数据", "据库", "库"]),
+    ],
+)
+def test_a_text_can_be_looked_at_as_it_is_indexed(
+    text: str, settings: dict[str, Any], words: list[str]
+) -> None:
+    """What an index of these settings keeps of a text."""
+    assert tokenize(text, FTS(**settings)) == words
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"language": "klingon"}, "Arabic, Danish"),
+        ({"base_tokenizer": "icu"}, "simple"),
+        ({"ngram_min_length": 0}, "ngram_min_length"),
+        ({"max_token_length": 0}, "no word is left"),
+    ],
+)
+def test_settings_that_are_none_are_refused(
+    db: embow.Database, settings: dict[str, Any], says: str
+) -> None:
+    """Before anything is built."""
+    table = db.create_table("t", [{"id": 1, "text": "a"}])
+    with pytest.raises(ConfigurationError, match=says):
+        table.create_index("text", FTS(**settings))
+    with pytest.raises(ConfigurationError, match="column of texts"):
+        table.create_index("id", FTS())
+    assert table.list_indices() == []
 
 
 def test_words_are_looked_for_without_blocking() -> None:

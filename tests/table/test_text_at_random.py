@@ -82,8 +82,7 @@ class WordsAgainstFormula(RuleBasedStateMachine):
 
     @rule()
     def index(self) -> None:
-        stored = self.table._handle.stored
-        stored.create_index("text", PLAIN, name="text_idx", replace=True)
+        self.table.create_index("text", PLAIN, replace=True)
         self.indexed = True
 
     @rule(keep=st.booleans())

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+import pyarrow as pa
 
 from embow.engines.contract import Capability, Metric
 from embow.errors import ConfigurationError, near_name
+
+if TYPE_CHECKING:
+    from embow.engines.text import TextLibrary
 
 _METRICS = ("l2", "cosine", "dot")
 _STORAGES = ("float16", "float32")
@@ -98,6 +103,27 @@ class FTS:
 
 
 Config = Hnsw | FTS
+
+
+def tokenize(text: str, config: FTS | None = None) -> list[str]:
+    """Return the words of a text as an index keeps them and a query looks for them.
+
+    Example:
+        ``tokenize("Les routes", FTS(language="French"))`` returns ``["rout"]``.
+
+    Args:
+        text: Any text.
+        config: Settings of the index; the defaults of `FTS` where it is ``None``.
+
+    Raises:
+        ConfigurationError: A setting has no such value.
+        PluginError: What analyses text is not installed; the message says what to install.
+    """
+    from embow.plugins._indexes import index_library
+
+    chosen = FTS() if config is None else config
+    library = index_library(chosen.kind)(chosen.settings(), pa.string())
+    return cast("TextLibrary[Any]", library).tokenize(text)
 
 
 @dataclass(frozen=True, kw_only=True)

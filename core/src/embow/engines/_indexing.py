@@ -160,7 +160,7 @@ def library_of(
     try:
         return libraries(definition.kind)(definition.settings, column), ""
     except (PluginError, ConfigurationError) as exc:
-        trouble = f"Index '{definition.name}' is not used, every row is read: {exc}"
+        trouble = f"Index '{definition.name}' cannot be used, so it is as if there were none: {exc}"
     say_once(trouble)
     return None, trouble
 

@@ -41,6 +41,10 @@ class TextLibrary(Library[P]):
     """
 
     @abstractmethod
+    def tokenize(self, text: str) -> list[str]:
+        """Return the terms that a text becomes, in their order."""
+
+    @abstractmethod
     def open(self, parts: Sequence[Covered[P]]) -> Any:
         """Return the pieces of one column in one version, as `search` takes them.
 
@@ -97,10 +101,7 @@ class TextMemory:
         """
         library = covering.library
         if not isinstance(library, TextLibrary):
-            raise MissingSdkError(
-                "Words cannot be looked for here. Run: pip install 'embow[text]'. "
-                f"{covering.trouble}"
-            )
+            raise MissingSdkError(f"Words cannot be looked for. {covering.trouble}")
         key = covering.source, library.fingerprint()
         with self._guard:
             column = self._columns.get(key)

@@ -20,7 +20,7 @@ from embow_text.index import Part, TextIndex
 from embow_text.merging import merge
 from embow_text.search import search
 from embow_text.segment import Segment
-from embow_text.tokens import is_text
+from embow_text.tokens import is_text, tokenize
 
 
 class TextSegments(TextLibrary[Segment]):
@@ -66,6 +66,9 @@ class TextSegments(TextLibrary[Segment]):
         if len(segment) != rows:
             raise ValueError(f"it has {len(segment)} rows, should have {rows}")
         return segment
+
+    def tokenize(self, text: str) -> list[str]:
+        return [token.text for token in tokenize(text, self._analysis)]
 
     def open(self, parts: Sequence[Covered[Segment]]) -> TextIndex:
         return TextIndex([_part(each) for each in parts], self._analysis)

@@ -167,7 +167,8 @@ def _way(snapshot: Snapshot, plan: Plan) -> str:
         )
     rows = snapshot.count_rows()
     advice = ""
-    if route.why == "no index" and rows >= WORTH and plan.kind and not plan.kind.multi:
+    whole = plan.search in plan.columns.names and plan.metric != "hamming"
+    if route.why == "no index" and rows >= WORTH and whole and plan.kind and not plan.kind.multi:
         advice = f"; create_index('{plan.search}') would make it faster"
     return f"exact scan of every row that passes, {route.why}{advice}"
 
