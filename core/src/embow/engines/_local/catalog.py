@@ -138,8 +138,9 @@ class Catalog:
             with self._locks["write"]:
                 if not job.done:
                     self._lead(job)
-        finally:
+        except BaseException:
             self.queue.withdraw(job)
+            raise
         faults.reach("transaction.committed")
         result: T = job.result()
         return result
@@ -199,8 +200,10 @@ class Catalog:
                     return 0
                 db.execute("PRAGMA temp_store = MEMORY")
                 db.execute("VACUUM")
-                # Where somebody reads an older state, the file gets shorter after that.
-                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                # Who reads an older state is not waited for: the files get shorter after that.
+                db.execute("PRAGMA busy_timeout = 0")
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                db.execute(f"PRAGMA busy_timeout = {1000 * self._busy:.0f}")
                 return max(0, before - os.stat(self.path).st_size)
             except FAILURES as exc:
                 raise explained(exc, self.path, "shrink") from exc

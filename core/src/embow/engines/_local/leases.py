@@ -7,7 +7,7 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ from embow.engines._local.records import (
     now,
     table_rows,
     update_table,
+    values_of,
 )
 from embow.engines._local.sealed import insert, select
 from embow.engines.contract import Commit, Staged
@@ -119,7 +120,7 @@ def remember(
     """Remember what was committed, or (version 0) given up."""
     for each in staged:
         if each.rows or each.column:
-            values = (each.token, row.id, *astuple(commit), microseconds(each.until))
+            values = (each.token, row.id, *values_of(commit), microseconds(each.until))
             insert(db, "tokens", *values, verb="INSERT OR IGNORE")
 
 

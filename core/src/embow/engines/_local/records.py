@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +89,11 @@ class Deletion:
     id: int = 0
 
 
+def values_of(record: Any) -> list[Any]:
+    """Return the values of a plain record in order; ``astuple`` would copy each of them deeply."""
+    return [getattr(record, name) for name in record.__slots__]
+
+
 def now() -> int:
     return time.time_ns() // 1000
 
@@ -127,24 +133,24 @@ def _table(db: sqlite3.Connection, found: Sequence[object]) -> TableRow:
 def insert_table(db: sqlite3.Connection, name: str, folder: str, layout: Layout) -> TableRow:
     """Add an empty table at version 0 and return its state."""
     row = TableRow(0, folder, name, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0)
-    row = replace(row, id=insert(db, "tables", *astuple(row)[1:]))
+    row = replace(row, id=insert(db, "tables", *values_of(row)[1:]))
     insert_schema(db, row.id, 1, layout)
     return row
 
 
 def update_table(db: sqlite3.Connection, row: TableRow) -> None:
-    rewrite(db, "tables", *astuple(row))
+    rewrite(db, "tables", *values_of(row))
 
 
 def insert_version(
     db: sqlite3.Connection, row: TableRow, operation: str, *, plain: bool = False
 ) -> None:
     """Write a table's new state as a version of its own."""
-    rewrite(db, "tables", *astuple(row))
+    rewrite(db, "tables", *values_of(row))
     version = VersionRow(
         row.version, now(), row.next_row, row.schema_version, row.rows, operation, plain
     )
-    insert(db, "versions", row.id, *astuple(version))
+    insert(db, "versions", row.id, *values_of(version))
 
 
 def version_rows(db: sqlite3.Connection, table_id: int, after: int = 0) -> list[VersionRow]:
@@ -225,7 +231,7 @@ def numbered(fragments: Iterable[FragmentRow], first_row: int) -> list[FragmentR
 
 def insert_file(db: sqlite3.Connection, fragment_id: int, file: FileRow) -> None:
     """Name a finished file as part of a fragment."""
-    insert(db, "files", fragment_id, *astuple(file))
+    insert(db, "files", fragment_id, *values_of(file))
 
 
 def delete_fragments(db: sqlite3.Connection, fragments: Sequence[FragmentRow]) -> list[str]:

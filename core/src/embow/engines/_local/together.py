@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from sqlite3 import Connection
@@ -18,7 +19,7 @@ from embow.engines._local import faults
 from embow.errors import EmbowError
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)  # Errors that show it would show all its rows.
 class Job:
     """Work that one thread wants to have committed.
 
@@ -74,10 +75,8 @@ class Queue:
 
     def withdraw(self, job: Job) -> None:
         """Keep others from doing it, where none has begun to."""
-        try:
+        with suppress(ValueError):  # It was taken.
             self._waiting.remove(job)
-        except ValueError:
-            return  # It was taken.
 
     def take(self, job: Job) -> list[Job]:
         """Return a job and all that wait, in their order; none of them waits any more."""
