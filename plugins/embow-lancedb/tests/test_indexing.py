@@ -94,19 +94,32 @@ def test_settings_that_are_none_are_refused(pets: LanceTable) -> None:
         pytest.raises(ValueError, match=r"Unknown index type.*IVF_PQ"),
     ):
         pets.create_index(index_type="IVF_QP")
-    with pytest.raises(ValueError, match=r"'vectr'.*vector"):
+    with pytest.raises(ValueError, match=r"`vectr`.*'vector'"):
         pets.create_index("vectr", config=IvfPq())
     with pytest.raises(ValueError, match=r"config='IVF_PQ'"):
         pets.create_index("vector", config="IVF_PQ")
 
 
-def test_indexes_of_values_are_accepted(pets: LanceTable) -> None:
-    """Both calls change nothing: conditions need none. A column must be there."""
+def test_indexes_of_values_are_noted(pets: LanceTable) -> None:
+    """Conditions need none, but programs list them, wait for them and remove them."""
     pets.create_index("id", config=BTree())
     pets.create_index("id")
     with pytest.warns(DeprecationWarning, match="create_scalar_index"):
-        pets.create_scalar_index("id", index_type="BITMAP", name="mine")
-    assert pets.list_indices() == []
+        pets.create_scalar_index("text", index_type="BITMAP", name="mine")
+    listed = {each.name: (each.index_type, each.columns) for each in pets.list_indices()}
+    assert listed == {"id_idx": ("BTree", ["id"]), "mine": ("Bitmap", ["text"])}
+    stats = pets.index_stats("id_idx")
+    assert stats is not None
+    assert (stats.index_type, stats.num_indexed_rows, stats.distance_type) == ("BTREE", 4, None)
+    pets.wait_for_index(["mine"])
+    pets.prewarm_index("mine")
+    with pytest.raises(ValueError, match="already exists"):
+        pets.create_index("id", config=BTree(), replace=False)
+    pets.drop_index("mine")
+    assert [each.name for each in pets.list_indices()] == ["id_idx"]
+    assert pets.schema.field("text").metadata in (None, {})
+    with pytest.raises(ValueError, match="no index 'mine'"):
+        pets.prewarm_index("mine")
     with (
         pytest.warns(DeprecationWarning, match="deprecated in LanceDB"),
         pytest.raises(ValueError, match="nope"),
@@ -248,6 +261,7 @@ def test_indexes_are_awaited(tmp_path: Path) -> None:
             await table.create_index("vector", config=IvfPq())
             await table.create_index("vector")
             await table.create_index("id")
+            await table.drop_index("id_idx")
             await table.create_index("text", config=FTS(with_position=True), replace=True)
             await table.wait_for_index(["text_idx"])
             await table.prewarm_index("text_idx")
@@ -275,3 +289,15 @@ def test_metadata_of_columns_changes_in_parts(pets: LanceTable) -> None:
     pets.set_unenforced_primary_key("id")
     pets.add([{"id": 0}])
     assert pets.count_rows("id = 0") == 2
+
+
+def test_an_index_of_a_field_is_noted_at_its_column(tmp_path: Path) -> None:
+    """Paths lead into structs; other metadata of the column stays."""
+    table = lancedb.connect(tmp_path).create_table("t", [{"a": {"b": 1}}])
+    table.update_field_metadata({"path": "a", "metadata": {"unit": "cm"}})
+    table.create_index("a.b", config=BTree(), name="deep")
+    assert [each.columns for each in table.list_indices()] == [["a.b"]]
+    table.drop_index("deep")
+    assert table.schema.field("a").metadata == {b"unit": b"cm"}
+    with pytest.raises(ValueError, match=r"Field path `c\.d` not found"):
+        table.create_index("c.d", config=BTree())

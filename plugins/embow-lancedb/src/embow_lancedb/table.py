@@ -14,8 +14,9 @@ from embow import Tags
 from embow.errors import ConfigurationError
 from embow.expr import Condition
 from embow_lancedb._arguments import deprecated, no_namespace, update_values
-from embow_lancedb._indexing import AsyncIndexing, IndexConfig, Indexing, IndexStatistics
+from embow_lancedb._indexing import AsyncIndexing, Indexing
 from embow_lancedb._kinds import source_of, told_by_search
+from embow_lancedb._listing import IndexConfig, IndexStatistics
 from embow_lancedb._shared import SharedTable, merged_metadata
 from embow_lancedb._told import Query
 from embow_lancedb.merge import AsyncMergeInsertBuilder, LanceMergeInsertBuilder
