@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import embow_lancedb as lancedb
@@ -289,6 +290,20 @@ def test_metadata_of_columns_changes_in_parts(pets: LanceTable) -> None:
     pets.set_unenforced_primary_key("id")
     pets.add([{"id": 0}])
     assert pets.count_rows("id = 0") == 2
+
+
+def test_vectors_within_a_struct_are_searched_without_their_index(tmp_path: Path) -> None:
+    """It is accepted and listed; the search reads them all."""
+    kind = pa.struct([pa.field("embedding", pa.list_(pa.float32(), 2))])
+    schema = pa.schema([pa.field("id", pa.int32()), pa.field("image", kind)])
+    rows = [{"id": number, "image": {"embedding": [number, 0.0]}} for number in range(5)]
+    table = lancedb.connect(tmp_path).create_table("t", rows, schema=schema)
+    with pytest.warns(DeprecationWarning, match="create_index"):
+        table.create_index(vector_column_name="image.embedding", name="deep")
+    stats = table.index_stats("deep")
+    assert stats is not None
+    assert (stats.index_type, stats.num_indexed_rows) == ("IVF_PQ", 5)
+    assert ids(table.search([3.2, 0.0], vector_column_name="image.embedding").limit(1)) == [3]
 
 
 def test_an_index_of_a_field_is_noted_at_its_column(tmp_path: Path) -> None:

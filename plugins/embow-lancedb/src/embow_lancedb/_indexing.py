@@ -328,4 +328,7 @@ def _chosen(schema: pa.Schema, column: str, config: Any) -> core.Config | str:
     if config is None:
         lists = top == column and pa.types.is_fixed_size_list(schema.field(top).type)
         return core.Hnsw() if lists else "BTree"
-    return as_embow(config) or type(config).__name__
+    chosen = as_embow(config)
+    if chosen is None or (top != column and isinstance(chosen, core.Hnsw)):
+        return type(config).__name__  # Vectors within structs are read, whatever their number.
+    return chosen

@@ -108,6 +108,11 @@ _STATISTICS = {
     "Bitmap": "BITMAP",
     "LabelList": "LABEL_LIST",
     "Fm": "FM",
+    "IvfFlat": "IVF_FLAT",
+    "IvfSq": "IVF_SQ",
+    "IvfPq": "IVF_PQ",
+    "IvfRq": "IVF_RQ",
+    "HnswPq": "IVF_HNSW_PQ",
     "HnswSq": "IVF_HNSW_SQ",
     "HnswFlat": "IVF_HNSW_FLAT",
 }

@@ -1,4 +1,4 @@
-"""Indexes of values, which embow does without.
+"""Indexes that embow does without: of values, and of vectors within structs.
 
 Programs list them, wait for them and remove them, so they are noted in the metadata of their
 column: name, kind and path.
@@ -19,11 +19,11 @@ _MARK = b"lancedb:index:"
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """An index of values that a program created.
+    """An index that a program created.
 
     Attributes:
         name: Its name.
-        kind: What LanceDB calls it: ``"BTree"``, ``"Bitmap"``, ``"LabelList"``, ``"Fm"``.
+        kind: What LanceDB calls it, such as ``"BTree"``.
         path: Its column, or a field of a struct.
     """
 
@@ -33,7 +33,7 @@ class Scalar:
 
 
 def scalars(schema: pa.Schema) -> Iterator[Scalar]:
-    """Yield the indexes of values that are noted."""
+    """Yield the indexes that are noted."""
     for field in schema:
         for key, value in (field.metadata or {}).items():
             if key.startswith(_MARK):
