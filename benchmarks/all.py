@@ -5,8 +5,8 @@
 The page is ``report.md`` in the folder ``benchmark-report``, beside ``growth.svg``. ``--quick``
 takes small sizes, to see that all still run. ``--texts`` names a folder of apt's lists for the
 search of real texts (`text.py` says how to fetch it), ``--titles`` the file that `retrieval.py`
-reads. With names, such as ``growth trips``, only
-these are run. What needs a package that is missing is left out, and the page says so.
+reads. With names, such as ``growth trips``, only these are run. What needs a package that is
+missing is left out, and the page says so.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Benchmark:
         quick: Arguments for a short run.
         needs: Packages that must be there.
         plots: Whether it takes ``--plot``.
-        reads: The option of this script that names what it reads, if it must be given.
+        reads: The option of this script that names what it reads; nothing where empty.
     """
 
     name: str
@@ -56,14 +56,12 @@ BENCHMARKS = (
         ("--sizes", "1000", "10000"),
         plots=True,
     ),
-    Benchmark("engine", "exact search and appends beside numpy and Arrow", ("--rows", "10000")),
-    Benchmark(
-        "search", "exact search beside numpy and faiss", ("--rows", "1000")
-    ),
+    Benchmark("search", "exact search beside numpy, faiss and reading", ("--rows", "10000")),
+    Benchmark("engine", "first search and appends beside Arrow", ("--rows", "10000")),
     Benchmark("kinds", "search by kind of vector", ("--rows", "10000")),
     Benchmark("index", "an index of vectors: recall, time, size", ("5000",), ("faiss",)),
     Benchmark("text", "search for words, over real texts", reads="texts"),
-    Benchmark("retrieval", "how often each kind of search finds what was meant", reads="titles"),
+    Benchmark("retrieval", "what is found by titles of texts", reads="titles"),
     Benchmark("hybrid", "a hybrid search beside its halves", ("--rows", "5000")),
     Benchmark("writes", "adding, merging, updating, deleting, disk", ("--rows", "20000")),
     Benchmark("wide", "long lists in filters, wide tables, imports"),
@@ -84,10 +82,11 @@ def run(benchmark: Benchmark, arguments: Any) -> str:
         return f"{head}Not here.\n"
     if missing:
         return f"{head}Left out: {', '.join(missing)} is not installed.\n"
-    given = getattr(arguments, benchmark.reads) if benchmark.reads else None
-    if benchmark.reads and given is None:
-        return f"{head}Left out: `--{benchmark.reads}` was not given.\n"
-    extra += [str(given)] if given else []
+    if benchmark.reads:
+        given = getattr(arguments, benchmark.reads)
+        if given is None:
+            return f"{head}Left out: there is nothing to read (`--{benchmark.reads}`).\n"
+        extra.append(str(given))
     picture = ""
     if benchmark.plots:
         plot = arguments.out / f"{benchmark.name}.svg"
@@ -134,7 +133,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="name")
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--texts", type=Path, help="folder of apt's lists")
-    parser.add_argument("--titles", type=Path, help="Arrow file with titles and texts")
+    parser.add_argument("--titles", type=Path, help="Arrow file of titles and texts")
     parser.add_argument("--out", type=Path, default=Path("benchmark-report"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
