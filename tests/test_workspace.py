@@ -227,6 +227,17 @@ def test_the_top_level_holds_what_was_agreed() -> None:
     assert {t for t in tops if (ROOT / t).is_dir() and not t.startswith(".")} <= FOLDERS
 
 
+def test_every_benchmark_is_run_and_listed() -> None:
+    """By the one command that runs them all, and in the table of the folder."""
+    folder = ROOT / "benchmarks"
+    scripts = {path.stem for path in folder.glob("*.py")} - {"all"}
+    text = (folder / "all.py").read_text(encoding="utf-8")
+    run = set(re.findall(r'Benchmark\(\s*"(\w+)"', text))
+    table = (folder / "README.md").read_text(encoding="utf-8")
+    assert scripts - run == set()
+    assert {name for name in scripts if f"`{name}.py`" not in table} == set()
+
+
 def test_modules_stay_small() -> None:
     """No module of the core or a plugin is longer than the ceiling."""
     sources = [p for pattern in ("core/src", "plugins/*/src") for p in ROOT.glob(pattern)]

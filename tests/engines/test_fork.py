@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from embow._processes import cached_property
 from embow.engines._local import LocalEngine
 from steps import add, ids
 
@@ -23,6 +25,7 @@ FORKING = """
 import os, signal, sys, threading
 import numpy as np
 import pyarrow as pa
+from embow._processes import cached_property
 from embow.engines._local import LocalEngine
 from embow.engines._memory import MemoryEngine
 from embow.engines.contract import Change, EngineOptions, ScanQuery, VectorQuery
@@ -146,3 +149,43 @@ def test_a_fork_during_a_long_write_shares_nothing(
     end.set()
     thread.join()
     assert ids(table) == []
+
+
+class Slow:
+    """Makes a value, perhaps when told to."""
+
+    def __init__(self, begun: threading.Event | None = None, end: threading.Event | None = None):
+        self.begun, self.end = begun, end
+
+    @cached_property
+    def value(self) -> object:
+        """Return something, the same each time."""
+        if self.begun and self.end:
+            self.begun.set()
+            self.end.wait()
+        return object()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_no_child_waits_for_a_value_that_a_thread_was_making() -> None:
+    """It makes its own; in the parent all see the one that is kept."""
+    begun, end = threading.Event(), threading.Event()
+    slow = Slow(begun, end)
+    thread = threading.Thread(target=lambda: slow.value)
+    thread.start()
+    begun.wait()
+    assert in_child(lambda: Slow().value) == 0
+    end.set()
+    thread.join()
+    assert slow.value is slow.value
+
+
+def test_the_core_caches_values_without_a_lock() -> None:
+    """The standard one has a lock in Python 3.11, which a child may find held."""
+    root = Path(cached_property.__init__.__code__.co_filename).parent
+    uses = [
+        path
+        for path in root.rglob("*.py")
+        if re.search(r"from functools import .*cached_property", path.read_text(encoding="utf-8"))
+    ]
+    assert uses == []

@@ -38,7 +38,7 @@ def texts() -> list[str]:
 
 def indexed(table: Any, **settings: Any) -> None:
     """Create a full-text index of the texts."""
-    table._handle.stored.create_index("text", FTS(**settings), name="text_idx")
+    table.create_index("text", config=FTS(**settings))
 
 
 def filled(db: Any) -> Any:
@@ -243,6 +243,18 @@ def test_numbers_are_scaled_before_they_are_joined(table: Any) -> None:
     expected = {n: 0.7 * (1 - far.get(n, 1.0)) + 0.3 * good.get(n, 0.0) for n in (*far, *good)}
     found = relevance(search(table).rerank(LinearCombinationReranker()).limit(50))
     assert found == pytest.approx({n: expected[n] for n in found}, abs=1e-5)
+
+
+@pytest.mark.parametrize("normalize", ["score", "rank"])
+def test_the_only_row_with_a_word_is_the_best_for_it(normalize: Any) -> None:
+    """A single row that has the word counts fully for the text half, however far it is."""
+    rows = [{"text": text, "vector": [float(n)]} for n, text in enumerate(["a", "b", "xk 120"])]
+    table = embow.connect("memory://").create_table("t", rows)
+    indexed(table)
+    reranker = LinearCombinationReranker(weight=0.4)
+    query = table.search(query_type="hybrid").vector([0.0]).text("xk")
+    found = query.rerank(reranker, normalize=normalize).select(["text"]).to_list()
+    assert found[0] == {"text": "xk 120", "_relevance_score": pytest.approx(0.6)}
 
 
 def test_ranks_may_take_the_place_of_numbers(table: Any) -> None:

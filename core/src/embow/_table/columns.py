@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 
+from embow._processes import cached_property
 from embow._table.entries import (
     DROPPED,
     KEY,

@@ -9,12 +9,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from embow._processes import cached_property
 from embow.engines.indexes import Covered, Definition, Kept, Libraries, Library, Mask, RowIds, Step
 from embow.errors import ConfigurationError, PluginError
 

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from embow.engines.contract import DISTANCE, SCORE, RowIds
+from embow.engines.contract import DISTANCE, SCORE
 from embow.errors import ConfigurationError
 from embow.rerankers._base import Reranker, tables_of
-from embow.rerankers._rows import Numbers, ReturnScore, ids_of, merged, numbers, ranked
+from embow.rerankers._rows import Joined, Numbers, ReturnScore, numbers, ranked, without_measures
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,34 +26,28 @@ class Part:
     """What one list gives.
 
     Attributes:
-        ids: Its rows, none twice.
-        gains: What it gives to each.
+        gains: What it gives to each of its rows, in order.
         absent: What it gives to a row that is not in it.
     """
 
-    ids: RowIds
     gains: Numbers
     absent: float = 0.0
 
 
-def fused(parts: Sequence[Part]) -> tuple[RowIds, Numbers]:
-    """Return the rows of all lists in the order they first come, and the sum of their gains."""
-    every = np.concatenate([part.ids for part in parts])
-    ids, first, inverse = np.unique(every, return_index=True, return_inverse=True)
-    total, start = np.zeros(len(ids)), 0
+def fused(joined: Joined, parts: Sequence[Part]) -> Numbers:
+    """Return the sum of what each list gives, for each row of all lists joined."""
+    total, start = np.zeros(len(joined.kept)), 0
     for part in parts:
-        gains = np.full(len(ids), part.absent)
-        gains[inverse[start : start + len(part.ids)]] = part.gains
+        gains = np.full(len(total), part.absent)
+        gains[joined.places[start : start + len(part.gains)]] = part.gains
         total += gains
-        start += len(part.ids)
-    order = np.argsort(first)
-    return ids[order], total[order]
+        start += len(part.gains)
+    return total
 
 
-def by_rank(ids: Sequence[int] | RowIds, k: float, weight: float) -> Part:
+def by_rank(result: pa.Table, k: float, weight: float) -> Part:
     """Return what a list gives by rank: ``weight / (k + rank)``, the best row having rank 1."""
-    rows = np.asarray(ids, np.int64)
-    return Part(rows, weight / (k + np.arange(1, len(rows) + 1, dtype=np.float64)))
+    return Part(weight / (k + np.arange(1, result.num_rows + 1, dtype=np.float64)))
 
 
 class _Fusion(Reranker):
@@ -73,10 +67,10 @@ class _Fusion(Reranker):
         """Return what each half gives."""
 
     def _ranked(self, results: Sequence[pa.Table], parts: Sequence[Part]) -> pa.Table:
-        ids, scores = fused(parts)
-        rows = merged(results)
-        assert np.array_equal(ids_of(rows), ids), "both are in the order rows first come"
-        return ranked(rows, scores, self.return_score)
+        if self.return_score == "relevance":  # What is left out need not be joined.
+            results = [without_measures(result) for result in results]
+        joined = Joined.of(results)
+        return ranked(joined.rows(), fused(joined, parts), self.return_score)
 
 
 class RRFReranker(_Fusion):
@@ -127,8 +121,7 @@ class RRFReranker(_Fusion):
                 f"There are {len(weights)} weights for {len(results)} results; give one for each."
             )
         return [
-            by_rank(ids_of(result), self.K, weight)
-            for result, weight in zip(results, weights, strict=True)
+            by_rank(result, self.K, weight) for result, weight in zip(results, weights, strict=True)
         ]
 
 
@@ -162,8 +155,8 @@ class MRRReranker(_Fusion):
 
     def _parts(self, vector: pa.Table, text: pa.Table) -> list[Part]:
         return [
-            by_rank(ids_of(vector), 0, self.weight_vector),
-            by_rank(ids_of(text), 0, self.weight_fts),
+            by_rank(vector, 0, self.weight_vector),
+            by_rank(text, 0, self.weight_fts),
         ]
 
     def rerank_multivector(
@@ -172,7 +165,7 @@ class MRRReranker(_Fusion):
         """Return the rows of several searches in one order, each row once."""
         results = tables_of(vector_results)
         share = 1 / len(results)
-        return self._ranked(results, [by_rank(ids_of(each), 0, share) for each in results])
+        return self._ranked(results, [by_rank(each, 0, share) for each in results])
 
 
 class LinearCombinationReranker(_Fusion):
@@ -220,6 +213,6 @@ class LinearCombinationReranker(_Fusion):
             weight = 1.0 if vector.num_rows else 0.0
         near, fit, absent = 1 - numbers(vector, DISTANCE), numbers(text, SCORE), 1 - fill
         return [
-            Part(ids_of(vector), weight * near, weight * absent),
-            Part(ids_of(text), (1 - weight) * fit, (1 - weight) * absent),
+            Part(weight * near, weight * absent),
+            Part((1 - weight) * fit, (1 - weight) * absent),
         ]

@@ -222,8 +222,9 @@ class HybridSearch(VectorSearch):
         ranked = rerank.ordered(
             _METHOD,
             self._told(),
-            with_numbers(near, DISTANCE, scaled(numbers(near, DISTANCE))),
-            with_numbers(fit, SCORE, scaled(numbers(fit, SCORE))),
+            # Where all are alike, a single row for one, they are the best there are.
+            with_numbers(near, DISTANCE, scaled(numbers(near, DISTANCE), 0.0)),
+            with_numbers(fit, SCORE, scaled(numbers(fit, SCORE), 1.0)),
         )
         for half, name in ((near, DISTANCE), (fit, SCORE)):
             if name in ranked.schema.names and ROW_ID in ranked.schema.names:
@@ -248,11 +249,11 @@ class HybridSearch(VectorSearch):
         return replace(super()._plan(columns), words=told, rerank=rerank)
 
 
-def _by_rank(values: Numbers) -> Numbers:
+def _by_rank(values: Numbers, alike: float) -> Numbers:
     """Return ranks scaled to lie between 0 and 1, the smallest number having the first rank."""
     ranks = np.empty(len(values))
     ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
-    return min_max(ranks)
+    return min_max(ranks, alike)
 
 
 def _fetched(

@@ -8,10 +8,10 @@ import json
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import pyarrow as pa
 
+from embow._processes import cached_property
 from embow.engines.contract import check_columns, with_columns
 from embow.errors import SchemaError
 

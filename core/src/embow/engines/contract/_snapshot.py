@@ -168,6 +168,8 @@ class Snapshot(ABC):
         indexed = {each.definition.column: each for each in self.indexes() if is_text(each)}
         check_text_query(self.schema, list(indexed), query)
         ids, scores = self._best(indexed, query)
+        if query.with_row_id and query.columns is not None and not query.columns:
+            return pa.table([pa.array(scores, pa.float32()), pa.array(ids)], [SCORE, ROW_ID])
         rows = self._scan(ScanQuery(columns=query.columns, row_ids=ids, with_row_id=True))
         found = rows.read_all()
         at = found.num_columns - 1

@@ -7,11 +7,11 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
 from operator import attrgetter
 
 import pyarrow as pa
 
+from embow._processes import cached_property
 from embow.engines.contract._history import History
 from embow.engines.contract._indexed import Indexed
 from embow.engines.contract._queries import ScanQuery, check_new_columns, check_schema
