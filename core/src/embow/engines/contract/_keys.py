@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -33,7 +33,7 @@ class Keys:
     def among(self, batches: Iterable[pa.RecordBatch]) -> Found:
         """Return the rows whose key is one of these, by id ascending."""
         nothing = np.empty(0, np.int64)
-        found = [(nothing, nothing), *map(self._in, batches)]
+        found = [(nothing, nothing), *map(self._in, _joined(batches))]
         at, row_ids = (np.concatenate(each) for each in zip(*found, strict=True))
         order = np.argsort(row_ids, kind="stable")
         return at[order], row_ids[order]
@@ -70,6 +70,28 @@ class Keys:
     def _places(self) -> dict[tuple[Any, ...], int]:
         keys = enumerate(_tuples(self._rows, self._names))
         return {key: at for at, key in keys if None not in key}
+
+
+_ROWS, _BYTES = 2**20, 2**28
+"""What is looked through at once, at most: for each time Arrow hashes the keys anew."""
+
+
+def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows in fewer and larger batches."""
+    pending: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if pending and (rows + batch.num_rows > _ROWS or size + batch.nbytes > _BYTES):
+            yield _one(pending)
+            pending, rows, size = [], 0, 0
+        pending.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+    if pending:
+        yield _one(pending)
+
+
+def _one(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 # Numbers with a point are left to Python, for which zero equals minus zero.
