@@ -108,7 +108,7 @@ def _keyed_rows(incoming: pa.RecordBatch, on: Sequence[str]) -> NDArray[np.int64
 def _distinct(keys: pa.RecordBatch) -> bool:
     """Return whether no key of one column comes twice; where Arrow cannot tell, not."""
     try:
-        return keys.num_columns == 1 and len(pc.unique(keys.column(0))) == keys.num_rows
+        return keys.num_columns == 1 and bool(len(pc.unique(keys.column(0))) == keys.num_rows)
     except pa.ArrowNotImplementedError:
         return False
 
