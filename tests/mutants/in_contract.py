@@ -34,12 +34,10 @@ FAULTS = (
     ),
     Fault(
         "contract: a key with null is found",
-        SNAPSHOT,
+        "engines/contract/_keys.py",
         (
-            (
-                "enumerate(_rows_of(keys, names)) if None not in key}",
-                "enumerate(_rows_of(keys, names))}",
-            ),
+            (" for at, key in keys if None not in key}", " for at, key in keys}"),
+            ("skip_nulls=True", "skip_nulls=False"),
         ),
         TESTS,
         "nulls",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from embow._processes import cached_property
 from embow.engines.contract._rows import row_ids_of
 from embow.engines.indexes import RowIds
 from embow.schema._masks import validity
