@@ -275,6 +275,43 @@ def test_files_go_with_the_index_and_with_the_table(tmp_path: Path) -> None:
     engine.close()
 
 
+def test_the_pieces_of_a_column_go_with_its_last_version(tmp_path: Path) -> None:
+    """The definition stays, and says that its column is not there."""
+    engine, table = stored(tmp_path)
+    table.create_index("vector", Flat(), name="i")
+    with table.snapshot() as snapshot:
+        table.drop_columns(["vector"], base=snapshot.base)
+    table.optimize()
+    assert len(pieces(tmp_path)) == 1
+    table.optimize(keep=timedelta(0))
+    assert pieces(tmp_path) == []
+    assert "not there" in table.indexes()[0].trouble
+    table.drop_index("i")
+    engine.close()
+
+
+@pytest.mark.parametrize("settings", ['{"metric": "l2"}', "[1]", "{"])
+@pytest.mark.filterwarnings("ignore:.*its settings are no good:UserWarning")
+def test_settings_of_a_stranger_do_no_harm(tmp_path: Path, settings: str) -> None:
+    """They are refused as damage, or the index is not used."""
+    engine, table = stored(tmp_path)
+    table.create_index("vector", Flat(), name="i")
+    engine.close()
+    catalog = sqlite3.connect(tmp_path / "db" / "catalog.sqlite")
+    catalog.create_function("seal", -1, seal, deterministic=True)
+    catalog.execute("UPDATE indexes SET settings = ?", (settings,))
+    catalog.execute(f"UPDATE indexes SET seal = seal({COLUMNS['indexes']})")
+    catalog.commit()
+    catalog.close()
+    engine = LocalEngine(str(tmp_path / "db"), options(**SMALL))
+    if settings in ("[1]", "{"):
+        with pytest.raises(StorageError, match="settings of an index"):
+            index_of(engine.open_table("t"))
+    else:
+        assert len(index_of(engine.open_table("t")).rest) == 20
+    engine.close()
+
+
 @pytest.mark.filterwarnings("ignore:.*damaged:UserWarning", "ignore:.*missing:UserWarning")
 def test_a_damaged_piece_costs_no_answer(tmp_path: Path) -> None:
     """It is told by ``check``, its rows are read, and ``optimize`` builds it anew."""

@@ -22,6 +22,7 @@ from fault import Fault
 from in_contract import FAULTS as IN_CONTRACT
 from in_local import FAULTS as IN_LOCAL
 from in_memory import FAULTS as IN_MEMORY
+from in_search import FAULTS as IN_SEARCH
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "core" / "src" / "embow"
@@ -29,7 +30,7 @@ SECONDS = 120
 """A fault that makes the tests hang is noticed as well."""
 
 NONE = "no fault"
-FAULTS = (*IN_MEMORY, *IN_CONTRACT, *IN_LOCAL)
+FAULTS = (*IN_MEMORY, *IN_CONTRACT, *IN_LOCAL, *IN_SEARCH)
 _FAILED = re.compile(r"^(?:FAILED|ERROR) \S*?::(\S+)", re.MULTILINE)
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import embow
-from embow.errors import BadVectorError, ConfigurationError, DataError
+from embow.errors import BadVectorError, ConfigurationError, DataError, UnknownColumnError
 from embow.pydantic import Vector
 
 Rows = list[dict[str, Any]]
@@ -85,6 +85,7 @@ FORMS = {
     "arrow": _arrow,
     "arrow in pieces": lambda rows: pa.concat_tables([_arrow(rows)[:2], _arrow(rows)[2:]]),
     "pandas": lambda rows: pd.DataFrame(rows),
+    "pandas of matrices": lambda rows: pd.DataFrame(FORMS["matrices"](rows)),
     "polars": lambda rows: pl.DataFrame(rows),
 }
 
@@ -304,7 +305,7 @@ def test_vectors_within_structs_are_searched_by_their_path(db: embow.Database) -
         where = search.where("image.url = 'u' AND id <> 0").select(["id"])
         assert [row["id"] for row in where.to_list()] == [2, 3]
     assert "image.embedding (l2, 2 x float)" in table.search([3.0, 0.0]).explain_plan()
-    with pytest.raises(DataError, match=r"'image\.url' is no vector.*image\.embedding"):
+    with pytest.raises(UnknownColumnError, match=r"'image\.url'.*image\.embedding"):
         table.search([1.0, 2.0], vector_column_name="image.url").to_list()
     with pytest.raises(DataError, match=r"Row 0, column .image\.embedding"):
         table.add([{"id": 1, "image": {"url": "u", "embedding": [1.0]}}])

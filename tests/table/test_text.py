@@ -152,6 +152,8 @@ def test_a_text_without_an_embedding_is_looked_for_by_its_words(db: embow.Databa
         table.search("red").to_list()
     index(table, "text")
     assert ids(table.search("red")) == [1]
+    table.create_index("text", name="other")
+    assert table.index_stats("other").kind == "fts"
     assert ids(table.search("red", query_type="auto")) == [1]
 
 
@@ -288,10 +290,13 @@ def test_a_table_without_an_index_says_how_to_create_one(db: embow.Database) -> 
 def test_plans_tell_what_is_looked_for(pets: embow.Table) -> None:
     """Before and after the search."""
     query = pets.search("dog", fts_columns="text").where("id > 1")
-    assert "search  text ('dog', BM25)" in query.explain_plan()
+    told = query.explain_plan()
+    assert "search  text ('dog', BM25); index 'text_idx' has 4 rows, 0 analysed in memory" in told
+    pets.add([{"id": 9, "text": "dog", "title": None, "tags": None}])
+    assert "1 analysed in memory" in query.explain_plan()
     told = query.analyze_plan()
-    assert "4 of 5 rows pass" in told
-    assert "result  2 rows" in told
+    assert "5 of 6 rows pass" in told
+    assert "result  3 rows" in told
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,6 @@ class TestConformance(ProviderConformance):
     provider = "huggingface"
     known_models = (({}, 768), ({"multivector": True}, 128), ({"name": "roberta-base"}, 768))
     loader = "embow_huggingface.loading:_load"
-    overrides = {  # noqa: RUF012 - a constant of the suite, declared as ClassVar there
-        "VectorField": "with multivector there is no column to hold the vectors",
-        "to_binding": "with multivector there is no column to hold the vectors",
-    }
 
     @pytest.fixture(autouse=True)
     def _folder(self, minilm: str) -> None:
@@ -23,3 +19,17 @@ class TestConformance(ProviderConformance):
 
     def make(self) -> TransformersEmbeddingFunction:
         return TransformersEmbeddingFunction.create(name=self.folder)
+
+
+class TestTokenVectors(ProviderConformance):
+    """The same where each token has a vector."""
+
+    provider = "huggingface"
+    loader = "embow_huggingface.loading:_load"
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, minilm: str) -> None:
+        self.folder = minilm
+
+    def make(self) -> TransformersEmbeddingFunction:
+        return TransformersEmbeddingFunction.create(name=self.folder, multivector=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from embow._table.truthful import TruthfulTable
 from embow._table.writing import indexing
-from embow.index import Config, Hnsw, IndexStats
+from embow.index import Config, IndexStats
 
 
 class IndexedTable(TruthfulTable):
@@ -29,7 +29,8 @@ class IndexedTable(TruthfulTable):
 
         Args:
             column: A vector column, or for ``FTS`` a column of texts.
-            config: ``Hnsw(...)`` (the default) or ``FTS(...)`` of ``embow.index``.
+            config: ``Hnsw(...)`` or ``FTS(...)`` of ``embow.index``. Where it is ``None``, a
+                column of texts gets ``FTS()`` and another ``Hnsw()``.
             name: Name of the index; the column's with ``_idx`` where it is ``None``.
             replace: Build it anew where there is one of that name.
             progress: Show a bar; ``None`` shows one in a terminal or notebook.
@@ -38,9 +39,8 @@ class IndexedTable(TruthfulTable):
             ConfigurationError: There is an index of that name, or no such column can have one.
             PluginError: What builds it is not installed; the message says what to install.
         """
-        chosen = Hnsw() if config is None else config
         return indexing.create_index(
-            self._handle, column, chosen, name, replace=replace, progress=progress
+            self._handle, column, config, name, replace=replace, progress=progress
         )
 
     def list_indices(self) -> list[IndexStats]:

@@ -161,6 +161,8 @@ def library_of(
         return libraries(definition.kind)(definition.settings, column), ""
     except (PluginError, ConfigurationError) as exc:
         trouble = f"Index '{definition.name}' cannot be used, so it is as if there were none: {exc}"
+    except (KeyError, TypeError, ValueError) as exc:  # Who wrote the settings may be a stranger.
+        trouble = f"Index '{definition.name}' cannot be used, its settings are no good: {exc!r}."
     say_once(trouble)
     return None, trouble
 

@@ -108,8 +108,19 @@ class ProviderSuite:
         return int(declared or getattr(function, "batch_size", None) or 8)
 
     def embed(self, function: EmbeddingFunction, inputs: Any) -> NDArray[np.float32]:
-        """Embed documents, and see that what comes back is a float32 array of two dimensions."""
-        vectors = function.compute_source_embeddings(inputs)
+        """Embed documents, and see that what comes back has the form that is promised."""
+        return self.one_each(function, function.compute_source_embeddings(inputs))
+
+    def one_each(self, function: EmbeddingFunction, vectors: Any) -> NDArray[np.float32]:
+        """Return one vector an input: of several that were made of it, the mean."""
+        if function.vector_form().multi:
+            assert isinstance(vectors, list), f"a list of arrays is promised, not {type(vectors)}"
+            for each in vectors:
+                got = (each.dtype, each.ndim, each.shape[-1], len(each) > 0)
+                promised = (np.float32, 2, function.ndims(), True)
+                assert got == promised, f"got {each.dtype} of shape {each.shape} for an input"
+            means = [each.mean(axis=0) for each in vectors]
+            return np.array(means, np.float32).reshape(-1, function.ndims())
         assert isinstance(vectors, np.ndarray), f"an array is promised, not {type(vectors)}"
         assert vectors.dtype == np.float32, f"float32 is promised, not {vectors.dtype}"
         assert vectors.ndim == 2, f"shape (n, ndims) is promised, not {vectors.shape}"

@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from embow.engines.contract import is_vector
+from embow._table.incoming.rows import lenient_field
+from embow.engines.contract import vector_kind
 from embow.errors import DataError
 from embow.schema._arrays import array_of
 from embow.schema._cells import CellError
@@ -44,8 +45,8 @@ def _vector_fields(data: Any, schema: pa.Schema | None) -> list[pa.Field]:
     if schema is None or not data.columns.is_unique:
         return []
     objects = {name for name, kind in data.dtypes.items() if str(kind) == "object"}
-    found = [field for field in schema if field.name in objects and is_vector(field.type)]
-    lists = [pa.field(field.name, pa.list_(field.type.value_type)) for field in found]
+    found = [field for field in schema if field.name in objects and vector_kind(field.type)]
+    lists = list(map(lenient_field, found))
     return lists if len(lists) < len(data.columns) else []
 
 

@@ -54,7 +54,7 @@ def rows_to_batch(
         if schema is None:
             return _inferred([row.model_dump() for row in rows], first_row)
     if models:
-        lenient = pa.schema([_lenient(f) for f in schema])
+        lenient = pa.schema([lenient_field(f) for f in schema])
         return models_to_batch(rows, lenient, first_row=first_row)
     if defaults:
         rows = [{**defaults, **row} for row in rows]
@@ -78,10 +78,10 @@ def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def _present(schema: pa.Schema, names: tuple[str, ...]) -> pa.Schema:
     """Return the columns that rows have, as they may be given."""
     check_columns(names, tuple(schema.names))
-    return pa.schema([_lenient(f) for f in schema if f.name in names])
+    return pa.schema([lenient_field(f) for f in schema if f.name in names])
 
 
-def _lenient(field: pa.Field) -> pa.Field:
+def lenient_field(field: pa.Field) -> pa.Field:
     """Return a field that takes nulls and vectors of any length."""
     kind = vector_kind(field.type)
     if kind is None:

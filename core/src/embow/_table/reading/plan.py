@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from embow._table.columns import Columns
 from embow._table.handle import Handle
+from embow._table.names import unknown_column
 from embow._table.reading.asked import Asked
 from embow.embeddings import Binding
 from embow.engines.contract import VectorKind, vector_kinds
@@ -108,8 +109,8 @@ def binding_for_input(columns: Columns, column: str | None, handle: Handle) -> B
 def place_for(columns: Columns, column: str | None, query: Asked) -> Place:
     """Return the column to compare vectors with: the named one, or the first they fit."""
     known = places(columns)
-    if column is not None and column not in known:
-        columns.physical(column.partition(".")[0] if "." in column else column)
+    if column is not None and column not in (*known, *columns.names):
+        raise unknown_column(column, [*columns.names, *known], [*columns.names, *known])
     candidates = [each for name, each in known.items() if column in (None, name)]
     if not candidates:
         named = f"Column {column!r} is no vector column" if column else "There is no vector column"

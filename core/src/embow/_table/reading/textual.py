@@ -127,7 +127,14 @@ class Words:
     def told(self, snapshot: Snapshot, columns: Columns, table: str) -> str:
         """Return what will be done, for a plan."""
         names = [*self.searched(snapshot, columns, table), *filter(None, columns_of(self.asked))]
-        return f"{', '.join(dict.fromkeys(names))} ({self.query!r}, BM25)"
+        known = {c.definition.column: c for c in snapshot.indexes() if is_text(c)}
+        coverings = [known[columns.names[name]] for name in dict.fromkeys(names)]
+        indexed = "; ".join(
+            f"index {each.definition.name!r} has {each.rows:,} rows, "
+            f"{len(each.rest):,} analysed in memory"
+            for each in coverings
+        )
+        return f"{', '.join(dict.fromkeys(names))} ({self.query!r}, BM25); {indexed}"
 
 
 class TextSearch(RankedQuery):

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pyarrow as pa
+
 from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow.engines.contract import IndexInfo, check_columns
 from embow.engines.indexes import Step
 from embow.errors import ConfigurationError, near_name
-from embow.index import Config, IndexStats
+from embow.index import FTS, Config, Hnsw, IndexStats
 from embow.pipeline._progress import Bar
 
 
 def create_index(
     handle: Handle,
     column: str,
-    config: Config,
+    config: Config | None,
     name: str | None,
     *,
     replace: bool,
@@ -27,7 +29,9 @@ def create_index(
     handle.require_latest()
     columns = handle.look()
     check_columns(columns.visible, [column])
-    if not callable(getattr(config, "settings", None)):
+    if config is None:
+        config = _usual(columns.visible.field(column).type)
+    elif not callable(getattr(config, "settings", None)):
         raise ConfigurationError(
             f"The config of an index is Hnsw(...) or FTS(...) of embow.index, not {config!r:.60}."
         )
@@ -37,6 +41,14 @@ def create_index(
             columns.physical(column), config, name=wanted, replace=replace, step=step
         )
     return index_stats(handle, wanted)
+
+
+def _usual(column: pa.DataType) -> Config:
+    """Return the index that a column of a type gets where none is named."""
+    many = (pa.types.is_list, pa.types.is_large_list)
+    value = column.value_type if any(fits(column) for fits in many) else column
+    texts = pa.types.is_string(value) or pa.types.is_large_string(value)
+    return FTS() if texts else Hnsw()
 
 
 @contextmanager

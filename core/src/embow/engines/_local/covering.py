@@ -61,13 +61,18 @@ def _present(view: View, row_ids: RowIds) -> Mask | None:
         low, high = np.searchsorted(row_ids, [block.first_row, block.last_row + 1])
         if low == high:
             continue
-        if block.dense and part.live is None:
-            mask[low:high] = True
-            continue
         wanted = row_ids[low:high]
-        places = np.searchsorted(block.ids, wanted)
-        there = block.ids[places] == wanted
-        mask[low:high] = there if part.live is None else there & part.live[places]
+        if not block.dense:
+            places = np.searchsorted(block.ids, wanted)
+            there = block.ids[places] == wanted
+            mask[low:high] = there if part.live is None else there & part.live[places]
+        elif part.live is None:
+            mask[low:high] = True
+        elif wanted[-1] - wanted[0] == len(wanted) - 1:  # Neighbours lie together in both.
+            first = wanted[0] - block.first_row
+            mask[low:high] = part.live[first : first + len(wanted)]
+        else:
+            mask[low:high] = part.live[wanted - block.first_row]
     return None if mask.all() else mask
 
 

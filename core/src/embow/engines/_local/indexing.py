@@ -139,7 +139,11 @@ def extend_indexes(store: Store, step: Step, kind: str | None = None) -> int:
         kind: Only indexes of this kind.
     """
     with store.catalog.read() as db:
-        every = index_rows(db, store.current(db))
+        row = store.current(db)
+        every = index_rows(db, row)
+        types = Needs.read(db, row).types if every else {}
+    for index in every:
+        _let_go(store, index.id, [each for each in index.pieces if each.stored not in types])
     numbers = [each.id for each in every if kind in (None, each.definition.kind)]
     return sum(_extend(store, number, step) for number in numbers)
 
@@ -152,7 +156,7 @@ def _extend(store: Store, number: int, step: Step) -> int:
         state = store.reading(lambda db: _State.read(store, db, number))
         if state is None:
             return built
-        _sweep_pieces(store, state)
+        _let_go(store, state.index.id, state.useless)
         todo = state.works()
         done = [_build(store, state, each, step) for each in todo]
         built += sum(done)
@@ -198,20 +202,18 @@ class _State:
                 pieces[id(found[0])] = each
             else:
                 useless.append(each)
-        useless += [each for each in index.pieces if each.stored not in needs.types]
         return cls(index, stored, library, rows, opened, pieces, useless)
 
     def works(self) -> list[Work[Any]]:
         return works(self.library, self.opened, self.rows)
 
 
-def _sweep_pieces(store: Store, state: _State) -> None:
-    """Let go of pieces that cannot be read, or of which no version needs a row."""
-    if not state.useless:
+def _let_go(store: Store, index: int, useless: Sequence[PieceRow]) -> None:
+    """Forget pieces that cannot be read, or of which no version needs a row."""
+    if not useless:
         return
     with store.catalog.write() as db:
-        row = store.current(db)
-        gone = exchange_pieces(db, row, state.index.id, state.useless, ())
+        gone = exchange_pieces(db, store.current(db), index, useless, ())
     store.remove(gone)
 
 

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from embow.engines._local.records import FileRow, TableRow, update_table
 from embow.engines._local.sealed import PIECE, check_name, damaged, insert, rewrite, select
@@ -60,11 +61,21 @@ def index_rows(db: sqlite3.Connection, row: TableRow) -> tuple[IndexRow, ...]:
     return tuple(
         IndexRow(
             number,
-            Definition(name, kind, field, json.loads(settings)),
+            Definition(name, kind, field, _settings(db, settings)),
             tuple(pieces.get(number, ())),
         )
         for number, _, name, field, kind, settings in found
     )
+
+
+def _settings(db: sqlite3.Connection, text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise damaged(db, "the settings of an index cannot be read")
+    return found
 
 
 def index_named(db: sqlite3.Connection, row: TableRow, name: str) -> IndexRow | None:

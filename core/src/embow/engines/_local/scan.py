@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from embow.engines._local.alive import Part, ascending
 from embow.engines._local.blocks import join
 from embow.engines._local.view import View
-from embow.engines.contract import ROW_ID, ScanQuery
+from embow.engines.contract import ROW_ID, RowIds, ScanQuery
+from embow.engines.predicate import Predicate
 
 
 def scan(view: View, query: ScanQuery) -> pa.RecordBatchReader:
@@ -23,6 +24,15 @@ def scan(view: View, query: ScanQuery) -> pa.RecordBatchReader:
     else:
         batches = _by_id(view, names, query, schema)
     return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def row_ids(view: View, predicate: Predicate | None) -> RowIds:
+    """Return the ids of the rows that pass, ascending."""
+    found = [np.empty(0, np.int64)]
+    for part in view.parts:
+        mask = view.passing(part, predicate)
+        found.append(part.block.ids if mask is None else part.block.ids[mask])
+    return np.concatenate(found)
 
 
 def fragment_names(view: View) -> list[str]:

@@ -38,6 +38,9 @@ _SCORES = 2**17
 _LARGE = 2**26
 """Bytes of vectors from which a scan uses several threads."""
 
+_FEW = 256
+"""Rows asked for by id whose distances are computed exactly at once."""
+
 _PAIRS = 1024
 """Rows copied at a time for their exact distances."""
 
@@ -54,12 +57,36 @@ def search(view: View, query: VectorQuery) -> list[pa.Table]:
         return _tables(view, query, names, nearest_rows(view, query))
     if vector_kinds(view.layout.schema)[query.column].multi:
         return _tables(view, query, names, nearest_of_lists(view, query))
+    few = (
+        query.row_ids is not None
+        and query.predicate is None
+        and len(query.row_ids) <= _FEW
+        and len(query.vectors) == 1
+    )
     results: list[pa.Table] = []
     for start in range(0, len(query.vectors), _QUERIES_AT_ONCE):
         vectors = query.vectors[start : start + _QUERIES_AT_ONCE]
-        pairs, exact = _candidates(view, query, vectors)
+        if few:
+            pairs, exact = _pairs(view, query), vectors.astype(np.float64)
+        else:
+            pairs, exact = _candidates(view, query, vectors)
         results += _tables(view, query, names, _rank(view, query, exact, pairs))
     return results
+
+
+def _pairs(view: View, query: VectorQuery) -> Pairs:
+    """Return rows asked for by id, all of them: so few that exact distances are all they need."""
+    stored = view.layout.stored[column_of(query.column)]
+    parts, positions = [np.empty(0, np.intp)], [np.empty(0, np.intp)]
+    for number, rows in view.locate(ascending(() if query.row_ids is None else query.row_ids)):
+        vectors = view.parts[number].block.vectors(stored, query.column)
+        if vectors is not None and query.k:
+            kept = rows if vectors.valid is None else rows[vectors.valid[rows]]
+            parts.append(np.full(len(kept), number, np.intp))
+            positions.append(kept)
+    part = np.concatenate(parts)
+    zeros = np.zeros(len(part))
+    return Pairs(np.zeros(len(part), np.intp), part, np.concatenate(positions), zeros, zeros)
 
 
 def _candidates(

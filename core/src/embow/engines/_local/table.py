@@ -21,7 +21,15 @@ from embow.engines._local import (
 )
 from embow.engines._local.store import Store
 from embow.engines._local.view import View
-from embow.engines.contract import Base, Capability, ScanQuery, Snapshot, VectorQuery
+from embow.engines.contract import (
+    Base,
+    Capability,
+    RowIds,
+    ScanQuery,
+    Snapshot,
+    VectorQuery,
+    check_columns,
+)
 from embow.engines.indexes import Covering
 from embow.engines.predicate import Predicate
 
@@ -74,6 +82,11 @@ class LocalSnapshot(Snapshot):
 
     def _search(self, query: VectorQuery) -> list[pa.Table]:
         return search.search(self._view, query)
+
+    def row_ids(self, predicate: Predicate | None = None) -> RowIds:
+        if predicate is not None:
+            check_columns(self.schema, predicate.columns)
+        return scan.row_ids(self._view, predicate)
 
     def _count_rows(self) -> int:
         return self._view.rows

@@ -26,7 +26,7 @@ _LOOKS = 80
 _BATCHED = 0.15
 """Cost of a further query of the same reading, as a share of the first."""
 
-_SPARE = 16
+_SPARE = 8
 """Places asked for beside the rows wanted: an index may keep rounded vectors."""
 
 WORTH = 50_000

@@ -196,7 +196,9 @@ class Snapshot(ABC):
         """Return the ids of the rows that may be found, ascending; ``None`` for all."""
         if query.predicate is None and query.row_ids is None:
             return None
-        ids = None if query.predicate is None else np.sort(self.row_ids(query.predicate))
+        ids = None if query.predicate is None else self.row_ids(query.predicate)
+        if ids is not None and (ids[1:] < ids[:-1]).any():
+            ids = np.sort(ids)
         if query.row_ids is None:
             return ids
         asked = np.unique(np.asarray(query.row_ids, np.int64))
