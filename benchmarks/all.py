@@ -1,11 +1,12 @@
 """Run every benchmark of this folder, and write one page with what each printed and the plot.
 
-    python benchmarks/all.py [--quick] [--texts FOLDER] [--out FOLDER] [name ...]
+    python benchmarks/all.py [--quick] [--texts FOLDER] [--titles FILE] [--out FOLDER] [name ...]
 
 The page is ``report.md`` in the folder ``benchmark-report``, beside ``growth.svg``. ``--quick``
 takes small sizes, to see that all still run. ``--texts`` names a folder of apt's lists for the
-search of real texts (`text.py` says how to fetch it). With names, such as ``growth trips``, only
-these are run. What needs a package that is missing is left out, and the page says so.
+search of real texts (`text.py` says how to fetch it), ``--titles`` the file that `retrieval.py`
+reads. With names, such as ``growth trips``, only these are run. What needs a package that is
+missing is left out, and the page says so.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Benchmark:
         quick: Arguments for a short run.
         needs: Packages that must be there.
         plots: Whether it takes ``--plot``.
-        reads: Whether it takes a folder of texts.
+        reads: The option of this script that names what it reads; nothing where empty.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Benchmark:
     quick: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     plots: bool = False
-    reads: bool = False
+    reads: str = ""
 
 
 TORCH = ("torch", "sentence_transformers")
@@ -55,10 +56,12 @@ BENCHMARKS = (
         ("--sizes", "1000", "10000"),
         plots=True,
     ),
-    Benchmark("engine", "exact search and appends beside numpy and Arrow", ("--rows", "10000")),
+    Benchmark("search", "exact search beside numpy, faiss and reading", ("--rows", "10000")),
+    Benchmark("engine", "first search and appends beside Arrow", ("--rows", "10000")),
     Benchmark("kinds", "search by kind of vector", ("--rows", "10000")),
     Benchmark("index", "an index of vectors: recall, time, size", ("5000",), ("faiss",)),
-    Benchmark("text", "search for words, over real texts", reads=True),
+    Benchmark("text", "search for words, over real texts", reads="texts"),
+    Benchmark("retrieval", "what is found by titles of texts", reads="titles"),
     Benchmark("hybrid", "a hybrid search beside its halves", ("--rows", "5000")),
     Benchmark(
         "retrieval",
@@ -86,10 +89,11 @@ def run(benchmark: Benchmark, arguments: Any) -> str:
         return f"{head}Not here.\n"
     if missing:
         return f"{head}Left out: {', '.join(missing)} is not installed.\n"
-    if benchmark.reads and arguments.texts is None:
-        return f"{head}Left out: no folder of texts was given (`--texts`).\n"
     if benchmark.reads:
-        extra.append(str(arguments.texts))
+        given = getattr(arguments, benchmark.reads)
+        if given is None:
+            return f"{head}Left out: there is nothing to read (`--{benchmark.reads}`).\n"
+        extra.append(str(given))
     picture = ""
     if benchmark.plots:
         plot = arguments.out / f"{benchmark.name}.svg"
@@ -136,6 +140,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="name")
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--texts", type=Path, help="folder of apt's lists")
+    parser.add_argument("--titles", type=Path, help="Arrow file of titles and texts")
     parser.add_argument("--out", type=Path, default=Path("benchmark-report"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -84,4 +84,44 @@ FAULTS = (
         "tests/engines/test_predicate.py",
         "moment",
     ),
+    Fault(
+        "kinds: a null vector counts among a row's",
+        "engines/contract/_distances.py",
+        (("            if rows.valid is not None:\n", "            if False:\n"),),
+        "tests/engines/test_memory.py",
+        "several_vectors",
+    ),
+    Fault(
+        "kinds: the farthest vector of a row counts",
+        "engines/contract/_distances.py",
+        (("np.fmin.reduceat", "np.fmax.reduceat"),),
+        "tests/engines/test_memory.py",
+        "several_vectors",
+    ),
+    Fault(
+        "kinds: scores of odd vectors of a list are believed",
+        "engines/_local/several.py",
+        (
+            (
+                '    rows = np.unique(np.searchsorted(offsets, unknown, "right") - 1)\n',
+                "    rows = np.empty(0, np.intp)\n",
+            ),
+        ),
+        "tests/engines/test_kinds.py",
+        "",
+    ),
+    Fault(
+        "kinds: a number out of the range of its column is wrapped round",
+        "_table/incoming/vectors.py",
+        (("else numbers == matrix\n", "else np.ones(numbers.shape, np.bool_)\n"),),
+        "tests/table/test_kinds.py",
+        "narrow or fill",
+    ),
+    Fault(
+        "kinds: half floats keep the exponent's top bits",
+        "engines/_local/products.py",
+        (("np.int32(-0x70002000)", "np.int32(-1)"),),
+        "tests/engines/test_kinds.py",
+        "products",
+    ),
 )

@@ -41,6 +41,7 @@ UNCLEAR: list[tuple[str, type[Exception], str]] = [
     ("sF vG=a", AmbiguousBindingError, "source field 'a' has no vector"),
     ("sF sF vF vG=a", AmbiguousBindingError, r"2 sources \(a, b\) and 1 vectors \(c\)"),
     ("sF sF vF", AmbiguousBindingError, r"2 sources \(a, b\) and 1 vectors \(c\)"),
+    ("sF sF vF", AmbiguousBindingError, r"VectorField\(source=\"a\"\)\. Take SourceField\(\) away"),
     ("sF sF vF vF vF", AmbiguousBindingError, r"2 sources \(a, b\) and 3 vectors \(c, d, e\)"),
     ("sF sF vF=a", AmbiguousBindingError, "source field 'b' has no vector"),
     ("sF sF vF=a vF vF", AmbiguousBindingError, r"1 sources \(b\) and 2 vectors \(d, e\)"),

@@ -12,8 +12,10 @@ import pytest
 
 import embow
 from embow.embeddings import TextEmbeddingFunction, VectorForm, register
-from embow.errors import BadOutputError, ConfigurationError, DataError, SchemaError
+from embow.errors import BadInputError, BadOutputError, ConfigurationError, DataError, SchemaError
+from embow.pipeline import AddReport, EmbedJob, Pipeline, PipelineOptions, _run
 from embow.pipeline._cached import SAMPLE
+from embow.pipeline._types import SourceRows
 from embow.pydantic import MultiVector, Vector
 from embow_testing.vectors import text_vector
 
@@ -198,6 +200,59 @@ def test_a_column_goes_over_to_several_vectors_and_back(
     assert table.verify(remote=True).ok
     table.migrate("vector", letters.create())
     assert table.schema.field("vector").type == pa.list_(pa.float32(), 26)
+
+
+def test_many_vectors_are_made_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows count for what their vectors will take, so that memory does not grow with them."""
+    monkeypatch.setattr(_run, "BATCH_BYTES", 20_000)
+    text = "word " * 40
+    batch = pa.record_batch({"text": [f"{text}{n}" for n in range(200)]})
+    job = EmbedJob(Tokens.create(), "text", "words", NDIMS)
+    made = Pipeline(None).embed_batches(
+        [SourceRows(batch)], [job], PipelineOptions(cache=False), AddReport()
+    )
+    sizes = [
+        (out.batch.num_rows, sum(each.nbytes for each in out.vectors["words"])) for out in made
+    ]
+    assert sum(rows for rows, _ in sizes) == 200
+    assert max(size for _, size in sizes) < 40_000
+
+
+def test_rows_that_fail_are_set_aside_and_come_back(
+    db: embow.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quarantine, null and repair know nothing of how many vectors a row has."""
+    table = db.create_table("docs", schema=declared(Tokens.create()))
+
+    def refuse(made: list[Any]) -> Any:
+        if any(len(each) == 2 for each in made):
+            raise BadInputError("two words")
+        return made
+
+    Tokens.spoil = refuse
+    report = table.add([{"text": "one"}, {"text": "one two"}], on_error="quarantine")
+    assert (report.rows, [each.row for each in report.failed]) == (1, [1])
+    table.add([{"text": "three four"}], on_error="null")
+    Tokens.spoil = None
+    assert table.verify().columns["words"].missing == [1]
+    table.repair()
+    table.retry_failed()
+    assert [len(row["words"]) for row in table.search().to_list()] == [1, 2, 2]
+    assert table.verify().ok
+
+
+def test_a_second_column_of_several_vectors_is_filled(
+    words: embow.Table, letters: type[TextEmbeddingFunction]
+) -> None:
+    """Beside one of one vector a row; going back from a change of model brings its type back."""
+    words.add([{"text": text} for text in TEXTS])
+    words.add_embedding("tokens", "text", Tokens.create())
+    assert words.schema.field("tokens").type == pa.list_(pa.list_(pa.float32(), NDIMS))
+    assert [len(row["tokens"]) for row in words.search().to_list()] == [3, 1, 5, 3]
+    words.migrate("vector", Tokens.create())
+    words.rollback("vector")
+    assert words.schema.field("vector").type == pa.list_(pa.float32(), 26)
+    assert words.verify(remote=True).ok
 
 
 @register("coded")

@@ -13,8 +13,11 @@ import pyarrow as pa
 import pytest
 
 import embow_lancedb as lancedb
-from embow_lancedb.pydantic import LanceModel
-from embow_lancedb.query import AsyncQuery, AsyncVectorQuery, ColumnOrdering
+from embow_lancedb.embeddings import get_registry
+from embow_lancedb.index import FTS
+from embow_lancedb.pydantic import LanceModel, Vector
+from embow_lancedb.query import AsyncHybridQuery, AsyncQuery, AsyncVectorQuery, ColumnOrdering
+from embow_lancedb.rerankers import RRFReranker
 
 Use = Callable[[lancedb.AsyncTable], Awaitable[Any]]
 
@@ -173,6 +176,55 @@ def test_a_filter_after_the_search(tmp_path: Path) -> None:
         return [len(before), len(await near.postfilter().to_list())]
 
     assert with_fruit(tmp_path, use) == [1, 0]
+
+
+def test_search_need_not_be_awaited(tmp_path: Path) -> None:
+    """As LanceDB had it before; a vector needs nothing to be read first."""
+
+    async def use(table: lancedb.AsyncTable) -> None:
+        found = await table.search([4.0, 0.0]).limit(1).select(["name"]).to_list()
+        assert found == [{"name": "pear", "_distance": 0.0}]
+
+    with_fruit(tmp_path, use)
+
+
+def test_a_text_is_searched_for_by_meaning_and_words(tmp_path: Path) -> None:
+    """Once its column has an index of words; the synchronous table searches by meaning."""
+    function = get_registry().get("lancedb-lengths").create()
+
+    class Words(LanceModel):
+        text: str = function.SourceField()
+        vector: Vector(2) = function.VectorField()  # type: ignore[valid-type]
+
+    async def run() -> None:
+        async with await lancedb.connect_async(tmp_path) as db:
+            table = await db.create_table("words", schema=Words)
+            await table.add([{"text": "one fig"}, {"text": "two plums"}])
+            near = await (await table.search("plum")).to_arrow()
+            assert near.column_names == ["text", "vector", "_distance"]
+            await table.create_index("text", config=FTS())
+            both = await table.search("plum")
+            assert isinstance(both, AsyncHybridQuery)
+            assert (await both.to_list())[0]["_relevance_score"] > 0
+            words = await (await table.search("plum", query_type="fts")).to_list()
+            assert [row["text"] for row in words] == ["two plums"]
+
+    asyncio.run(run())
+
+
+def test_both_halves_of_a_search_are_given(tmp_path: Path) -> None:
+    """In either order, with filters, distances and a reranker."""
+
+    async def use(table: lancedb.AsyncTable) -> None:
+        await table.create_index("name", config=FTS())
+        first = table.query().nearest_to([1.0, 0.0]).nearest_to_text("pear", columns="name")
+        second = table.query().nearest_to_text("pear", columns=["name"]).nearest_to([1.0, 0.0])
+        assert await first.to_list() == await second.to_list()
+        near = first.where("price > 1").distance_type("cosine").distance_range(0.0, 2.0)
+        rows = await near.rerank(RRFReranker(K=1), normalize="rank").limit(2).to_list()
+        assert {row["name"] for row in rows} == {"fig", "plum"}
+
+    with_fruit(tmp_path, use)
 
 
 def test_search_is_awaited_for_a_builder(tmp_path: Path) -> None:

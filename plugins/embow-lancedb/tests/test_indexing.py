@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import embow_lancedb as lancedb
@@ -15,11 +16,13 @@ from embow_lancedb.index import FTS, BTree, HnswFlat, IvfPq
 from embow_lancedb.query import (
     BooleanQuery,
     LanceFtsQueryBuilder,
+    LanceHybridQueryBuilder,
     MatchQuery,
     MultiMatchQuery,
     Occur,
     PhraseQuery,
 )
+from embow_lancedb.rerankers import LinearCombinationReranker, RRFReranker
 from embow_lancedb.table import LanceTable
 
 TEXTS = ["a lovely puppy", "puppies play", "a grumpy cat", "cats and dogs"]
@@ -92,19 +95,32 @@ def test_settings_that_are_none_are_refused(pets: LanceTable) -> None:
         pytest.raises(ValueError, match=r"Unknown index type.*IVF_PQ"),
     ):
         pets.create_index(index_type="IVF_QP")
-    with pytest.raises(ValueError, match=r"'vectr'.*vector"):
+    with pytest.raises(ValueError, match=r"`vectr`.*'vector'"):
         pets.create_index("vectr", config=IvfPq())
     with pytest.raises(ValueError, match=r"config='IVF_PQ'"):
         pets.create_index("vector", config="IVF_PQ")
 
 
-def test_indexes_of_values_are_accepted(pets: LanceTable) -> None:
-    """Both calls change nothing: conditions need none. A column must be there."""
+def test_indexes_of_values_are_noted(pets: LanceTable) -> None:
+    """Conditions need none, but programs list them, wait for them and remove them."""
     pets.create_index("id", config=BTree())
     pets.create_index("id")
     with pytest.warns(DeprecationWarning, match="create_scalar_index"):
-        pets.create_scalar_index("id", index_type="BITMAP", name="mine")
-    assert pets.list_indices() == []
+        pets.create_scalar_index("text", index_type="BITMAP", name="mine")
+    listed = {each.name: (each.index_type, each.columns) for each in pets.list_indices()}
+    assert listed == {"id_idx": ("BTree", ["id"]), "mine": ("Bitmap", ["text"])}
+    stats = pets.index_stats("id_idx")
+    assert stats is not None
+    assert (stats.index_type, stats.num_indexed_rows, stats.distance_type) == ("BTREE", 4, None)
+    pets.wait_for_index(["mine"])
+    pets.prewarm_index("mine")
+    with pytest.raises(ValueError, match="already exists"):
+        pets.create_index("id", config=BTree(), replace=False)
+    pets.drop_index("mine")
+    assert [each.name for each in pets.list_indices()] == ["id_idx"]
+    assert pets.schema.field("text").metadata in (None, {})
+    with pytest.raises(ValueError, match="no index 'mine'"):
+        pets.prewarm_index("mine")
     with (
         pytest.warns(DeprecationWarning, match="deprecated in LanceDB"),
         pytest.raises(ValueError, match="nope"),
@@ -175,6 +191,36 @@ def test_settings_of_words_that_are_none(
         pets.create_fts_index(**arguments)
 
 
+def test_both_halves_of_a_search_are_one_order(pets: LanceTable) -> None:
+    """Given by themselves; ``_relevance_score`` comes, distances and scores only if asked for."""
+    pets.create_index("text", config=FTS())
+    query = pets.search(query_type="hybrid").vector([3.0, 1.0]).text("puppy").limit(3)
+    assert isinstance(query, LanceHybridQueryBuilder)
+    found = query.to_arrow()
+    assert found.column_names == ["id", "text", "vector", "_relevance_score"]
+    assert sorted(found["_relevance_score"].to_pylist(), reverse=True) == (
+        found["_relevance_score"].to_pylist()
+    )
+    told = query.rerank(RRFReranker(return_score="all"), "score").with_row_id(True).to_arrow()
+    assert {"_distance", "_score", "_rowid"} < set(told.column_names)
+    weighted = query.rerank(LinearCombinationReranker(weight=1.0), normalize="rank")
+    assert ids(weighted)[0] == 3
+    assert ids(query.metric("cosine").where("id < 3").select(["id"]))
+    assert "words" in query.explain_plan()
+
+
+def test_halves_are_given_once_and_both(pets: LanceTable) -> None:
+    """A text for both and a half of its own, or one half alone, is refused."""
+    pets.create_index("text", config=FTS())
+    for query in (
+        pets.search("puppy", query_type="hybrid").vector([3.0, 1.0]),
+        pets.search(query_type="hybrid").vector([3.0, 1.0]),
+        pets.search(query_type="hybrid").text("puppy"),
+    ):
+        with pytest.raises(ValueError, match="hybrid"):
+            query.to_list()
+
+
 def test_a_text_is_cut_as_an_index_does(pets: LanceTable) -> None:
     """By column, by name of the index, and without any table."""
     pets.create_index("text", config=FTS(), name="words")
@@ -216,6 +262,7 @@ def test_indexes_are_awaited(tmp_path: Path) -> None:
             await table.create_index("vector", config=IvfPq())
             await table.create_index("vector")
             await table.create_index("id")
+            await table.drop_index("id_idx")
             await table.create_index("text", config=FTS(with_position=True), replace=True)
             await table.wait_for_index(["text_idx"])
             await table.prewarm_index("text_idx")
@@ -243,3 +290,29 @@ def test_metadata_of_columns_changes_in_parts(pets: LanceTable) -> None:
     pets.set_unenforced_primary_key("id")
     pets.add([{"id": 0}])
     assert pets.count_rows("id = 0") == 2
+
+
+def test_vectors_within_a_struct_are_searched_without_their_index(tmp_path: Path) -> None:
+    """It is accepted and listed; the search reads them all."""
+    kind = pa.struct([pa.field("embedding", pa.list_(pa.float32(), 2))])
+    schema = pa.schema([pa.field("id", pa.int32()), pa.field("image", kind)])
+    rows = [{"id": number, "image": {"embedding": [number, 0.0]}} for number in range(5)]
+    table = lancedb.connect(tmp_path).create_table("t", rows, schema=schema)
+    with pytest.warns(DeprecationWarning, match="create_index"):
+        table.create_index(vector_column_name="image.embedding", name="deep")
+    stats = table.index_stats("deep")
+    assert stats is not None
+    assert (stats.index_type, stats.num_indexed_rows) == ("IVF_PQ", 5)
+    assert ids(table.search([3.2, 0.0], vector_column_name="image.embedding").limit(1)) == [3]
+
+
+def test_an_index_of_a_field_is_noted_at_its_column(tmp_path: Path) -> None:
+    """Paths lead into structs; other metadata of the column stays."""
+    table = lancedb.connect(tmp_path).create_table("t", [{"a": {"b": 1}}])
+    table.update_field_metadata({"path": "a", "metadata": {"unit": "cm"}})
+    table.create_index("a.b", config=BTree(), name="deep")
+    assert [each.columns for each in table.list_indices()] == [["a.b"]]
+    table.drop_index("deep")
+    assert table.schema.field("a").metadata == {b"unit": b"cm"}
+    with pytest.raises(ValueError, match=r"Field path `c\.d` not found"):
+        table.create_index("c.d", config=BTree())

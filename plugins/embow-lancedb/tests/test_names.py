@@ -6,25 +6,29 @@ import importlib
 import subprocess
 import sys
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 import embow.embeddings
 import embow.pydantic
-from embow_lancedb import exceptions, expr, pydantic, schema, util
+from embow_lancedb import context, exceptions, expr, pydantic, schema, util
 from embow_lancedb.common import Credential, sanitize_uri
+from embow_lancedb.embeddings import utils
 
 IMPORTS = {
     "embow_lancedb": "connect connect_async DBConnection LanceDBConnection RemoteDBConnection "
     "AsyncConnection AsyncTable Table URI Session sanitize_uri vector col lit func Expr "
-    "__version__",
+    "FtsToken tokenize __version__",
     "embow_lancedb.common": "URI VEC VECTOR_COLUMN_NAME DATA Credential sanitize_uri",
+    "embow_lancedb.context": "contextualize Contextualizer",
     "embow_lancedb.db": "AsyncConnection DBConnection LanceDBConnection",
     "embow_lancedb.embeddings": "EmbeddingFunction EmbeddingFunctionConfig get_registry register "
     "EmbeddingFunctionRegistry TextEmbeddingFunction OpenAIEmbeddings",
     "embow_lancedb.embeddings.base": "EmbeddingFunction EmbeddingFunctionConfig "
     "TextEmbeddingFunction",
     "embow_lancedb.embeddings.openai": "OpenAIEmbeddings",
+    "embow_lancedb.embeddings.utils": "api_key_not_found_help weak_lru TEXT IMAGES AUDIO",
     "embow_lancedb.embeddings.registry": "EmbeddingFunctionRegistry get_registry register",
     "embow_lancedb.exceptions": "MissingValueError MissingColumnError",
     "embow_lancedb.expr": "Expr col func lit",
@@ -125,3 +129,34 @@ def test_a_missing_package_is_named() -> None:
     with pytest.raises(ImportError, match="pip install this-one"):
         util.attempt_import_or_raise("no_such_package", "this-one")
     assert expr.col("a") is not None
+
+
+def test_windows_of_text_overlap() -> None:
+    """By group, from every row on, and none of fewer rows than the least."""
+    frame = pd.DataFrame({"word": list("abcde"), "doc": [1, 1, 1, 2, 2]})
+    windows = context.contextualize(frame).text_col("word").window(2).stride(1)
+    assert windows.to_pandas()["word"].to_list() == ["a b", "b c", "c d", "d e"]
+    grouped = windows.groupby("doc").to_pandas()
+    assert grouped.to_numpy().tolist() == [["a b", 1], ["b c", 1], ["d e", 2]]
+    assert windows.min_window_size(1).stride(2).to_pandas()["word"].to_list() == ["a b", "c", "d e"]
+    assert windows.min_window_size(3).to_pandas().empty
+
+
+def test_windows_need_their_settings() -> None:
+    """What is missing is named."""
+    windows = context.contextualize(pd.DataFrame({"word": ["a"]}))
+    with pytest.raises(exceptions.MissingValueError, match="text_col"):
+        windows.to_pandas()
+    with pytest.raises(exceptions.MissingColumnError, match="'nope'"):
+        windows.text_col("nope").window(1).stride(1).to_pandas()
+
+
+def test_helpers_of_embedding_functions() -> None:
+    """A missing key names its variable; results of a method are kept."""
+    with pytest.raises(ValueError, match="ACME_API_KEY"):
+        utils.api_key_not_found_help("acme")
+    calls = []
+    cached = utils.weak_lru(maxsize=2)(calls.append)
+    cached("a")
+    cached("a")
+    assert calls == ["a"]

@@ -104,11 +104,15 @@ class TextMemory:
             raise MissingSdkError(f"Words cannot be looked for. {covering.trouble}")
         key = covering.source, library.fingerprint()
         with self._guard:
-            column = self._columns.get(key)
-            if column is None:
-                column = self._columns[key] = _Column(library)
+            column = self._columns.pop(key, None) or _Column(library)
+            self._columns[key] = column  # Behind all others.
+            while len(self._columns) > _COLUMNS:  # Of settings that an index no longer has.
+                del self._columns[next(iter(self._columns))]
         return library, column.open(covering, version, texts)
 
+
+_COLUMNS = 64
+"""Columns, each in one analysis, whose rows stay analysed."""
 
 _VERSIONS = 4
 """Versions of a column that stay opened."""

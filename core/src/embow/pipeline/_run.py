@@ -84,7 +84,7 @@ class Run:
             CancelledError: The call was cancelled from outside.
         """
         try:
-            for first_row, part in _cut(rows):
+            for first_row, part in _cut(rows, _growth(self._jobs)):
                 self._admit(first_row, part)
                 while self._window and (not self._window[0].waiting or self._full()):
                     yield self._pop()
@@ -240,12 +240,26 @@ def pass_on(rows: Iterable[SourceRows], progress: Progress) -> Generator[Embedde
         progress.show(ProgressUpdate(count, progress.total, 0, 0, 0, done=True))
 
 
-def _cut(rows: Iterable[SourceRows]) -> Iterator[tuple[int, SourceRows]]:
-    """Yield rows in parts of bounded size, with the position of their first row."""
+def _growth(jobs: Iterable[EmbedJob]) -> int:
+    """Return how many times the size of rows they and their vectors may take, at a guess.
+
+    One vector a row is soon forgotten beside a text; one for each token is many times its size.
+    """
+    several = {job.vector_column: job for job in jobs if job.function.vector_form().multi}
+    return 1 + sum(job.ndims for job in several.values())
+
+
+def _cut(rows: Iterable[SourceRows], growth: int) -> Iterator[tuple[int, SourceRows]]:
+    """Yield rows in parts of bounded size, with the position of their first row.
+
+    Args:
+        rows: Rows of any number.
+        growth: How many times their size is counted.
+    """
     position = 0
     for given in rows:
         batch = given.batch
-        share = BATCH_BYTES * batch.num_rows // max(1, batch.nbytes)
+        share = BATCH_BYTES * batch.num_rows // max(1, batch.nbytes * growth)
         step = max(1, min(BATCH_ROWS, share))
         if batch.num_rows <= step:
             yield position, given

@@ -114,10 +114,17 @@ def _pair(group: Sequence[Column], named: dict[int, str], model: str) -> dict[in
             f"such as {free[0].attribute}_vector: Vector = function.VectorField(source="
             f'"{free[0].attribute}"), of the same function object, or take SourceField() away.'
         )
+    named_by = f'{vectors[0].attribute} = function.VectorField(source="{sources[0].attribute}")'
+    spare = (
+        " Take SourceField() away from the fields that no vector is made of: a vector has one "
+        "source. To embed several, join them into one field of text."
+        if len(free) > len(vectors)
+        else ""
+    )
     raise AmbiguousBindingError(
         f"{model}: {len(free)} sources ({_names(free)}) and {len(vectors)} vectors "
         f"({_names(vectors)}) of one function do not pair. Name the source of each vector: "
-        f'{vectors[0].attribute} = function.VectorField(source="{sources[0].attribute}").'
+        f"{named_by}.{spare}"
     )
 
 

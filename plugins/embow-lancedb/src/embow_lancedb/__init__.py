@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from datetime import timedelta
-from importlib.metadata import version as _version
 from typing import Any
 
 import embow
@@ -18,7 +17,8 @@ from embow_lancedb.index import FTS
 from embow_lancedb.remote import RemoteDBConnection
 from embow_lancedb.schema import blob, vector
 from embow_lancedb.table import AsyncTable, LanceTable, Table
-from embow_text import Analysis, Token
+from embow_text import Analysis
+from embow_text import Token as FtsToken
 from embow_text import tokenize as text_tokens
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "AsyncTable",
     "DBConnection",
     "Expr",
+    "FtsToken",
     "LanceDBConnection",
     "LanceTable",
     "RemoteDBConnection",
@@ -47,7 +48,8 @@ __all__ = [
     "vector",
 ]
 
-__version__ = _version("embow-lancedb")
+__version__ = "0.40.0"
+"""The release of LanceDB whose names these are; programs compare it."""
 
 _IGNORED = {
     "api_key",
@@ -116,7 +118,7 @@ connect_catalog = refused("connect_catalog", _NAMESPACES)
 connect_catalog_async = refused("connect_catalog_async", _NAMESPACES)
 
 
-def tokenize(query: str, **settings: Any) -> list[Token]:
+def tokenize(query: str, **settings: Any) -> list[FtsToken]:
     """Return the words of a text as an index of these settings would hold them.
 
     Args:

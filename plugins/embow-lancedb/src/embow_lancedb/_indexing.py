@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
 
 from embow import index as core
-from embow.engines.contract import check_columns
 from embow.errors import ConfigurationError, near_name
 from embow_lancedb import index
 from embow_lancedb._arguments import deprecated
+from embow_lancedb._listing import (
+    IndexConfig,
+    IndexStatistics,
+    listed_indexes,
+    require_index,
+    statistics,
+    tokens,
+)
+from embow_lancedb._scalars import Scalar, column_of, forgotten, noted
 from embow_lancedb.index import as_embow
 
 _METRICS = ("l2", "cosine", "dot", "hamming")
@@ -34,73 +41,14 @@ _SCALARS = {
 }
 
 
-class _Items:
-    """Attributes that can be had by ``[]`` too."""
-
-    def __getitem__(self, name: str) -> Any:
-        return getattr(self, name)
-
-
-@dataclass(frozen=True)
-class IndexConfig(_Items):
-    """One index of a table.
-
-    Attributes:
-        name: Its name.
-        index_type: What LanceDB calls such an index: ``"FTS"``, ``"HnswSq"``, ``"HnswFlat"``.
-        columns: The column it is of.
-        num_indexed_rows: Rows it covers; all where they are so few that reading them is faster.
-        num_unindexed_rows: Rows that are read beside it.
-        size_bytes: Size of its files.
-        num_segments: Pieces it is in.
-        index_details: What it was made with.
-    """
-
-    name: str
-    index_type: str
-    columns: list[str]
-    num_indexed_rows: int
-    num_unindexed_rows: int
-    size_bytes: int
-    num_segments: int
-    index_details: dict[str, Any] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class IndexStatistics(_Items):
-    """How much of a table an index covers.
-
-    Attributes:
-        num_indexed_rows: Rows it covers; all where they are so few that reading them is faster.
-        num_unindexed_rows: Rows that are read beside it.
-        index_type: ``"FTS"``, ``"IVF_HNSW_SQ"`` or ``"IVF_HNSW_FLAT"``.
-        distance_type: The distance it is for; ``None`` for words.
-        num_indices: Pieces it is in.
-    """
-
-    num_indexed_rows: int
-    num_unindexed_rows: int
-    index_type: str
-    distance_type: str | None = None
-    num_indices: int | None = None
-
-
-class SharedIndexing:
-    """Index calls that are handed on, of either face.
+class Indexing:
+    """The index calls of a synchronous table.
 
     Attributes:
         core: embow's table.
     """
 
     core: Any
-
-    def drop_index(self, name: str) -> Any:
-        """Remove an index."""
-        return self.core.drop_index(name)
-
-
-class Indexing(SharedIndexing):
-    """The index calls of a synchronous table."""
 
     def create_index(
         self,
@@ -215,17 +163,29 @@ class Indexing(SharedIndexing):
         self._build(field_names, index.FTS(**settings), name, replace)
 
     def _build(self, column: str, config: Any, name: str | None, replace: bool) -> None:
-        chosen = _chosen(self.core.schema, column, config)
-        if chosen is not None:
+        schema = self.core.schema
+        chosen = _chosen(schema, column, config)
+        if isinstance(chosen, str):
+            wanted = Scalar(name or f"{column}_idx", chosen, column)
+            self.core.alter_columns(noted(schema, wanted, replace))
+        else:
             self.core.create_index(column, chosen, name=name, replace=replace, progress=False)
 
     def list_indices(self) -> list[IndexConfig]:
         """Return the indexes of the table, by name."""
-        return list(map(_listed, self.core.list_indices()))
+        return listed_indexes(self.core.list_indices(), self.core.schema, self.core.count_rows())
 
     def index_stats(self, index_name: str) -> IndexStatistics | None:
         """Return how much of the table an index covers; ``None`` where there is none."""
-        return _statistics(self.core.list_indices(), index_name)
+        return statistics(self.list_indices(), index_name)
+
+    def drop_index(self, name: str) -> None:
+        """Remove an index."""
+        alteration = forgotten(self.core.schema, name)
+        if alteration is None:
+            self.core.drop_index(name)
+        else:
+            self.core.alter_columns(alteration)
 
     def wait_for_index(
         self, index_names: Iterable[str], timeout: timedelta = timedelta(seconds=300)
@@ -234,7 +194,7 @@ class Indexing(SharedIndexing):
 
     def prewarm_index(self, name: str) -> None:
         """Check that there is such an index, which is read when it is first needed."""
-        self.core.index_stats(name)
+        require_index(self.list_indices(), name)
 
     def prewarm_data(self, columns: Sequence[str] | None = None) -> None:
         """Read columns once."""
@@ -244,11 +204,17 @@ class Indexing(SharedIndexing):
         self, query: str, *, column: str | None = None, index_name: str | None = None
     ) -> list[Any]:
         """Return the words of a text as an index holds them: ``text`` and ``position``."""
-        return _tokens(self.core.list_indices(), query, column, index_name)
+        return tokens(self.core.list_indices(), query, column, index_name)
 
 
-class AsyncIndexing(SharedIndexing):
-    """The index calls of an asynchronous table."""
+class AsyncIndexing:
+    """The index calls of an asynchronous table.
+
+    Attributes:
+        core: embow's asynchronous table.
+    """
+
+    core: Any
 
     async def create_index(
         self,
@@ -261,18 +227,30 @@ class AsyncIndexing(SharedIndexing):
         train: bool = True,
     ) -> None:
         """Build an index; see :meth:`LanceTable.create_index`."""
-        chosen = _chosen(await self.core.schema(), column, config)
-        if chosen is not None:
-            anew = True if replace is None else replace
+        schema = await self.core.schema()
+        chosen, anew = _chosen(schema, column, config), replace is not False
+        if isinstance(chosen, str):
+            wanted = Scalar(name or f"{column}_idx", chosen, column)
+            await self.core.alter_columns(noted(schema, wanted, anew))
+        else:
             await self.core.create_index(column, chosen, name=name, replace=anew, progress=False)
 
     async def list_indices(self) -> list[IndexConfig]:
         """Return the indexes of the table, by name."""
-        return list(map(_listed, await self.core.list_indices()))
+        built, rows = await self.core.list_indices(), await self.core.count_rows()
+        return listed_indexes(built, await self.core.schema(), rows)
 
     async def index_stats(self, index_name: str) -> IndexStatistics | None:
         """Return how much of the table an index covers; ``None`` where there is none."""
-        return _statistics(await self.core.list_indices(), index_name)
+        return statistics(await self.list_indices(), index_name)
+
+    async def drop_index(self, name: str) -> None:
+        """Remove an index."""
+        alteration = forgotten(await self.core.schema(), name)
+        if alteration is None:
+            await self.core.drop_index(name)
+        else:
+            await self.core.alter_columns(alteration)
 
     async def wait_for_index(
         self, index_names: Iterable[str], timeout: timedelta = timedelta(seconds=300)
@@ -281,7 +259,7 @@ class AsyncIndexing(SharedIndexing):
 
     async def prewarm_index(self, name: str) -> None:
         """Check that there is such an index, which is read when it is first needed."""
-        await self.core.index_stats(name)
+        require_index(await self.list_indices(), name)
 
     async def prewarm_data(self, columns: Sequence[str] | None = None) -> None:
         """Read columns once."""
@@ -291,7 +269,7 @@ class AsyncIndexing(SharedIndexing):
         self, query: str, *, column: str | None = None, index_name: str | None = None
     ) -> list[Any]:
         """Return the words of a text as an index holds them: ``text`` and ``position``."""
-        return _tokens(await self.core.list_indices(), query, column, index_name)
+        return tokens(await self.core.list_indices(), query, column, index_name)
 
 
 def _known(what: str, name: str, known: dict[str, Any]) -> Any:
@@ -344,69 +322,13 @@ def _older_tokenizer(name: str) -> dict[str, Any]:
     raise ConfigurationError(f"Unknown tokenizer_name {name!r}: use FTS(base_tokenizer=...).")
 
 
-def _chosen(schema: pa.Schema, column: str, config: Any) -> core.Config | None:
-    """Return embow's settings; ``None`` where the column needs no index."""
-    check_columns(schema, [column])
+def _chosen(schema: pa.Schema, column: str, config: Any) -> core.Config | str:
+    """Return embow's settings; where it needs no index, what LanceDB calls the one asked for."""
+    top = column_of(schema, column)
     if config is None:
-        return core.Hnsw() if pa.types.is_fixed_size_list(schema.field(column).type) else None
-    return as_embow(config)
-
-
-def _is_bytes(stats: core.IndexStats) -> bool:
-    return stats.settings.get("storage") == "int8"
-
-
-def _covered(stats: core.IndexStats) -> tuple[int, int]:
-    """Return how many rows an index covers, and how many not.
-
-    An index without a piece has nothing left to do, and programs wait until all rows are in it.
-    """
-    rows, rest = stats.num_indexed_rows, stats.num_unindexed_rows
-    return (rows, rest) if stats.num_pieces or stats.trouble else (rows + rest, 0)
-
-
-def _listed(stats: core.IndexStats) -> IndexConfig:
-    graph = "HnswSq" if _is_bytes(stats) else "HnswFlat"
-    return IndexConfig(
-        name=stats.name,
-        index_type={"fts": "FTS", "hnsw": graph}.get(stats.kind, stats.kind),
-        columns=[stats.column],
-        num_indexed_rows=_covered(stats)[0],
-        num_unindexed_rows=_covered(stats)[1],
-        size_bytes=stats.num_bytes,
-        num_segments=stats.num_pieces,
-        index_details=dict(stats.settings),
-    )
-
-
-def _statistics(listed: Iterable[core.IndexStats], name: str) -> IndexStatistics | None:
-    for stats in listed:
-        if stats.name == name:
-            graph = "IVF_HNSW_SQ" if _is_bytes(stats) else "IVF_HNSW_FLAT"
-            return IndexStatistics(
-                num_indexed_rows=_covered(stats)[0],
-                num_unindexed_rows=_covered(stats)[1],
-                index_type={"fts": "FTS", "hnsw": graph}.get(stats.kind, stats.kind),
-                distance_type=stats.settings.get("metric"),
-                num_indices=stats.num_pieces,
-            )
-    return None
-
-
-def _tokens(
-    listed: Iterable[core.IndexStats], query: str, column: str | None, name: str | None
-) -> list[Any]:
-    """Return the words of a text by an index of a column, or of a name.
-
-    Raises:
-        ConfigurationError: Neither or both are given, or there is none.
-    """
-    if (column is None) == (name is None):
-        raise ConfigurationError("Specify exactly one of 'column' and 'index_name'.")
-    for stats in listed:
-        if stats.kind == "fts" and (stats.column == column or stats.name == name):
-            from embow_text import Analysis, tokenize
-
-            return tokenize(query, Analysis(**stats.settings))
-    what = f"Column {column!r} does" if name is None else f"Index {name!r} is none: the table does"
-    raise ConfigurationError(f"{what} not have a full text search index. Create one with FTS().")
+        lists = top == column and pa.types.is_fixed_size_list(schema.field(top).type)
+        return core.Hnsw() if lists else "BTree"
+    chosen = as_embow(config)
+    if chosen is None or (top != column and isinstance(chosen, core.Hnsw)):
+        return type(config).__name__  # Vectors within structs are read, whatever their number.
+    return chosen

@@ -55,6 +55,15 @@ def is_vector(query: Any) -> bool:
     return first is not query and isinstance(first, (int, float, np.number, np.ndarray))
 
 
+def source_of(schema: pa.Schema, told: Query) -> str | None:
+    """Return the column whose text a vector search embeds; ``None`` where it embeds none."""
+    bound = read_bindings(schema)
+    column = told.vector_column or next(iter(bound), None)
+    if told.kind != "vector" or column not in bound:
+        return None
+    return str(bound[column].source_column)
+
+
 def _kind_of(schema: pa.Schema, query: Any, column: str | None) -> str:
     if query is None:
         return "vector" if column is not None else "scan"

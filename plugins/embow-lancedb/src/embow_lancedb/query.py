@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
@@ -243,7 +243,16 @@ BUILDERS: dict[str, type[LanceQueryBuilder]] = {
 
 
 class AsyncQueryBase(AwaitedResults):
-    """A query whose results are awaited."""
+    """A query whose results are awaited.
+
+    It may be awaited itself: ``(await table.search(vector)).limit(1)``.
+    """
+
+    async def _itself(self) -> Self:
+        return self
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self._itself().__await__()
 
     def where(self, predicate: Condition) -> Self:
         """Keep rows that satisfy a condition; several calls are joined by AND."""

@@ -14,8 +14,9 @@ from embow import Tags
 from embow.errors import ConfigurationError
 from embow.expr import Condition
 from embow_lancedb._arguments import deprecated, no_namespace, update_values
-from embow_lancedb._indexing import AsyncIndexing, IndexConfig, Indexing, IndexStatistics
-from embow_lancedb._kinds import told_by_search
+from embow_lancedb._indexing import AsyncIndexing, Indexing
+from embow_lancedb._kinds import source_of, told_by_search
+from embow_lancedb._listing import IndexConfig, IndexStatistics
 from embow_lancedb._shared import SharedTable, merged_metadata
 from embow_lancedb._told import Query
 from embow_lancedb.merge import AsyncMergeInsertBuilder, LanceMergeInsertBuilder
@@ -255,18 +256,37 @@ class AsyncTable(AsyncIndexing, SharedTable):
         """Begin a search for what is near to a vector or several."""
         return self.query().nearest_to(query_vector)
 
-    async def search(
+    def search(
         self,
         query: Any = None,
         vector_column_name: str | None = None,
         query_type: str = "auto",
         ordering_field_name: str | None = None,
         fts_columns: str | Sequence[str] | None = None,
-    ) -> AsyncQueryBase:
-        """Begin a search; see :meth:`LanceTable.search`."""
+    ) -> Any:
+        """Begin a search, to be awaited; see :meth:`LanceTable.search`.
+
+        A text that the table embeds is searched for by words too, where its column has an index of
+        them. Of everything else the query is there without waiting.
+        """
+        given = (query, vector_column_name, query_type, fts_columns)
+        if query_type == "auto" and isinstance(query, str):
+            return self._searched(*given)
+        return self._builder(told_by_search(pa.schema([]), *given))
+
+    async def _searched(self, *given: Any) -> AsyncQueryBase:
         schema = await self._open.schema()
-        told = told_by_search(schema, query, vector_column_name, query_type, fts_columns)
-        return ASYNC_BUILDERS[told.kind](self.core, told)
+        told = told_by_search(schema, *given)
+        source = source_of(schema, told)
+        if source is not None and source in await self._indexed_texts():
+            told = told_by_search(schema, given[0], given[1], "hybrid", given[3])
+        return self._builder(told)
+
+    async def _indexed_texts(self) -> set[str]:
+        return {each.column for each in await self._open.list_indices() if each.kind == "fts"}
+
+    def _builder(self, told: Query) -> AsyncQueryBase:
+        return ASYNC_BUILDERS[told.kind](self._open, told)
 
     def take_row_ids(self, row_ids: Iterable[int]) -> AsyncTakeQuery:
         """Begin a query for the rows of these ids, in their order."""
