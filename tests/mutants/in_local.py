@@ -247,6 +247,32 @@ FAULTS = (
         "fewer",
     ),
     Fault(
+        "local: work that fails stays in the transaction it shared",
+        "engines/_local/together.py",
+        (('            db.execute("ROLLBACK TO job")\n', "            pass\n"),),
+        "tests/engines/test_group_commit.py",
+        "takes_no_other",
+    ),
+    Fault(
+        "local: callers are told before the disk has what they wrote",
+        CATALOG,
+        (
+            (
+                "                    each.share(db)\n",
+                "                    each.share(db)\n                    each.done = True\n",
+            ),
+        ),
+        "tests/engines/test_group_commit.py",
+        "told_to_each",
+    ),
+    Fault(
+        "local: a deletion changes the mask of an earlier version",
+        "engines/_local/alive.py",
+        (("part.live.copy()", "part.live"),),
+        "tests/engines/test_alive.py",
+        "step_by_step",
+    ),
+    Fault(
         "local: a commit goes where the folder was",
         CATALOG,
         (("        if self._place is None:\n", "        if True:\n"),),

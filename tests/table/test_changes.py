@@ -102,7 +102,7 @@ def test_update_with_null_policy_keeps_the_row(stocked: embow.Table, letters: An
         ({}, ConfigurationError),
         ({"values": {"tag": "a"}, "values_sql": {"tag": "'a'"}}, ConfigurationError),
         ({"values": {"tg": "a"}}, UnknownColumnError),
-        ({"values": {"tag": 5}}, DataError),
+        ({"values": {"tag": b"x"}}, DataError),
         ({"values": {"text": None}}, DataError),
     ],
 )

@@ -224,7 +224,7 @@ def test_an_analysis_says_what_was_done(goods: embow.Table) -> None:
     """Rows, bytes and milliseconds of each step."""
     told = goods.search([0.0, 0.0]).where("id > 1").metric("cosine").analyze_plan()
     assert "2 of 4 rows pass" in told
-    assert "2 vectors; 16 bytes" in told
+    assert "2 vectors read; 16 bytes" in told
     assert "ms in all" in told
     assert "result  2 rows" in told
     assert " ms" in goods.search().order_by("id").analyze_plan()

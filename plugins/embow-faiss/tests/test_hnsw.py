@@ -348,7 +348,8 @@ def test_two_writers_and_an_optimizer(table: embow.Table) -> None:
         thread.join()
     assert failed == []
     table.optimize()
-    assert (table.count_rows(), table.index_stats("vector_idx").num_unindexed_rows) == (9600, 0)
+    assert table.count_rows() == 9600
+    assert table.index_stats("vector_idx").num_unindexed_rows < HnswLibrary.least
     assert recall(table) > 0.8
 
 

@@ -78,8 +78,10 @@ def test_a_table_tells_what_it_is(tmp_path: Path) -> None:
         with table:
             assert table.is_open()
         assert repr(table) == "ClosedTable(fruit)"
-        with pytest.raises(ValueError, match="Table fruit is closed"):
-            await table.add([{"name": "kiwi"}])
+        found = table.query()
+        for call in (table.count_rows, found.to_list, table.schema, table.list_indices):
+            with pytest.raises(ValueError, match="Table fruit is closed"):
+                await call()
 
     with_fruit(tmp_path, use)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Protocol, Self
+from typing import Any, Never, Protocol, Self
 
 import pyarrow as pa
 
@@ -193,6 +193,16 @@ class LanceTable(Table):
         return self.optimize(cleanup_older_than=older_than, delete_unverified=delete_unverified)
 
 
+class _Closed:
+    """In the place of embow's table, once ours is closed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, name: str) -> Never:
+        raise ConfigurationError(f"Table {self.name} is closed: open it again.")
+
+
 class AsyncTable(AsyncIndexing, SharedTable):
     """A table whose calls are awaited.
 
@@ -202,10 +212,9 @@ class AsyncTable(AsyncIndexing, SharedTable):
 
     def __init__(self, table: Any) -> None:
         self.core = table
-        self.closed = False
 
     def __repr__(self) -> str:
-        return f"{'ClosedTable' if self.closed else 'AsyncTable'}({self.name})"
+        return f"{'AsyncTable' if self.is_open() else 'ClosedTable'}({self.name})"
 
     def __enter__(self) -> Self:
         return self
@@ -215,19 +224,19 @@ class AsyncTable(AsyncIndexing, SharedTable):
 
     def is_open(self) -> bool:
         """Whether ``close`` was not called."""
-        return not self.closed
+        return not isinstance(self.core, _Closed)
 
     def close(self) -> None:
-        """Say that this object is not used any more."""
-        self.closed = True
+        """Refuse every further call of this object."""
+        self.core = _Closed(self.name)
 
     async def schema(self) -> pa.Schema:
         """Return the Arrow schema."""
-        return await self._open.schema()
+        return await self.core.schema()
 
     async def version(self) -> int:
         """Return the version that is read."""
-        return int(await self._open.version())
+        return int(await self.core.version())
 
     async def uri(self) -> str:
         """Return the name of the table, which is its address in the database."""
@@ -235,22 +244,16 @@ class AsyncTable(AsyncIndexing, SharedTable):
 
     async def update_field_metadata(self, *updates: Mapping[str, Any]) -> Any:
         """Change the metadata of columns; see the base class."""
-        schema = await self._open.schema()
+        schema = await self.core.schema()
         return await self.core.alter_columns(*merged_metadata(schema, updates))
 
     async def embedding_functions(self) -> dict[str, Any]:
         """Return the functions by vector column."""
-        return dict(await self._open.embedding_functions())
-
-    @property
-    def _open(self) -> Any:
-        if self.closed:
-            raise ConfigurationError(f"Table {self.name} is closed: open it again.")
-        return self.core
+        return dict(await self.core.embedding_functions())
 
     def query(self) -> AsyncQuery:
         """Begin a query: ``.where(...)``, ``.nearest_to(vector)``, ``.nearest_to_text(words)``."""
-        return AsyncQuery(self._open, Query("scan"))
+        return AsyncQuery(self.core, Query("scan"))
 
     def vector_search(self, query_vector: Any) -> AsyncVectorQuery:
         """Begin a search for what is near to a vector or several."""
@@ -275,7 +278,7 @@ class AsyncTable(AsyncIndexing, SharedTable):
         return self._builder(told_by_search(pa.schema([]), *given))
 
     async def _searched(self, *given: Any) -> AsyncQueryBase:
-        schema = await self._open.schema()
+        schema = await self.core.schema()
         told = told_by_search(schema, *given)
         source = source_of(schema, told)
         if source is not None and source in await self._indexed_texts():
@@ -283,18 +286,18 @@ class AsyncTable(AsyncIndexing, SharedTable):
         return self._builder(told)
 
     async def _indexed_texts(self) -> set[str]:
-        return {each.column for each in await self._open.list_indices() if each.kind == "fts"}
+        return {each.column for each in await self.core.list_indices() if each.kind == "fts"}
 
     def _builder(self, told: Query) -> AsyncQueryBase:
-        return ASYNC_BUILDERS[told.kind](self._open, told)
+        return ASYNC_BUILDERS[told.kind](self.core, told)
 
     def take_row_ids(self, row_ids: Iterable[int]) -> AsyncTakeQuery:
         """Begin a query for the rows of these ids, in their order."""
-        return AsyncTakeQuery(self._open, Query("scan", row_ids=list(row_ids)))
+        return AsyncTakeQuery(self.core, Query("scan", row_ids=list(row_ids)))
 
     def take_offsets(self, offsets: Iterable[int]) -> AsyncTakeQuery:
         """Begin a query for the rows at these places of the table, in its order."""
-        return AsyncTakeQuery(self._open, Query("scan"), list(offsets))
+        return AsyncTakeQuery(self.core, Query("scan"), list(offsets))
 
     async def add(
         self,
@@ -309,7 +312,7 @@ class AsyncTable(AsyncIndexing, SharedTable):
     ) -> Any:
         """Add rows, embedding what has no vector; return what was done, with the ``version``."""
         given = {} if progress is None else {"progress": progress}
-        return await self._open.add(
+        return await self.core.add(
             data, mode, on_bad_vectors or "error", fill_value or 0.0, **given
         )
 
@@ -321,11 +324,11 @@ class AsyncTable(AsyncIndexing, SharedTable):
         updates_sql: Mapping[str, Condition] | None = None,
     ) -> Any:
         """Change columns of the rows that satisfy a condition."""
-        return await self._open.update(where=where, **update_values(updates, updates_sql))
+        return await self.core.update(where=where, **update_values(updates, updates_sql))
 
     def merge_insert(self, on: str | Iterable[str]) -> AsyncMergeInsertBuilder:
         """Begin a merge by key columns."""
-        return AsyncMergeInsertBuilder(self._open.merge_insert(_keys(on, ())))
+        return AsyncMergeInsertBuilder(self.core.merge_insert(_keys(on, ())))
 
 
 def _keys(on: str | Iterable[str] | None, primary: Sequence[str]) -> str | list[str]:

@@ -18,7 +18,7 @@ from embow_text.building import build
 from embow_text.files import read, write
 from embow_text.index import Part, TextIndex
 from embow_text.merging import merge
-from embow_text.search import search
+from embow_text.searching import search
 from embow_text.segment import Segment
 from embow_text.tokens import is_text, tokenize
 

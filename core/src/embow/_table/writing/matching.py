@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embow._table.columns import Columns
@@ -73,7 +74,9 @@ def match_rows(
         candidates = snapshot.row_ids(columns.predicate(clauses.delete_where))
         deleted = np.setdiff1d(candidates, targets)
     if clauses.insert:
-        inserted = np.setdiff1d(np.arange(incoming.num_rows), sources)
+        unmatched = np.ones(incoming.num_rows, np.bool_)
+        unmatched[sources] = False
+        inserted = np.flatnonzero(unmatched)
     if not clauses.update:
         return Match(inserted=inserted, deleted=deleted)
     if clauses.update_where is not None:
@@ -88,6 +91,8 @@ def _keyed_rows(incoming: pa.RecordBatch, on: Sequence[str]) -> NDArray[np.int64
     for name in on:
         complete &= validity(incoming.column(name))
     positions = np.flatnonzero(complete)
+    if _distinct(take_rows(incoming.select(list(on)), positions)):
+        return positions
     keys = zip(*(incoming.column(name).to_pylist() for name in on), strict=True)
     seen: dict[tuple[Any, ...], int] = {}
     for position, key in enumerate(keys):
@@ -98,6 +103,14 @@ def _keyed_rows(incoming: pa.RecordBatch, on: Sequence[str]) -> NDArray[np.int64
                 "unique in the data of a merge; nothing was changed."
             )
     return positions
+
+
+def _distinct(keys: pa.RecordBatch) -> bool:
+    """Return whether no key of one column comes twice; where Arrow cannot tell, not."""
+    try:
+        return keys.num_columns == 1 and bool(len(pc.unique(keys.column(0))) == keys.num_rows)
+    except pa.ArrowNotImplementedError:
+        return False
 
 
 def _hits(

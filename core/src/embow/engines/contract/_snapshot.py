@@ -11,9 +11,9 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from embow.engines.contract._keys import Keys
 from embow.engines.contract._queries import (
     RowQuery,
     ScanQuery,
@@ -231,15 +231,7 @@ class Snapshot(ABC):
         """
         names = keys.schema.names
         check_columns(self.schema, names)
-        wanted = {key: at for at, key in enumerate(_rows_of(keys, names)) if None not in key}
-        found: list[tuple[int, int]] = []
-        for whole in self._scan(ScanQuery(columns=names, with_row_id=True)):
-            batch = _likely(whole, keys)
-            ids = row_ids_of(batch).tolist()
-            rows = zip(_rows_of(batch, names), ids, strict=True)
-            found += [(wanted[key], row_id) for key, row_id in rows if key in wanted]
-        pairs = np.array(sorted(found, key=lambda pair: pair[1]), np.int64).reshape(-1, 2)
-        return pairs[:, 0], pairs[:, 1]
+        return Keys(keys).among(self._scan(ScanQuery(columns=names, with_row_id=True)))
 
     def _filtered(self, query: Query) -> Query:
         """Return the query with a filter the store does not compile turned into row ids."""
@@ -274,27 +266,3 @@ class Snapshot(ABC):
 
 def _concatenated(pieces: Iterable[RowIds]) -> RowIds:
     return np.concatenate([np.empty(0, np.int64), *pieces])
-
-
-def _likely(batch: pa.RecordBatch, keys: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the rows whose key may be among those given, told column by column."""
-    for name in keys.schema.names:
-        wanted, column = keys.column(name), batch.column(batch.schema.get_field_index(name))
-        if wanted.type == column.type and any(fits(column.type) for fits in _COMPARED):
-            batch = batch.filter(pc.is_in(column, value_set=wanted))
-    return batch
-
-
-# Numbers with a point are left to Python, for which zero equals minus zero.
-_COMPARED = (
-    pa.types.is_integer,
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_binary,
-    pa.types.is_date,
-    pa.types.is_timestamp,
-)
-
-
-def _rows_of(batch: pa.RecordBatch, names: Sequence[str]) -> list[tuple[Any, ...]]:
-    return list(zip(*(batch.column(name).to_pylist() for name in names), strict=True))
