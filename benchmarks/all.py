@@ -63,6 +63,13 @@ BENCHMARKS = (
     Benchmark("text", "search for words, over real texts", reads="texts"),
     Benchmark("retrieval", "what is found by titles of texts", reads="titles"),
     Benchmark("hybrid", "a hybrid search beside its halves", ("--rows", "5000")),
+    Benchmark(
+        "retrieval",
+        "how often each kind of search finds what was meant",
+        ("--rows", "200", "--queries", "20"),
+        ("onnxruntime",),
+        reads=True,
+    ),
     Benchmark("writes", "adding, merging, updating, deleting, disk", ("--rows", "20000")),
     Benchmark("wide", "long lists in filters, wide tables, imports"),
     Benchmark("pipeline", "ingestion beside writing files", ("--rows", "5000", "--rounds", "1")),

@@ -1,18 +1,21 @@
 """How often each kind of search finds what was meant: titles in search of their texts.
 
-Run ``python benchmarks/retrieval.py FILE``: an Arrow file with the columns ``title`` and ``text``,
-where one title belongs to one text. The texts become a table; some titles are searched for, and
-what counts is the place of the text they belong to.
+Run ``python benchmarks/retrieval.py LISTS``, a folder of apt's lists, which `text.py` says how to
+fetch: descriptions of Debian packages, each with a title. Or hand over an Arrow file of your own
+with the columns ``title`` and ``text``. The texts become a table; some titles are searched for,
+and what counts is the place of the text they belong to.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from text import descriptions
 
 import embow
 from embow.index import FTS
@@ -21,15 +24,23 @@ from embow.rerankers import LinearCombinationReranker, MRRReranker, Reranker, RR
 TOP = 10
 
 
+def read(texts: Path) -> pa.Table:
+    """Return titles and texts of a folder of lists, or of a file."""
+    if texts.is_dir():
+        titles, bodies = descriptions(texts)
+        return pa.table({"title": titles, "text": bodies})
+    with pa.memory_map(str(texts)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
 def main() -> None:
     """Fill a table, search for titles, and print a line for each kind of search."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file")
+    parser.add_argument("texts", type=Path, help="folder of apt's lists, or an Arrow file")
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--queries", type=int, default=400)
     options = parser.parse_args()
-    with pa.memory_map(options.file) as source:
-        rows = pa.ipc.open_file(source).read_all()
+    rows = read(options.texts)
     random = np.random.default_rng(0)
     rows = rows.take(random.choice(rows.num_rows, options.rows, replace=False))
     function = embow.get_registry().get("onnx").create()

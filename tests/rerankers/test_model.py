@@ -211,6 +211,31 @@ def test_the_column_is_text_that_is_there() -> None:
         Overlap.create(column="_rowid").rerank_vector("q", rows())
 
 
+def test_a_subclass_keeps_attributes_of_its_own() -> None:
+    """One written for LanceDB sets what it likes in ``__init__``; it is no setting."""
+
+    class Without(Overlap):
+        """Leaves out rows with some words."""
+
+        def __init__(self, words: list[str], **settings: Any) -> None:
+            super().__init__(**settings)
+            self.words = words
+
+        def rerank_hybrid(self, query: str, vector_results: Any, fts_results: Any) -> Any:
+            """Filter what the base returns."""
+            combined = super().rerank_hybrid(query, vector_results, fts_results)
+            texts = [text or "" for text in combined["text"].to_pylist()]
+            kept = [not any(word in text for word in self.words) for text in texts]
+            return combined.filter(pa.array(kept))
+
+    reranker = Without(["blue"], return_score="all", weight=3)
+    found = reranker.rerank_hybrid("red fox", rows(), rows().slice(0, 0))
+    assert found.column("_rowid").to_pylist() == [1, 3, 2, 4]
+    assert "words" not in reranker.identity()
+    reranker.score = "relevance"
+    assert reranker.return_score == "relevance"
+
+
 def test_settings_are_those_of_any_provider() -> None:
     """Arguments are checked, keys are secret, and the identity holds what changes the scores."""
     reranker = Overlap.create(api_key="sk-1", base_url="http://localhost:1", column="body")

@@ -34,6 +34,15 @@ class ModelReranker(Provider, Reranker):
         description='"relevance" for _relevance_score, "all" for _distance and _score too.',
     )
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a setting, or an attribute of a subclass's own, as one written for LanceDB does."""
+        cls = type(self)
+        own = not (name.startswith("_") or name in cls.model_fields or hasattr(cls, name))
+        if own:
+            vars(self)[name] = value
+        else:
+            super().__setattr__(name, value)
+
     @abstractmethod
     def scores(self, query: str, texts: list[str]) -> Any:
         """Return how well each text answers the query, in order, the greater the better.
