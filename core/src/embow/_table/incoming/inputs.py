@@ -40,7 +40,7 @@ class Reading:
 
 
 def iter_batches(data: Any, how: Reading) -> Iterator[pa.RecordBatch]:
-    """Yield the data as record batches of at most ``BATCH_ROWS`` rows.
+    """Return the data as record batches of at most ``BATCH_ROWS`` rows.
 
     Args:
         data: A list or generator of dicts or pydantic objects, a dict of columns, one dict of
@@ -138,20 +138,23 @@ def _reader_batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 
 
 def _iter_items(items: Iterable[Any], how: Reading) -> Iterator[pa.RecordBatch]:
-    """Yield batches of an iterable whose items are rows or hold columns themselves."""
+    """Return batches of an iterable whose items are rows or hold columns themselves."""
     iterator = iter(items)
     start = list(itertools.islice(iterator, 1))
     if not start:
-        return
+        return iter(())
     first, rest = start[0], itertools.chain(start, iterator)
     if isinstance(first, Mapping) or hasattr(first, "model_dump"):
         rows = _explode(items, how.schema) if isinstance(items, Sequence) else None
-        yield from _iter_rows(rest if rows is None else iter(rows), how)
-        return
-    for item in rest:
-        if item is None or isinstance(item, (str, bytes, int, float)):
-            raise DataError(_unreadable(items))
-        yield from iter_batches(item, how)
+        return _iter_rows(rest if rows is None else iter(rows), how)
+    return _iter_parts(rest, items, how)
+
+
+def _iter_parts(parts: Iterator[Any], data: Any, how: Reading) -> Iterator[pa.RecordBatch]:
+    for part in parts:
+        if part is None or isinstance(part, (str, bytes, int, float)):
+            raise DataError(_unreadable(data))
+        yield from iter_batches(part, how)
 
 
 def _iter_rows(rows: Iterator[Any], how: Reading) -> Iterator[pa.RecordBatch]:

@@ -6,11 +6,11 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from operator import attrgetter
 
 import pyarrow as pa
 
+from embow._processes import cached_property
 from embow.engines.indexes import Definition, RowIds
 from embow.errors import UnsupportedOperationError
 
