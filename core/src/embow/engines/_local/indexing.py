@@ -30,7 +30,8 @@ from embow.engines._local.scan import int64_array
 from embow.engines._local.staging import without_tail
 from embow.engines._local.store import Store
 from embow.engines._local.view import Fragment, open_fragments
-from embow.engines.contract import IndexInfo, check_columns
+from embow.engines._paths import column_of, type_at, values_at
+from embow.engines.contract import IndexInfo, check_path
 from embow.engines.indexes import Definition, Library, RowIds, Step
 from embow.errors import ConfigurationError, near_name
 
@@ -44,9 +45,9 @@ def create_index(store: Store, wanted: Definition, anew: bool, step: Step) -> No
     with store.catalog.read() as db:
         row = store.current(db)
         layout = store.layout(db, row)
-        check_columns(layout.schema, [wanted.column])
+        column = check_path(layout.schema, wanted.column)
         _check_free(store, index_named(db, row, wanted.name), anew=anew)
-    store.libraries(wanted.kind)(wanted.settings, layout.schema.field(wanted.column).type)
+    store.libraries(wanted.kind)(wanted.settings, column)
     with store.catalog.write() as db:
         row = store.current(db)
         there = index_named(db, row, wanted.name)
@@ -116,7 +117,7 @@ def indexes(store: Store) -> list[IndexInfo]:
     found = []
     for index in view.indexes:
         covering = known.get(index.definition.name)
-        pieces = index.of(view.layout.stored.get(index.definition.column))
+        pieces = index.of(view.layout.stored_path(index.definition.column))
         found.append(
             IndexInfo(
                 index.definition,
@@ -143,7 +144,8 @@ def extend_indexes(store: Store, step: Step, kind: str | None = None) -> int:
         every = index_rows(db, row)
         types = Needs.read(db, row).types if every else {}
     for index in every:
-        _let_go(store, index.id, [each for each in index.pieces if each.stored not in types])
+        gone = [each for each in index.pieces if type_at(types, each.stored) is None]
+        _let_go(store, index.id, gone)
     numbers = [each.id for each in every if kind in (None, each.definition.kind)]
     return sum(_extend(store, number, step) for number in numbers)
 
@@ -182,10 +184,11 @@ class _State:
         row = store.current(db)
         index = next((each for each in index_rows(db, row) if each.id == number), None)
         layout = layout_at(db, row.id, row.schema_version)
-        if index is None or index.definition.column not in layout.stored:
+        stored = None if index is None else layout.stored_path(index.definition.column)
+        if index is None or stored is None:
             return None
-        stored = layout.stored[index.definition.column]
-        library, _ = library_of(store.libraries, index.definition, layout.types[stored])
+        column = type_at(layout.types, stored)
+        library, _ = library_of(store.libraries, index.definition, column)
         if library is None:
             return None
         fragments = sorted(fragment_rows(db, row.id), key=lambda each: each.first_row)
@@ -261,7 +264,7 @@ def _fits(
 
 @dataclass(frozen=True, eq=False)
 class _LocalRows(Rows):
-    """The rows of a stored column, in files."""
+    """The rows of a stored column, or of a field within, in files."""
 
     fragments: Sequence[Fragment]
     needs: Needs
@@ -279,11 +282,12 @@ class _LocalRows(Rows):
         return np.concatenate(found)
 
     def values(self, first: int, end: int) -> Iterator[tuple[RowIds, pa.Array]]:
+        column = column_of(self.stored)
         for block, mask in self._blocks(first, end):
             block.check()
-            if self.stored not in block.columns:
+            if column not in block.columns:
                 continue  # Null in every row.
-            array = block.columns[self.stored]
+            array = values_at(block.columns[column], self.stored)
             if array.null_count:
                 mask &= np.asarray(array.is_valid())
             places = np.flatnonzero(mask)

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.engines.contract._kinds import METRICS, Metric, VectorKind, column_of, vector_kinds
+from embow.engines._paths import column_of, fields_of, type_at
+from embow.engines.contract._kinds import METRICS, Metric, VectorKind, vector_kinds
 from embow.engines.contract._records import NAME_BYTES, RESERVED
 from embow.engines.indexes import RowIds
 from embow.engines.predicate import Predicate
@@ -130,6 +131,24 @@ def check_columns(schema: pa.Schema, names: Iterable[str]) -> None:
             )
 
 
+def check_path(schema: pa.Schema, path: str) -> pa.DataType:
+    """Return the type of a column, or of a field within one.
+
+    Raises:
+        UnknownColumnError: There is none.
+    """
+    column = column_of(path)
+    check_columns(schema, [column])
+    found = type_at({column: schema.field(column).type}, path)
+    if found is None:
+        known = [name for name, _, _ in fields_of(schema.field(column), column, column)]
+        raise UnknownColumnError(
+            f"There is no field '{path}'.{near_name(path, known)} "
+            f"Column '{column}' has: {', '.join(known[1:]) or 'none'}."
+        )
+    return found
+
+
 def check_schema(
     schema: pa.Schema, supports: Callable[[pa.Field], str | None] = lambda _: None
 ) -> None:
@@ -211,7 +230,7 @@ def searched_columns(query: TextQuery) -> list[str]:
 def check_text_query(schema: pa.Schema, indexed: Sequence[str], query: TextQuery) -> None:
     """Raise what `Snapshot.search_text` raises for a query that does not fit the schema."""
     searched = searched_columns(query)
-    check_columns(schema, [*searched, *(query.columns or ())])
+    check_columns(schema, [*map(column_of, searched), *(query.columns or ())])
     if not searched:
         raise DataError("A full-text search needs a column to search.")
     for name in searched:
