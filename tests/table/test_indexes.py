@@ -170,7 +170,7 @@ def test_a_field_of_a_struct_has_an_index(db: embow.Database) -> None:
     search = table.search([4.2, 0.0], vector_column_name="picture.small.x").fast_search().limit(2)
     assert [row["id"] for row in search.to_list()] == [9, 3]
     with pytest.raises(UnknownColumnError, match=r"Did you mean 'picture.small.x'"):
-        table.create_index("picture.smal.x", FLAT)
+        table.create_index("picture.small.xx", FLAT)
     with pytest.raises(ConfigurationError, match="string"):
         table.create_index("picture.name", FLAT)
     table.drop_columns(["picture"])

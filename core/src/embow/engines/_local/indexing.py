@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from sqlite3 import Connection
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from embow._cancel import stop_if_cancelled
-from embow.engines._indexing import Opened, Rows, Work, library_of, works
+from embow.engines._indexing import Opened, Work, library_of, works
+from embow.engines._local.columnrows import LocalRows
 from embow.engines._local.covering import coverings, opened_pieces, tail_of
 from embow.engines._local.files import NewFiles
 from embow.engines._local.indexrows import (
@@ -26,18 +24,15 @@ from embow.engines._local.indexrows import (
 )
 from embow.engines._local.records import fragment_rows, layout_at
 from embow.engines._local.retention import Needs
-from embow.engines._local.scan import int64_array
 from embow.engines._local.staging import without_tail
 from embow.engines._local.store import Store
-from embow.engines._local.view import Fragment, open_fragments
-from embow.engines._paths import column_of, type_at, values_at
+from embow.engines._local.view import open_fragments
+from embow.engines._paths import type_at
 from embow.engines.contract import IndexInfo, check_path
-from embow.engines.indexes import Definition, Library, RowIds, Step
+from embow.engines.indexes import Definition, Library, Step
 from embow.errors import ConfigurationError, near_name
 
 _ATTEMPTS = 5
-_TAKEN = 8192
-"""Rows handed to a library at a time."""
 
 
 def create_index(store: Store, wanted: Definition, anew: bool, step: Step) -> None:
@@ -174,7 +169,7 @@ class _State:
     index: IndexRow
     stored: str
     library: Library[Any]
-    rows: _LocalRows
+    rows: LocalRows
     opened: list[Opened[Any]]
     pieces: dict[int, PieceRow]
     useless: list[PieceRow]
@@ -193,7 +188,7 @@ class _State:
             return None
         fragments = sorted(fragment_rows(db, row.id), key=lambda each: each.first_row)
         needs = Needs.read(db, row)
-        rows = _LocalRows(
+        rows = LocalRows(
             open_fragments(row, fragments, store.data, store.held), needs, stored, row.next_row
         )
         mine, opened, useless = index.of(stored), [], []
@@ -260,45 +255,3 @@ def _fits(
     gone = len(now.of(new.stored)) - len(left)
     apart = all(each.next_row <= new.first_row or new.next_row <= each.first_row for each in left)
     return gone == len(old) and apart
-
-
-@dataclass(frozen=True, eq=False)
-class _LocalRows(Rows):
-    """The rows of a stored column, or of a field within, in files."""
-
-    fragments: Sequence[Fragment]
-    needs: Needs
-    stored: str
-    until: int
-
-    @property
-    def next_row(self) -> int:
-        return self.until
-
-    def ids(self, first: int, end: int) -> RowIds:
-        found = [np.empty(0, np.int64)]
-        for block, mask in self._blocks(first, end):
-            found.append(block.ids[mask])
-        return np.concatenate(found)
-
-    def values(self, first: int, end: int) -> Iterator[tuple[RowIds, pa.Array]]:
-        column = column_of(self.stored)
-        for block, mask in self._blocks(first, end):
-            block.check()
-            if column not in block.columns:
-                continue  # Null in every row.
-            array = values_at(block.columns[column], self.stored)
-            if array.null_count:
-                mask &= np.asarray(array.is_valid())
-            places = np.flatnonzero(mask)
-            for start in range(0, len(places), _TAKEN):
-                chosen = places[start : start + _TAKEN]
-                yield block.ids[chosen], array.take(int64_array(chosen))
-
-    def _blocks(self, first: int, end: int) -> Iterator[tuple[Any, Any]]:
-        for fragment in self.fragments:
-            for block in fragment.blocks:
-                if block.last_row < first or end <= block.first_row or not block.rows:
-                    continue
-                mask = self.needs.rows(block)
-                yield block, mask & (block.ids >= first) & (block.ids < end)

@@ -17,6 +17,7 @@ an underscore.
 from __future__ import annotations
 
 from embow.engines._paths import column_of, fields_of, renamed
+from embow.engines.contract._columns import check_columns, check_path
 from embow.engines.contract._distances import (
     differing_bits,
     exact_distances,
@@ -39,8 +40,6 @@ from embow.engines.contract._queries import (
     ScanQuery,
     TextQuery,
     VectorQuery,
-    check_columns,
-    check_path,
     check_schema,
     check_table_name,
     is_physical,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.engines._paths import column_of, fields_of, type_at
+from embow.engines._paths import column_of
+from embow.engines.contract._columns import check_columns
 from embow.engines.contract._kinds import METRICS, Metric, VectorKind, vector_kinds
 from embow.engines.contract._records import NAME_BYTES, RESERVED
 from embow.engines.indexes import RowIds
@@ -21,7 +22,6 @@ from embow.errors import (
     ConfigurationError,
     DataError,
     SchemaError,
-    UnknownColumnError,
     near_name,
 )
 from embow.query import FullTextQuery, columns_of
@@ -119,34 +119,6 @@ class TextQuery(RowQuery):
     query: FullTextQuery
     search_columns: Sequence[str]
     k: int | None
-
-
-def check_columns(schema: pa.Schema, names: Iterable[str]) -> None:
-    """Raise `UnknownColumnError` for the first name that is not a column."""
-    for name in names:
-        if schema.get_field_index(name) < 0:
-            raise UnknownColumnError(
-                f"There is no column '{name}'.{near_name(name, schema.names)} "
-                f"Columns: {', '.join(schema.names)}."
-            )
-
-
-def check_path(schema: pa.Schema, path: str) -> pa.DataType:
-    """Return the type of a column, or of a field within one.
-
-    Raises:
-        UnknownColumnError: There is none.
-    """
-    column = column_of(path)
-    check_columns(schema, [column])
-    found = type_at({column: schema.field(column).type}, path)
-    if found is None:
-        known = [name for name, _, _ in fields_of(schema.field(column), column, column)]
-        raise UnknownColumnError(
-            f"There is no field '{path}'.{near_name(path, known)} "
-            f"Column '{column}' has: {', '.join(known[1:]) or 'none'}."
-        )
-    return found
 
 
 def check_schema(

@@ -14,13 +14,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from embow.engines._paths import column_of, values_at
+from embow.engines.contract._columns import check_columns
 from embow.engines.contract._keys import Keys
 from embow.engines.contract._queries import (
     RowQuery,
     ScanQuery,
     TextQuery,
     VectorQuery,
-    check_columns,
     check_text_query,
     check_vector_query,
     searched_columns,
