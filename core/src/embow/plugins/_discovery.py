@@ -138,8 +138,12 @@ def sdk_of(provider: str, module: str) -> Sdk | None:
 def _specs_of(name: str) -> list[ProviderSpec | RerankerSpec]:
     """Return what may be called under a name: an account may have both kinds."""
     kinds: tuple[type[ProviderSpec | RerankerSpec], ...] = (ProviderSpec, RerankerSpec)
-    listed = [catalog().find(kind, name) for kind in kinds]
-    return [each.spec for each in listed if each is not None and each.spec is not None]
+    named, specs = catalog().named, []
+    for kind in kinds:
+        listed = named.get((kind, name))
+        if listed is not None and listed.spec is not None:
+            specs.append(listed.spec)
+    return specs
 
 
 def observers() -> list[Callable[[Any], None]]:
