@@ -245,8 +245,11 @@ def _growth(jobs: Iterable[EmbedJob]) -> int:
 
     One vector a row is soon forgotten beside a text; one for each token is many times its size.
     """
-    several = {job.vector_column: job for job in jobs if job.function.vector_form().multi}
-    return 1 + sum(job.ndims for job in several.values())
+    growth = 1
+    for job in jobs:
+        if job.function.vector_form().multi:
+            growth += job.ndims
+    return growth
 
 
 def _cut(rows: Iterable[SourceRows], growth: int) -> Iterator[tuple[int, SourceRows]]:

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import embow
@@ -38,7 +39,7 @@ from embow.plugins._loader import Disabled, Plugin, State, installed_plugins, re
 from embow.plugins._specs import CommandSpec, IndexSpec, ProviderSpec, RerankerSpec, Sdk, Spec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
     """Everything found at one look."""
 
@@ -123,27 +124,28 @@ def load_target(spec: Spec) -> Any:
 
 def credentials_of(provider: str) -> tuple[str, ...]:
     """Return the environment variables a provider reads, or none where it is unknown."""
-    specs = _specs_of(provider)
+    return _credentials(catalog(), provider)
+
+
+@lru_cache(maxsize=256)
+def _credentials(found: Catalog, provider: str) -> tuple[str, ...]:
+    specs = _specs_of(found, provider)
     return tuple(dict.fromkeys(name for spec in specs for name in spec.credentials))
 
 
 def sdk_of(provider: str, module: str) -> Sdk | None:
     """Return what a provider declared about a package it calls."""
-    declared = [sdk for spec in _specs_of(provider) for sdk in spec.sdk]
+    declared = [sdk for spec in _specs_of(catalog(), provider) for sdk in spec.sdk]
     top = module.partition(".")[0]
     exact = [sdk for sdk in declared if sdk.module == module]
     return next(iter(exact or [s for s in declared if s.module.partition(".")[0] == top]), None)
 
 
-def _specs_of(name: str) -> list[ProviderSpec | RerankerSpec]:
+def _specs_of(found: Catalog, name: str) -> list[ProviderSpec | RerankerSpec]:
     """Return what may be called under a name: an account may have both kinds."""
     kinds: tuple[type[ProviderSpec | RerankerSpec], ...] = (ProviderSpec, RerankerSpec)
-    named, specs = catalog().named, []
-    for kind in kinds:
-        listed = named.get((kind, name))
-        if listed is not None and listed.spec is not None:
-            specs.append(listed.spec)
-    return specs
+    listed = [found.find(kind, name) for kind in kinds]
+    return [each.spec for each in listed if each is not None and each.spec is not None]
 
 
 def observers() -> list[Callable[[Any], None]]:

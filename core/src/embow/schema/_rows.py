@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter, methodcaller
 from typing import Any, TypeVar
 
@@ -46,15 +47,15 @@ def rows_to_batch(
     """
     known = frozenset(schema.names)
     shapes = key_shapes(rows)
-    if any(not known.issuperset(shape) for shape in shapes):
+    everywhere = known.intersection(*shapes)
+    if not known.issuperset(chain.from_iterable(shapes)):
         for position, row in enumerate(rows):
             if not row.keys() <= known:
                 raise _unknown(sorted(row.keys() - known, key=str), schema, first_row + position)
 
     def values(name: str) -> list[Any]:
-        if all(name in shape for shape in shapes):
-            return list(map(itemgetter(name), rows))
-        return list(map(methodcaller("get", name), rows))
+        read = itemgetter(name) if name in everywhere else methodcaller("get", name)
+        return list(map(read, rows))
 
     return _batch(values, schema, first_row)
 

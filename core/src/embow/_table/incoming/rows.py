@@ -39,14 +39,8 @@ def rows_to_batch(
         DataError: A value fits no column or its column's type; row and column are named.
     """
     models = hasattr(rows[0], "model_dump")
-    kinds = {kind: hasattr(kind, "model_dump") for kind in set(map(type, rows))}
-    alike = {k for k, model in kinds.items() if model == models and (models or _is_mapping(k))}
-    for position, row in enumerate(rows) if len(alike) < len(kinds) else ():
-        if type(row) not in alike:
-            raise DataError(
-                f"Row {first_row + position} is {type(row).__name__}; the rows before it are "
-                f"{type(rows[0]).__name__}. Pass rows of one kind."
-            )
+    if len(set(map(type, rows))) > 1 or not (models or isinstance(rows[0], Mapping)):
+        _require_one_kind(rows, first_row, models)
     if schema is None and not models:
         return _inferred(rows, first_row)
     if schema is None:
@@ -61,8 +55,13 @@ def rows_to_batch(
     return fitted_rows_to_batch(rows, _present(schema, tuple(_names(rows))), first_row=first_row)
 
 
-def _is_mapping(kind: type) -> bool:
-    return issubclass(kind, Mapping)
+def _require_one_kind(rows: Sequence[Any], first_row: int, models: bool) -> None:
+    for position, row in enumerate(rows):
+        if hasattr(row, "model_dump") != models or not (models or isinstance(row, Mapping)):
+            raise DataError(
+                f"Row {first_row + position} is {type(row).__name__}; the rows before it are "
+                f"{type(rows[0]).__name__}. Pass rows of one kind."
+            )
 
 
 def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -92,7 +92,7 @@ def _told(columns: Columns, info: IndexInfo) -> IndexStats:
         num_indexed_rows=info.rows,
         num_unindexed_rows=info.rest,
         num_pieces=info.pieces,
-        num_bytes=info.bytes,
+        num_bytes=info.num_bytes,
         trouble=info.trouble,
     )
 

@@ -92,14 +92,16 @@ class Dead:
 _END = 2**62
 
 
-def parts_of(blocks: Iterable[Block], dead: Dead, before: Sequence[Part], more: Dead) -> list[Part]:
+def parts_of(
+    blocks: Iterable[Block], dead: Dead, before: Sequence[Part], more: Dead | None
+) -> list[Part]:
     """Return blocks with which of their rows are alive.
 
     Args:
         blocks: All there are.
         dead: All that is deleted.
         before: Parts of an earlier version.
-        more: What was deleted since that version.
+        more: What was deleted since that version, if anything was.
     """
     known = {part.block: part for part in before}
     parts = []
@@ -107,7 +109,7 @@ def parts_of(blocks: Iterable[Block], dead: Dead, before: Sequence[Part], more: 
         part = known.get(block)
         if part is None:
             part = dead.part(block)
-        elif more:
+        elif more is not None:
             part = more.fewer(part)
         parts.append(part)
     return parts

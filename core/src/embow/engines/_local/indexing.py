@@ -123,7 +123,7 @@ def indexes(store: Store) -> list[IndexInfo]:
                 rows=covering.rows if covering else 0,
                 rest=len(covering.rest) if covering else view.rows,
                 pieces=len(pieces),
-                bytes=sum(each.file.size for each in pieces),
+                num_bytes=sum(each.file.size for each in pieces),
                 trouble=covering.trouble if covering else "Its column is not there.",
             )
         )

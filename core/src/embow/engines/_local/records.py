@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ class Deletion:
 
 def values_of(record: Any) -> list[Any]:
     """Return the values of a plain record in order; ``astuple`` would copy each of them deeply."""
-    return [getattr(record, name) for name in record.__slots__]
+    return list(map(partial(getattr, record), record.__slots__))
 
 
 def now() -> int:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,9 @@ class View:
                 yield number, positions
 
 
+_ROWS = attrgetter("rows")
+
+
 def load_view(
     db: sqlite3.Connection,
     row: TableRow,
@@ -136,15 +140,18 @@ def load_view(
     at = row if version is None else version
     fragment, entry, deletion = grown.seen if grown else (0, 0, 0)
     deletions = deletion_rows(db, row.id, deletion)
-    more = Dead.of(each for each in deletions if holds(each, at.version))
-    dead = grown.dead.with_more(more) if grown else more
+    dead = grown.dead if grown else Dead()
+    more: Dead | None = None
+    if deletions:
+        more = Dead.of(each for each in deletions if holds(each, at.version))
+        dead = dead.with_more(more)
     if version is not None:
         dead = dead.from_row(version.next_row)
     found = fragment_rows(db, row.id, fragment)
     fresh = open_fragments(row, visible(found, dead, row), data, previous) if found else ()
     entries, last_entry = tails.read_tail(db, row.id, entry)
     opened = [*(grown.fragments if grown else ()), *fresh]
-    fragments = tuple(sorted(opened, key=lambda each: each.row.first_row))
+    fragments = tuple(sorted(opened, key=attrgetter("row.first_row")))
     tail = tails.extend(grown.tail if grown else (), entries)
     seen = (
         found[-1].id if found else fragment,
@@ -155,10 +162,10 @@ def load_view(
         layout = previous.layout
     else:
         layout = layout_at(db, row.id, at.schema_version)
-    blocks = chain(*(each.blocks for each in fragments), tail)
+    blocks = chain(*map(attrgetter("blocks"), fragments), tail)
     every = tuple(parts_of(blocks, dead, grown.every if grown else (), more))
-    parts = tuple(part for part in every if part.rows)
-    if sum(part.rows for part in parts) != at.rows:
+    parts = tuple(filter(_ROWS, every))
+    if sum(map(_ROWS, parts)) != at.rows:
         raise damaged(db, f"table '{row.name}' has not the rows of its version {at.version}")
     known = previous is not None and previous.row.indexed == row.indexed
     indexes = previous.indexes if previous is not None and known else index_rows(db, row)

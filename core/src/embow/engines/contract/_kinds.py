@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from embow.schema._masks import validity
 
+Mask = NDArray[np.bool_]
+
 Metric = Literal["l2", "cosine", "dot", "hamming"]
 """``l2`` is the squared Euclidean distance, ``cosine`` is 1 - cosine similarity, ``dot`` is
 1 - inner product, ``hamming`` the number of bits that differ: in each, smaller is nearer."""
@@ -134,7 +136,7 @@ class RowVectors:
     """
 
     matrix: NDArray[Any]
-    valid: NDArray[np.bool_] | None = None
+    valid: Mask | None = None
     offsets: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -184,9 +186,7 @@ def _offsets(column: pa.Array) -> NDArray[np.int64]:
     return every[column.offset : column.offset + len(column) + 1].astype(np.int64)
 
 
-def _fixed(
-    column: pa.Array, valid: NDArray[np.bool_] | None
-) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+def _fixed(column: pa.Array, valid: Mask | None) -> tuple[NDArray[Any], Mask | None]:
     """Return fixed lists as a matrix, and which hold numbers only."""
     size, dtype = column.type.list_size, np.dtype(column.type.value_type.to_pandas_dtype())
     numbers = column.values.slice(column.offset * size, len(column) * size)
@@ -200,13 +200,11 @@ def _fixed(
     return flat.reshape(len(column), size), valid
 
 
-def _there(array: pa.Array) -> NDArray[np.bool_] | None:
+def _there(array: pa.Array) -> Mask | None:
     return validity(array) if array.null_count else None
 
 
-def _both(
-    one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None
-) -> NDArray[np.bool_] | None:
+def _both(one: Mask | None, other: Mask | None) -> Mask | None:
     if one is None or other is None:
         return other if one is None else one
     return np.asarray(one & other)

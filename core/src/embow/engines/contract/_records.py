@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from operator import attrgetter
 
 import pyarrow as pa
@@ -88,7 +89,7 @@ class Staged:
 _COLUMN = attrgetter("column")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Change:
     """One change of a table, made whole or not at all.
 
@@ -113,12 +114,12 @@ class Change:
     alone: bool = False
     columns: Sequence[pa.Field] = ()
 
-    @property
+    @cached_property
     def shapes(self) -> bool:
         """Whether it changes schema or metadata, and not only rows."""
         return self.metadata is not None or self.brings_columns
 
-    @property
+    @cached_property
     def brings_columns(self) -> bool:
         """Whether columns come in."""
         return bool(self.columns) or any(map(_COLUMN, self.add))
@@ -213,7 +214,7 @@ class IndexInfo:
         rows: Rows of the current version that it covers.
         rest: Rows of the current version that are read without it.
         pieces: Pieces it is in.
-        bytes: Their size, where they are files.
+        num_bytes: Their size, where they are files.
         trouble: Why it is not used, where it cannot be; a sentence.
     """
 
@@ -221,7 +222,7 @@ class IndexInfo:
     rows: int
     rest: int
     pieces: int = 0
-    bytes: int = 0
+    num_bytes: int = 0
     trouble: str = ""
 
 
