@@ -115,9 +115,9 @@ def place_for(columns: Columns, column: str | None, query: Asked) -> Place:
     if not candidates:
         named = f"Column {column!r} is no vector column" if column else "There is no vector column"
         raise DataError(f"{named}. Vector columns: {', '.join(known) or 'none'}.")
-    fitting = [each for each in candidates if query.fits(each.kind)]
-    if fitting:
-        return fitting[0]
+    for each in candidates:
+        if query.fits(each.kind):
+            return each
     listed = ", ".join(f"{each.name} ({each.kind.ndims})" for each in candidates)
     if query.ndims not in {each.kind.ndims for each in candidates}:
         raise BadVectorError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -29,7 +29,7 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 _OF_NUMBERS: tuple[Metric, ...] = ("l2", "cosine", "dot")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VectorKind:
     """How a column keeps vectors.
 
@@ -45,13 +45,13 @@ class VectorKind:
     multi: bool = False
     large: bool = False
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The numpy type of the numbers."""
         numbers: np.dtype[Any] = np.dtype(self.value_type.to_pandas_dtype())
         return numbers
 
-    @property
+    @cached_property
     def metrics(self) -> tuple[Metric, ...]:
         """What such vectors can be compared by; the first where nothing is said.
 

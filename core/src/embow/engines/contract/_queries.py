@@ -221,10 +221,12 @@ def check_vector_query(schema: pa.Schema, query: VectorQuery) -> VectorKind:
     Returns:
         What the column holds.
     """
-    check_columns(schema, [column_of(query.column), *(query.columns or ())])
+    if query.columns:
+        check_columns(schema, query.columns)
     kinds = vector_kinds(schema)
     kind = kinds.get(query.column)
     if kind is None:
+        check_columns(schema, [column_of(query.column)])
         known = f"Vector columns: {', '.join(kinds) or 'none'}."
         if query.column not in schema.names:
             raise DataError(

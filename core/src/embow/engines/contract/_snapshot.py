@@ -134,13 +134,16 @@ class Snapshot(ABC):
 
     def route(self, query: VectorQuery) -> Route:
         """Return how a search goes: by reading, or by an index. The query has been checked."""
-        indexes = self.indexes()
-        if not indexes:
-            return Route(None, None, -1, "no index")
+        return self._route(query, self.indexes())
+
+    def _route(self, query: VectorQuery, indexes: Sequence[Covering[Any]]) -> Route:
         return routed(query, indexes, lambda: self._passing(query), self._count_rows)
 
     def _routed(self, query: VectorQuery) -> list[pa.Table]:
-        route = self.route(query)
+        indexes = self.indexes()
+        if not indexes:
+            return self._search(query)
+        route = self._route(query, indexes)
         if route.index is not None:
             return list(by_index(query, route, self._search))
         if route.passing is not None:
