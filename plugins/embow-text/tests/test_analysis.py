@@ -203,7 +203,7 @@ def test_every_kind_of_text_column(kind: pa.DataType) -> None:
     assert segment.terms.to_pylist() == [b"big", b"dog"]
 
 
-@pytest.mark.parametrize("kind", [pa.list_, pa.large_list], ids=str)
+@pytest.mark.parametrize("kind", [pa.list_, pa.large_list], ids=["list", "large_list"])
 def test_columns_of_lists(kind: object) -> None:
     """A row has the terms of all its texts, and no phrase runs from one into the next."""
     rows = [["red car", "blue bus"], None, [], ["x", None, "car blue"]]

@@ -214,7 +214,7 @@ class IndexInfo:
         rows: Rows of the current version that it covers.
         rest: Rows of the current version that are read without it.
         pieces: Pieces it is in.
-        bytes: Their size, where they are files.
+        num_bytes: Their size, where they are files.
         trouble: Why it is not used, where it cannot be; a sentence.
     """
 
@@ -222,7 +222,7 @@ class IndexInfo:
     rows: int
     rest: int
     pieces: int = 0
-    bytes: int = 0
+    num_bytes: int = 0
     trouble: str = ""
 
 
