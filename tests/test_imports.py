@@ -42,6 +42,7 @@ NOT_PRIVATE = {"_asdict", "_exit", "_fields", "_replace"}
 LAYERS = (
     ("names", "entries", "settings", "identity", "incoming", "awaiting", "kinds"),
     ("columns",),
+    ("paths",),
     ("handle",),
     ("reading", "writing", "truth", "versions", "declaration"),
     ("readable",),

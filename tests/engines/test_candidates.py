@@ -53,7 +53,7 @@ def test_the_nearest_are_always_among_the_candidates(
         counts = np.ones(rows, bool) if mask is None else mask
         known = unknown[counts[unknown]]
         scores = Scores(distance, np.full(queries, error), known, mask)
-        candidates.add(scores, [Piece(part, NO_VECTORS, slice(0, rows), mask)])
+        candidates.add(scores, [Piece(part, NO_VECTORS, slice(0, rows), rows, mask)])
         usable = counts & (true >= (lower or 0)) & (true < (upper or 2))
         for query, row in np.argwhere(usable).tolist():
             wanted[query].append((float(true[query, row]), part, row))
@@ -76,7 +76,7 @@ def test_what_is_far_away_is_not_kept(queries: int) -> None:
             np.full(queries, 1e-6),
             np.empty(0, np.intp),
         )
-        candidates.add(scores, [Piece(part, NO_VECTORS, slice(0, 5000))])
+        candidates.add(scores, [Piece(part, NO_VECTORS, slice(0, 5000), 5000)])
     assert len(candidates.found().query) < 8 * queries
 
 
@@ -85,5 +85,5 @@ def test_rows_that_may_fall_out_set_no_limit() -> None:
     candidates = Candidates(1, 1, (0.5, None))
     for part, distance in enumerate([0.45, 1.1]):  # In truth 0.45 and 0.9.
         scores = Scores(np.float32([[distance]]), np.array([0.3]), np.empty(0, np.intp))
-        candidates.add(scores, [Piece(part, NO_VECTORS, slice(0, 1))])
+        candidates.add(scores, [Piece(part, NO_VECTORS, slice(0, 1), 1)])
     assert 1 in candidates.found().part

@@ -189,7 +189,7 @@ def test_scores_are_within_their_error(
     exact = exact_distances(queries.exact[0], matrix, metric).astype(np.float64)
     every = np.arange(len(matrix))
     for rows in (slice(0, len(matrix)), every):
-        scores = score(queries, [Piece(0, vectors, rows)])
+        scores = score(queries, [Piece(0, vectors, rows, len(matrix))])
         known = np.setdiff1d(every, scores.unknown)
         with np.errstate(invalid="ignore"):
             gap = np.abs(scores.distance[0, known].astype(np.float64) - exact[known])

@@ -251,13 +251,23 @@ table = embow.connect(sys.argv[1]).create_table("t", schema=Words)
 table.add([{"text": "b", "n": 2, "vector": [1.0, 2.0]}, {"text": "c"}, *rows])
 table.update("n = 1", {"text": "d"})
 table.merge_insert("n").when_matched_update_all().when_not_matched_insert_all().execute(rows)
+table.add([{"text": 1, "n": 3}, {"text": 2.5, "n": 4}, {"text": True, "n": 5}])
 table.search("a").limit(1).to_list()
+
+class Page(embow.Model):
+    name: str
+    part: int
+
+pages = embow.connect(sys.argv[1]).create_table("pages", schema=Page, primary_key=["name", "part"])
+pages.add([{"name": "a", "part": 1}, {"name": "a", "part": 2}, {"name": "b", "part": 1}])
+pages.get([{"name": "b", "part": 1}, {"name": "a", "part": 2}])
+pages.upsert([{"name": "a", "part": 1}, {"name": "c", "part": 1}])
 print([name for name in sys.modules if name.split(".")[0] == "pandas"][:1])
 """
 
 
 def test_no_call_imports_pandas(tmp_path: Path) -> None:
-    """A first add, update, merge and search do without it, nulls included."""
+    """A first add, update, merge and search do without it, nulls, casts and keys included."""
     run = subprocess.run(
         [sys.executable, "-c", FRESH, str(tmp_path / "db")],
         capture_output=True,

@@ -16,6 +16,7 @@ import pytest
 
 import embow
 from embow._table import aio
+from embow._table.reading import aio as queries
 from embow._table.reading.hybrid import HybridSearch
 from embow._table.reading.nearest import VectorSearch
 from embow._table.reading.query import Query
@@ -236,10 +237,10 @@ def test_a_database_is_closed_in_every_form(tmp_path: Path) -> None:
 FACES = [
     (embow.Database, aio.AsyncDatabase, set()),
     (embow.Table, aio.AsyncTable, set()),
-    (Query, aio.AsyncQuery, {"computed"}),
-    (VectorSearch, aio.AsyncVectorSearch, {"computed"}),
-    (TextSearch, aio.AsyncTextSearch, {"computed"}),
-    (HybridSearch, aio.AsyncHybridSearch, {"computed"}),
+    (Query, queries.AsyncQuery, {"computed"}),
+    (VectorSearch, queries.AsyncVectorSearch, {"computed"}),
+    (TextSearch, queries.AsyncTextSearch, {"computed"}),
+    (HybridSearch, queries.AsyncHybridSearch, {"computed"}),
     (MergeInsert, aio.AsyncMerge, set()),
     (Tags, aio.AsyncTags, set()),
 ]

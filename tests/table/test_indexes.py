@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import embow
-from embow.errors import CheckedOutError, ConfigurationError, PluginError
+from embow.errors import CheckedOutError, ConfigurationError, PluginError, UnknownColumnError
 from embow.index import FTS, Hnsw
 from embow.plugins._known import INDEXES
 from embow.plugins._listing import missing
@@ -146,6 +147,58 @@ def test_an_index_follows_its_column(
     stats = table.index_stats("x_idx")
     assert (stats.column, stats.num_indexed_rows, stats.trouble) == ("y", 9, "")
     assert table.search([3.0, 1.0], vector_column_name="y").to_list()[0]["text"] == "note 3"
+
+
+def test_a_field_of_a_struct_has_an_index(db: embow.Database) -> None:
+    """It is found by its path, whatever happens to the column; where that is null, it is null."""
+    image = pa.struct({"name": pa.string(), "small.x": pa.list_(pa.float32(), 2)})
+    schema = pa.schema({"id": pa.int64(), "an image": image})
+    rows = [{"id": n, "an image": {"name": "a", "small.x": [n, 0.0]}} for n in range(9)]
+    rows[4]["an image"] = None
+    table = db.create_table("deep", rows, schema=schema)
+    stats = table.create_index("an image.small.x", FLAT, name="deep")
+    assert (stats.column, stats.num_indexed_rows, stats.trouble) == ("an image.small.x", 8, "")
+    search = table.search([4.2, 0.0], vector_column_name="an image.small.x").limit(2)
+    assert "deep" in search.explain_plan()
+    assert [row["id"] for row in search.fast_search().to_list()] == [5, 3]
+    table.alter_columns({"path": "an image", "rename": "picture"})
+    table.add([{"id": 9, "picture": {"name": "b", "small.x": [4.0, 0.0]}}])
+    table.delete("id = 5")
+    assert table.optimize().pieces_built == 1
+    stats = table.index_stats("deep")
+    assert (stats.column, stats.num_unindexed_rows) == ("picture.small.x", 0)
+    search = table.search([4.2, 0.0], vector_column_name="picture.small.x").fast_search().limit(2)
+    assert [row["id"] for row in search.to_list()] == [9, 3]
+    with pytest.raises(UnknownColumnError, match=r"Did you mean 'picture.small.x'"):
+        table.create_index("picture.small.xx", FLAT)
+    with pytest.raises(ConfigurationError, match="string"):
+        table.create_index("picture.name", FLAT)
+    table.drop_columns(["picture"])
+    table.optimize()
+    assert table.index_stats("deep").trouble
+
+
+def test_what_lies_under_a_null_struct_is_not_indexed(db: embow.Database) -> None:
+    """Arrow may keep values there, which are no values."""
+    vectors = pa.array([[float(n), 0.0] for n in range(4)], pa.list_(pa.float32(), 2))
+    held = pa.StructArray.from_arrays([vectors], ["x"], mask=pa.array([False, True, False, False]))
+    table = db.create_table("t", pa.table({"id": list(range(4)), "a": held}))
+    assert table.create_index("a.x", FLAT).num_indexed_rows == 3
+    search = table.search([1.0, 0.0], vector_column_name="a.x").fast_search()
+    assert sorted(row["id"] for row in search.to_list()) == [0, 2, 3]
+
+
+def test_an_index_of_a_field_follows_another_type_of_its_column(db: embow.Database) -> None:
+    """Its pieces are built anew for the new column."""
+    kind = pa.struct({"x": pa.list_(pa.float32(), 2)})
+    rows = [{"id": n, "a": {"x": [n, 0.0]}} for n in range(5)]
+    table = db.create_table("t", rows, schema=pa.schema({"id": pa.int64(), "a": kind}))
+    table.create_index("a.x", FLAT)
+    table.alter_columns({"path": "a", "data_type": pa.struct({"x": pa.list_(pa.float64(), 2)})})
+    assert table.index_stats("a.x_idx").num_unindexed_rows == 5
+    table.optimize(timedelta(0))
+    stats = table.index_stats("a.x_idx")
+    assert (stats.column, stats.num_indexed_rows, stats.num_pieces) == ("a.x", 5, 1)
 
 
 def test_settings_are_checked_and_plain() -> None:

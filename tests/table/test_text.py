@@ -216,6 +216,34 @@ def test_a_renamed_column_keeps_its_index(pets: embow.Table) -> None:
         pets.search(MatchQuery("lovers", "text")).to_list()
 
 
+def test_a_field_of_a_struct_is_searched(db: embow.Database) -> None:
+    """By its path, beside columns, before and after it is in a piece, under the name of now."""
+    rows = [
+        {"id": 1, "text": "cats", "payload": {"text": "a dog", "tags": ["wild one"]}},
+        {"id": 2, "text": "dogs", "payload": {"text": None, "tags": None}},
+        {"id": 3, "text": None, "payload": None},
+    ]
+    table = db.create_table("deep", pa.Table.from_pylist(rows))
+    index(table, "text")
+    assert table.create_index("payload.text").kind == "fts"
+    index(table, "payload.tags", with_position=True)
+    table.add([{"id": 4, "text": "none", "payload": {"text": "dogs run", "tags": []}}])
+    for _ in range(2):
+        assert ids(table.search("dog", query_type="fts", fts_columns="payload.text")) == [1, 4]
+        assert sorted(ids(table.search("dog", query_type="fts"))) == [1, 2, 4]
+        assert ids(table.search(PhraseQuery("wild one", "payload.tags"))) == [1]
+        table.optimize()
+    assert "payload.text" in table.search("dog", query_type="fts").explain_plan()
+    assert "text, payload.text, payload.tags" in table.search("dog").explain_plan()
+    with pytest.raises(UnknownColumnError, match=r"Did you mean 'payload.text'"):
+        table.search("dog", query_type="fts", fts_columns="payload.txt").to_list()
+    with pytest.raises(ConfigurationError, match="'payload' has no full-text index"):
+        table.search("dog", query_type="fts", fts_columns="payload").to_list()
+    table.alter_columns({"path": "payload", "rename": "body"})
+    assert ids(table.search(MatchQuery("dog", "body.text"))) == [1, 4]
+    assert [each.column for each in table.list_indices()] == ["body.tags", "body.text", "text"]
+
+
 class Backwards(Reranker):
     """The last comes first."""
 

@@ -27,7 +27,14 @@ TEXT = st.none() | st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
 TEXTS = st.lists(TEXT, max_size=10)
 ASKED = st.lists(st.sampled_from([*WORDS, "ee"]), min_size=1, max_size=3)
 
-SCHEMA = pa.schema({"id": pa.int64(), "text": pa.string()})
+SCHEMA = pa.schema(
+    {"id": pa.int64(), "text": pa.string(), "deep": pa.struct({"a": pa.struct({"b": pa.string()})})}
+)
+
+
+def cells(text: str | None) -> dict[str, Any]:
+    """Return a text as the value of a column, and within a struct that may be null."""
+    return {"text": text, "deep": None if text is None else {"a": {"b": text}}}
 
 
 class WordsAgainstFormula(RuleBasedStateMachine):
@@ -35,8 +42,14 @@ class WordsAgainstFormula(RuleBasedStateMachine):
 
     folder = ""
 
-    @initialize(texts=TEXTS, local=st.booleans(), early=st.booleans())
-    def create(self, texts: list[str | None], local: bool, early: bool) -> None:
+    @initialize(
+        texts=TEXTS,
+        local=st.booleans(),
+        early=st.booleans(),
+        column=st.sampled_from(["text", "deep.a.b"]),
+    )
+    def create(self, texts: list[str | None], local: bool, early: bool, column: str) -> None:
+        self.column = column
         if local:
             self.folder = tempfile.mkdtemp()
         self.last = 0
@@ -56,7 +69,7 @@ class WordsAgainstFormula(RuleBasedStateMachine):
 
     def numbered(self, texts: list[str | None]) -> list[dict[str, Any]]:
         first, self.last = self.last, self.last + len(texts)
-        return [{"id": first + at, "text": text} for at, text in enumerate(texts)]
+        return [{"id": first + at, **cells(text)} for at, text in enumerate(texts)]
 
     def changed(self) -> None:
         self.kept[self.table.version] = dict(self.rows)
@@ -76,13 +89,13 @@ class WordsAgainstFormula(RuleBasedStateMachine):
 
     @rule(every=st.integers(2, 4), text=TEXT)
     def update(self, every: int, text: str | None) -> None:
-        self.table.update(f"id % {every} = 1", {"text": text})
+        self.table.update(f"id % {every} = 1", cells(text))
         self.rows |= dict.fromkeys((key for key in self.rows if key % every == 1), text)
         self.changed()
 
     @rule()
     def index(self) -> None:
-        self.table.create_index("text", PLAIN, replace=True)
+        self.table.create_index(self.column, PLAIN, replace=True)
         self.indexed = True
 
     @rule(keep=st.booleans())

@@ -13,13 +13,13 @@ from embow._lazy import lazy
 if TYPE_CHECKING:
     from embow._cancel import time_limit as time_limit
     from embow._table.aio import AsyncDatabase as AsyncDatabase
-    from embow._table.aio import AsyncHybridSearch as AsyncHybridSearch
     from embow._table.aio import AsyncTable as AsyncTable
-    from embow._table.aio import AsyncTextSearch as AsyncTextSearch
-    from embow._table.aio import AsyncVectorSearch as AsyncVectorSearch
     from embow._table.aio import connect_async as connect_async
     from embow._table.connect import connect as connect
     from embow._table.database import Database as Database
+    from embow._table.reading.aio import AsyncHybridSearch as AsyncHybridSearch
+    from embow._table.reading.aio import AsyncTextSearch as AsyncTextSearch
+    from embow._table.reading.aio import AsyncVectorSearch as AsyncVectorSearch
     from embow._table.reading.hybrid import HybridSearch as HybridSearch
     from embow._table.reading.nearest import VectorSearch as VectorSearch
     from embow._table.reading.textual import TextSearch as TextSearch
@@ -39,12 +39,10 @@ _imported, __dir__, _names = lazy(
     __name__,
     {
         "_cancel": "time_limit",
-        "_table.aio": (
-            "AsyncDatabase AsyncHybridSearch AsyncTable AsyncTextSearch AsyncVectorSearch "
-            "connect_async"
-        ),
+        "_table.aio": "AsyncDatabase AsyncTable connect_async",
         "_table.connect": "connect",
         "_table.database": "Database",
+        "_table.reading.aio": "AsyncHybridSearch AsyncTextSearch AsyncVectorSearch",
         "_table.reading.hybrid": "HybridSearch",
         "_table.reading.nearest": "VectorSearch",
         "_table.reading.textual": "TextSearch",

@@ -292,18 +292,40 @@ def test_metadata_of_columns_changes_in_parts(pets: LanceTable) -> None:
     assert pets.count_rows("id = 0") == 2
 
 
-def test_vectors_within_a_struct_are_searched_without_their_index(tmp_path: Path) -> None:
-    """It is accepted and listed; the search reads them all."""
+def test_vectors_within_a_struct_have_an_index(tmp_path: Path) -> None:
+    """It takes the place of a note of that name; paths may be written with marks."""
     kind = pa.struct([pa.field("embedding", pa.list_(pa.float32(), 2))])
     schema = pa.schema([pa.field("id", pa.int32()), pa.field("image", kind)])
     rows = [{"id": number, "image": {"embedding": [number, 0.0]}} for number in range(5)]
     table = lancedb.connect(tmp_path).create_table("t", rows, schema=schema)
+    note = {"lancedb:index:deep": "IvfPq image.embedding"}
+    table.update_field_metadata({"path": "image", "metadata": note})
+    assert [each.index_type for each in table.list_indices()] == ["IvfPq"]
     with pytest.warns(DeprecationWarning, match="create_index"):
         table.create_index(vector_column_name="image.embedding", name="deep")
     stats = table.index_stats("deep")
     assert stats is not None
-    assert (stats.index_type, stats.num_indexed_rows) == ("IVF_PQ", 5)
+    assert (stats.index_type, stats.num_indexed_rows) == ("IVF_HNSW_FLAT", 5)
+    table.create_index("`image`.embedding", name="marked")
+    table.create_index("image.embedding", config=IvfPq())
+    assert [(each.name, each.columns) for each in table.list_indices()] == [
+        ("deep", ["image.embedding"]),
+        ("image.embedding_idx", ["image.embedding"]),
+        ("marked", ["image.embedding"]),
+    ]
     assert ids(table.search([3.2, 0.0], vector_column_name="image.embedding").limit(1)) == [3]
+
+
+def test_words_of_a_field_are_indexed(tmp_path: Path) -> None:
+    """They are found by the path, and where no column is named."""
+    rows = [{"id": 1, "payload": {"text": "a dog"}}, {"id": 2, "payload": {"text": "cats"}}]
+    table = lancedb.connect(tmp_path).create_table("t", rows)
+    table.create_index("payload.text", config=FTS())
+    assert [(each.index_type, each.columns) for each in table.list_indices()] == [
+        ("FTS", ["payload.text"])
+    ]
+    assert ids(table.search("cat", query_type="fts", fts_columns="payload.text")) == [2]
+    assert ids(table.search("dogs", query_type="fts")) == [1]
 
 
 def test_an_index_of_a_field_is_noted_at_its_column(tmp_path: Path) -> None:

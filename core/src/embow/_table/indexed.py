@@ -28,7 +28,8 @@ class IndexedTable(TruthfulTable):
             ``table.create_index("vector", Hnsw(metric="cosine"))``
 
         Args:
-            column: A vector column, or for ``FTS`` a column of texts.
+            column: A vector column, or for ``FTS`` a column of texts. A field of a struct is named
+                by its path, such as ``"payload.text"``.
             config: ``Hnsw(...)`` or ``FTS(...)`` of ``embow.index``. Where it is ``None``, a
                 column of texts gets ``FTS()`` and another ``Hnsw()``.
             name: Name of the index; the column's with ``_idx`` where it is ``None``.

@@ -113,6 +113,8 @@ def unusable(vectors: Vectors, form: VectorForm) -> NDArray[np.intp]:
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", vectors, vectors)
     suspects = np.flatnonzero(~np.isfinite(squares) | (squares == 0))
+    if not len(suspects):
+        return suspects
     # The square of a very large or very small number leaves float32 where the number does not.
     bad = [at for at in suspects if _useless(vectors[at], form)]
     return np.array(bad, dtype=np.intp)

@@ -63,7 +63,7 @@ class Definition:
     Attributes:
         name: Its name in the table.
         kind: Which library builds it.
-        column: Physical column.
+        column: Physical column, or the path of a field within: ``image.small``.
         settings: What the library is made with; plain JSON.
     """
 

@@ -42,16 +42,18 @@ def embed_inputs(embedder: Embedder, values: list[Any]) -> Vectors:
     kinds = (str, bytes, bytearray)
     digests = [hash_value(value) if isinstance(value, kinds) else None for value in values]
     found, vectors = embedder.cached.get(digests)
-    answers.vectors[found] = vectors
-    known = set(found)
-    missing = [at for at in range(len(values)) if at not in known]
-    if not missing:
+    wanted, keys = values, digests
+    missing = np.arange(len(values))
+    if found:
+        answers.vectors[found] = vectors
+        missing = np.delete(missing, found)
+        wanted, keys = [values[at] for at in missing], [digests[at] for at in missing]
+    if not wanted:
         return answers.vectors
-    wanted = [values[at] for at in missing]
-    sizes = np.array([size_of(value) for value in wanted], dtype=np.int64)
+    sizes = np.array([*map(size_of, wanted)], dtype=np.int64)
     is_text = all(isinstance(value, str) for value in wanted)
     tokens = embedder.caller.estimate(wanted, sizes, is_text)
-    keys, segments = [digests[at] for at in missing], [Segment(answers, np.array(missing))]
+    segments = [Segment(answers, missing)]
     queue = Queue()
     try:
         request = Request(wanted, keys, tokens, sizes, segments)

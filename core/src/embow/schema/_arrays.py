@@ -286,6 +286,7 @@ def _narrow(wide: NDArray[Any], dtype: Any) -> NDArray[Any]:
     return data
 
 
+@lru_cache
 def _numpy_type(arrow: pa.DataType) -> np.dtype[Any] | None:
     """Return the numpy type of an Arrow number type, ``None`` for other types."""
     number = pa.types.is_integer(arrow) or pa.types.is_floating(arrow)

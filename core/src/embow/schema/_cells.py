@@ -99,9 +99,14 @@ def _text(value: Any, arrow: pa.DataType) -> str:
         return str.__str__(value)
     if not isinstance(value, type) and scalar_type(type(value), (), None) == pa.utf8():
         return str(value)
-    if isinstance(value, (bool, int, float)):
-        # As Arrow writes them: a column of a DataFrame is turned into text by a cast.
-        return str(pa.array([value]).cast(arrow)[0].as_py())
+    # As Arrow writes them: a column of a DataFrame is turned into text by a cast.
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return int.__repr__(value)
+    if isinstance(value, float):
+        number = pa.py_buffer(np.array([value], np.float64))
+        return str(pa.Array.from_buffers(pa.float64(), 1, [None, number]).cast(arrow)[0].as_py())
     raise _refuse(value, "text")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from embow import index as core
+from embow.engines.contract import vector_kinds
 from embow.errors import ConfigurationError, near_name
 from embow_lancedb import index
 from embow_lancedb._arguments import deprecated
@@ -20,7 +21,7 @@ from embow_lancedb._listing import (
     statistics,
     tokens,
 )
-from embow_lancedb._scalars import Scalar, column_of, forgotten, noted
+from embow_lancedb._scalars import Scalar, column_of, forgotten, noted, plain
 from embow_lancedb.index import as_embow
 
 _METRICS = ("l2", "cosine", "dot", "hamming")
@@ -169,7 +170,10 @@ class Indexing:
             wanted = Scalar(name or f"{column}_idx", chosen, column)
             self.core.alter_columns(noted(schema, wanted, replace))
         else:
-            self.core.create_index(column, chosen, name=name, replace=replace, progress=False)
+            path, name = plain(schema, column), name or f"{column}_idx"
+            self.core.create_index(path, chosen, name=name, replace=replace, progress=False)
+            if (note := forgotten(schema, name)) is not None:
+                self.core.alter_columns(note)
 
     def list_indices(self) -> list[IndexConfig]:
         """Return the indexes of the table, by name."""
@@ -233,7 +237,10 @@ class AsyncIndexing:
             wanted = Scalar(name or f"{column}_idx", chosen, column)
             await self.core.alter_columns(noted(schema, wanted, anew))
         else:
-            await self.core.create_index(column, chosen, name=name, replace=anew, progress=False)
+            path, name = plain(schema, column), name or f"{column}_idx"
+            await self.core.create_index(path, chosen, name=name, replace=anew, progress=False)
+            if (note := forgotten(schema, name)) is not None:
+                await self.core.alter_columns(note)
 
     async def list_indices(self) -> list[IndexConfig]:
         """Return the indexes of the table, by name."""
@@ -324,11 +331,8 @@ def _older_tokenizer(name: str) -> dict[str, Any]:
 
 def _chosen(schema: pa.Schema, column: str, config: Any) -> core.Config | str:
     """Return embow's settings; where it needs no index, what LanceDB calls the one asked for."""
-    top = column_of(schema, column)
+    column_of(schema, column)
     if config is None:
-        lists = top == column and pa.types.is_fixed_size_list(schema.field(top).type)
-        return core.Hnsw() if lists else "BTree"
-    chosen = as_embow(config)
-    if chosen is None or (top != column and isinstance(chosen, core.Hnsw)):
-        return type(config).__name__  # Vectors within structs are read, whatever their number.
-    return chosen
+        kind = vector_kinds(schema).get(plain(schema, column))
+        return "BTree" if kind is None or kind.multi else core.Hnsw()
+    return as_embow(config) or type(config).__name__

@@ -1,4 +1,4 @@
-"""Indexes that embow does without: of values, and of vectors within structs.
+"""Indexes that embow does without: of values.
 
 Programs list them, wait for them and remove them, so they are noted in the metadata of their
 column: name, kind and path.
@@ -82,6 +82,11 @@ def column_of(schema: pa.Schema, path: str) -> str:
             f"Columns: {', '.join(schema.names)}."
         )
     return column
+
+
+def plain(schema: pa.Schema, path: str) -> str:
+    """Return a path as embow has it, without the marks around names."""
+    return path if path in schema.names else path.replace("`", "")
 
 
 def _metadata(field: pa.Field) -> dict[str, str]:

@@ -52,16 +52,15 @@ def iter_batches(data: Any, how: Reading) -> Iterator[pa.RecordBatch]:
         DataError: The data is of no kind that can be read; the message says what to pass.
     """
     if data is None:
-        return
+        return iter(())
     batches = _known_batches(data, how.schema)
     if batches is not None:
-        yield from (with_defaults(batch, how.schema, how.defaults) for batch in batches)
-    elif isinstance(data, Mapping):
-        yield from _iter_rows(iter(_rows_of_columns(data)), how)
-    elif isinstance(data, Iterable) and not isinstance(data, (str, bytes, bytearray)):
-        yield from _iter_items(data, how)
-    else:
-        raise DataError(_unreadable(data))
+        return (with_defaults(batch, how.schema, how.defaults) for batch in batches)
+    if isinstance(data, Mapping):
+        return _iter_rows(iter(_rows_of_columns(data)), how)
+    if isinstance(data, Iterable) and not isinstance(data, (str, bytes, bytearray)):
+        return _iter_items(data, how)
+    raise DataError(_unreadable(data))
 
 
 def new_fields(data: Any, known: pa.Schema) -> tuple[list[pa.Field], Any]:

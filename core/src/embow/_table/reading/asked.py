@@ -123,11 +123,15 @@ def _read(numbers: Any) -> NDArray[np.float64] | None:
 
 
 def _checked(arrays: list[NDArray[Any]], depth: int) -> Asked:
-    found = [each for array in arrays for each in (array if array.ndim == 3 else [array])]
-    if not found or not all(each.size for each in found):
+    found: list[NDArray[Any]] = []
+    for array in arrays:
+        if not array.size:
+            raise BadVectorError(NOTHING)
+        if not np.isfinite(array).all():
+            raise BadVectorError("The query vector holds NaN or infinity.")
+        found.extend(array if array.ndim == 3 else [array])
+    if not found:
         raise BadVectorError(NOTHING)
-    if not all(np.isfinite(each).all() for each in found):
-        raise BadVectorError("The query vector holds NaN or infinity.")
     return Asked(tuple(map(np.atleast_2d, found)), depth)
 
 

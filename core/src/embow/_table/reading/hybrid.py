@@ -169,7 +169,9 @@ class HybridSearch(VectorSearch):
         if queries.several:
             raise ConfigurationError("A hybrid search is for one query. Search for each by itself.")
         projection, rerank = self._projected(columns), self._ranking
-        near, fit = self._halves(snapshot, columns, self._asking(columns, place, queries))
+        near, fit = self._halves(
+            snapshot, columns, self._asking(columns, place, queries, projection)
+        )
         with self._step("rerank"):
             ranked = self._one_order(near, fit)
         ranked = ranked.slice(self._offset, self._limit)
@@ -178,11 +180,12 @@ class HybridSearch(VectorSearch):
                 ranked = _fetched(snapshot, columns, projection, ranked)
         return shown_ranking(ranked, columns, projection, self._wants_row_id())
 
-    def _asking(self, columns: Columns, place: Place, queries: Queries) -> VectorQuery:
-        selected = self._projected(columns).physical
-        read = self._ranking.handed(_METHOD, columns, selected)
+    def _asking(
+        self, columns: Columns, place: Place, queries: Queries, projection: Projection
+    ) -> VectorQuery:
+        read = self._ranking.handed(_METHOD, columns, projection.physical)
         return replace(
-            super()._asking(columns, place, queries),
+            super()._asking(columns, place, queries, projection),
             k=self._pool,
             offset=0,
             columns=list(columns.names.values()) if self._late else read,

@@ -21,6 +21,7 @@ from embow._table.reading.plan import (
     place_for,
     places,
 )
+from embow._table.reading.projection import Projection
 from embow._table.reading.query import whole_number
 from embow._table.reading.ranked import RankedQuery
 from embow.engines.contract import DISTANCE, Metric, Snapshot, VectorQuery
@@ -138,7 +139,7 @@ class VectorSearch(RankedQuery):
     ) -> pa.Table:
         projection = self._projected(columns)
         with self._step("search"):
-            found = snapshot.search(self._asking(columns, place, queries))
+            found = snapshot.search(self._asking(columns, place, queries, projection))
         texts = self._inputs or [None] * len(found)
         results = [
             self._finished(each, text, columns, projection)
@@ -151,8 +152,9 @@ class VectorSearch(RankedQuery):
             for number, result in enumerate(results)
         )
 
-    def _asking(self, columns: Columns, place: Place, queries: Queries) -> VectorQuery:
-        projection = self._projected(columns)
+    def _asking(
+        self, columns: Columns, place: Place, queries: Queries, projection: Projection
+    ) -> VectorQuery:
         return VectorQuery(
             column=place.physical,
             vectors=queries.vectors,
@@ -182,7 +184,7 @@ class VectorSearch(RankedQuery):
         else:
             place = place_for(columns, self._column, self._asked)
             count = len(self._asked.on(place.kind))
-        zeros = np.zeros((count, place.kind.ndims), np.float32)
+        zeros = queries_of(np.zeros((count, place.kind.ndims), np.float32), several=True)
         return replace(
             plan,
             embed=embed,
@@ -190,7 +192,7 @@ class VectorSearch(RankedQuery):
             kind=place.kind,
             metric=self._metric or place.kind.metrics[0],
             queries=count,
-            asked=self._asking(columns, place, queries_of(zeros, several=True)),
+            asked=self._asking(columns, place, zeros, self._projected(columns)),
         )
 
 

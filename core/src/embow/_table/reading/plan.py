@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.names import unknown_column
+from embow._table.paths import paths_in
 from embow._table.reading.asked import Asked
 from embow.embeddings import Binding
-from embow.engines.contract import VectorKind, vector_kinds
+from embow.engines.contract import VectorKind, vector_kind
 from embow.errors import BadVectorError, DataError
 
 
@@ -46,13 +47,12 @@ def places(columns: Columns) -> Mapping[str, Place]:
 
 @lru_cache(256)
 def _places(visible: pa.Schema, names: tuple[tuple[str, str], ...]) -> Mapping[str, Place]:
-    physical, found = dict(names), []
-    for field in visible:
-        for path, kind in vector_kinds(pa.schema([field])).items():
-            within = path[len(field.name) :]
-            found.append(Place(path, f"{physical[field.name]}{within}", kind))
-    found.sort(key=lambda each: each.name not in physical)
-    return MappingProxyType({each.name: each for each in found})
+    found = {}
+    for name, each in paths_in(visible, names).items():
+        kind = vector_kind(each.type)
+        if kind is not None:
+            found[name] = Place(name, each.physical, kind)
+    return MappingProxyType(found)
 
 
 def inputs_of(query: Any) -> tuple[list[Any], bool]:
@@ -115,9 +115,9 @@ def place_for(columns: Columns, column: str | None, query: Asked) -> Place:
     if not candidates:
         named = f"Column {column!r} is no vector column" if column else "There is no vector column"
         raise DataError(f"{named}. Vector columns: {', '.join(known) or 'none'}.")
-    fitting = [each for each in candidates if query.fits(each.kind)]
-    if fitting:
-        return fitting[0]
+    for each in candidates:
+        if query.fits(each.kind):
+            return each
     listed = ", ".join(f"{each.name} ({each.kind.ndims})" for each in candidates)
     if query.ndims not in {each.kind.ndims for each in candidates}:
         raise BadVectorError(

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from embow._table.columns import Columns
 from embow._table.handle import Handle
+from embow._table.paths import path_of, paths
 from embow._table.reading.explain import Plan
 from embow._table.reading.ranked import RankedQuery
 from embow.engines.contract import SCORE, RowIds, Snapshot, TextQuery
@@ -88,9 +89,9 @@ class Words:
     ) -> TextQuery:
         """Return what a version is asked. Raises what `searched` raises."""
         return TextQuery(
-            query=with_columns(self.asked, columns.physical),
+            query=with_columns(self.asked, lambda name: path_of(columns, name).physical),
             search_columns=[
-                columns.names[name] for name in self.searched(snapshot, columns, table)
+                path_of(columns, name).physical for name in self.searched(snapshot, columns, table)
             ],
             k=k,
             offset=offset,
@@ -111,13 +112,13 @@ class Words:
         chosen = list(indexed if self.columns is None else self.columns)
         named = [name for name in columns_of(self.asked) if name is not None]
         for name in (*chosen, *named):
-            columns.physical(name)
+            path_of(columns, name)
             if name not in indexed:
                 raise ConfigurationError(
                     f"Column {name!r} has no full-text index. {_with_one(indexed)} {_create(name)}"
                 )
         if not chosen and not named:
-            texts = [f.name for f in columns.visible if pa.types.is_string(f.type)]
+            texts = [each.name for each in paths(columns).values() if pa.types.is_string(each.type)]
             raise ConfigurationError(
                 f"Table {table!r} has no full-text index, which a search for words "
                 f"needs. {_create(texts[0] if texts else 'text')}"
@@ -128,7 +129,7 @@ class Words:
         """Return what will be done, for a plan."""
         names = [*self.searched(snapshot, columns, table), *filter(None, columns_of(self.asked))]
         known = {c.definition.column: c for c in snapshot.indexes() if is_text(c)}
-        coverings = [known[columns.names[name]] for name in dict.fromkeys(names)]
+        coverings = [known[path_of(columns, name).physical] for name in dict.fromkeys(names)]
         indexed = "; ".join(
             f"index {each.definition.name!r} has {each.rows:,} rows, "
             f"{len(each.rest):,} analysed in memory"
@@ -192,9 +193,9 @@ class TextSearch(RankedQuery):
 
 
 def indexed_texts(snapshot: Snapshot, columns: Columns) -> list[str]:
-    """Return the columns of a version that have a full-text index, as users call them."""
+    """Return what has a full-text index in a version, columns and fields, as users call it."""
     stored = {each.definition.column for each in snapshot.indexes() if is_text(each)}
-    return [name for name, physical in columns.names.items() if physical in stored]
+    return [each.name for each in paths(columns).values() if each.physical in stored]
 
 
 def _with_one(indexed: Sequence[str]) -> str:

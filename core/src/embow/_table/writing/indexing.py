@@ -1,4 +1,4 @@
-"""Indexes of a table, by the names that users give columns."""
+"""Indexes of a table, by the names that users give columns and the fields within them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from embow._table.columns import Columns
 from embow._table.handle import Handle
-from embow.engines.contract import IndexInfo, check_columns
+from embow._table.paths import path_of
+from embow.engines.contract import IndexInfo, renamed
 from embow.engines.indexes import Step
 from embow.errors import ConfigurationError, near_name
 from embow.index import FTS, Config, Hnsw, IndexStats
@@ -28,18 +29,16 @@ def create_index(
     """Define and build an index. See ``Table.create_index``."""
     handle.require_latest()
     columns = handle.look()
-    check_columns(columns.visible, [column])
+    path = path_of(columns, column)
     if config is None:
-        config = _usual(columns.visible.field(column).type)
+        config = _usual(path.type)
     elif not callable(getattr(config, "settings", None)):
         raise ConfigurationError(
             f"The config of an index is Hnsw(...) or FTS(...) of embow.index, not {config!r:.60}."
         )
     wanted = name or f"{column}_idx"
     with _shown(handle, progress) as step:
-        handle.stored.create_index(
-            columns.physical(column), config, name=wanted, replace=replace, step=step
-        )
+        handle.stored.create_index(path.physical, config, name=wanted, replace=replace, step=step)
     return index_stats(handle, wanted)
 
 
@@ -86,7 +85,7 @@ def _told(columns: Columns, info: IndexInfo) -> IndexStats:
     definition = info.definition
     return IndexStats(
         name=definition.name,
-        column=shown.get(definition.column, definition.column),
+        column=renamed(definition.column, shown) or definition.column,
         kind=definition.kind,
         settings=definition.settings,
         num_indexed_rows=info.rows,
@@ -108,6 +107,6 @@ def follow_columns(handle: Handle, before: Columns) -> None:
     names = handle.look().names
     moved = {physical: names.get(name, physical) for name, physical in before.names.items()}
     for each in indexes:
-        column = each.definition.column
-        if moved.get(column, column) != column:
-            handle.stored.move_index(each.definition.name, moved[column])
+        column = renamed(each.definition.column, moved)
+        if column not in (None, each.definition.column):
+            handle.stored.move_index(each.definition.name, column)

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.incoming.conform import Conformer, check_columns
 from embow._table.incoming.inputs import one_batch
 from embow._table.incoming.rows import rows_to_batch
+from embow._table.writing.rows import take_rows
 from embow.engines.contract import ROW_ID, RowIds, ScanQuery, Snapshot, row_ids_of
 from embow.errors import ConfigurationError, DataError, DuplicateKeyError, SchemaError
 from embow.pipeline._types import SourceRows
@@ -84,16 +86,28 @@ class Keys:
         """
         if self._compared == self._rows:
             return
-        names = list(self.names)
-        table = pa.Table.from_batches(self.seen)
-        counted = table.group_by(names, use_threads=False).aggregate([([], "count_all")])
-        if counted.num_rows < table.num_rows:
-            twice = counted.filter(pc.greater(counted["count_all"], 1)).select(names)
+        keys = one_batch(pa.Table.from_batches(self.seen))
+        repeated = _repeated(keys)
+        if len(repeated):
             raise DuplicateKeyError(
-                f"Two rows have the same key {_shown(twice.slice(0, 1))}. Rows are "
+                f"Two rows have the same key {_shown(keys.slice(int(repeated[0]), 1))}. Rows are "
                 "told apart by it, so nothing was changed. Leave one of them out."
             )
         self._compared = self._rows
+
+
+def _repeated(keys: pa.RecordBatch) -> NDArray[np.int64]:
+    """Return the positions of keys that came before. ``Table.group_by`` would import pandas."""
+    codes = np.zeros(keys.num_rows, np.int64)
+    for column in keys.columns:
+        values = pc.dictionary_encode(column, null_encoding="encode")
+        data = np.frombuffer(values.indices.buffers()[1] or b"", np.int32)
+        at = data[values.indices.offset :][: keys.num_rows]
+        # Numbered anew for each column, so that no product of two is too large.
+        pairs = codes * len(values.dictionary) + at
+        codes = np.unique(pairs, return_inverse=True)[1]
+    first = np.unique(codes, return_index=True)[1]
+    return np.setdiff1d(np.arange(keys.num_rows), first)
 
 
 def _require_free(keys: pa.RecordBatch, snapshot: Snapshot, columns: Columns, gone: RowIds) -> None:
@@ -120,7 +134,7 @@ def get_rows(handle: Handle, keys: Any) -> pa.Table:
         query = ScanQuery(columns=names, row_ids=wanted, with_row_id=True)
         found = one_batch(snapshot.scan(query).read_all())
         place = {row: where for where, row in enumerate(row_ids_of(found).tolist())}
-        ordered = found.take(pa.array([place[row] for row in wanted.tolist()], pa.int64()))
+        ordered = take_rows(found, [place[row] for row in wanted.tolist()])
         seen = columns.to_visible(ordered).drop_columns([ROW_ID])
         return pa.Table.from_batches([seen]).replace_schema_metadata(columns.visible.metadata)
 

@@ -12,6 +12,7 @@ from embow.engines._local.blobs import read_blob
 from embow.engines._local.indexrows import IndexRow, PieceRow
 from embow.engines._local.store import Store
 from embow.engines._local.view import View
+from embow.engines._paths import type_at
 from embow.engines.indexes import Covering, Library, Mask, RowIds
 from embow.errors import StorageError
 
@@ -29,17 +30,18 @@ def coverings(store: Store, view: View) -> list[Covering[Any]]:
     found = []
     for index in view.indexes:
         name = index.definition.name
-        if index.definition.column not in view.layout.stored:
+        stored = view.layout.stored_path(index.definition.column)
+        if stored is None:
             continue
         if name not in view.coverings:
-            view.coverings[name] = _covering(store, view, index)
+            view.coverings[name] = _covering(store, view, index, stored)
         found.append(view.coverings[name])
     return found
 
 
-def _covering(store: Store, view: View, index: IndexRow) -> Covering[Any]:
-    stored = view.layout.stored[index.definition.column]
-    library, trouble = library_of(store.libraries, index.definition, view.layout.types[stored])
+def _covering(store: Store, view: View, index: IndexRow, stored: str) -> Covering[Any]:
+    column = type_at(view.layout.types, stored)
+    library, trouble = library_of(store.libraries, index.definition, column)
     opened: list[Opened[Any]] = []
     if library is not None:
         opened, trouble = opened_pieces(store, library, index.of(stored))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,9 @@ _COPIED = 128
 
 _SLACK = 32
 """Roundings beside those of the product: of norms, of the distance, of the answer."""
+
+_NO_ROWS = np.empty(0, np.intp)
+_count = attrgetter("count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,42 +82,32 @@ class Piece:
         part: Number of the part that the block is.
         vectors: All vectors of the block.
         rows: Which rows, in ascending order.
+        count: How many rows these are.
         mask: Which of them count, shape ``(rows,)``; ``None`` when all do.
     """
 
     part: int
     vectors: Vectors
     rows: slice | NDArray[np.intp]
+    count: int
     mask: NDArray[np.bool_] | None = None
-
-    def __len__(self) -> int:
-        """Return how many rows there are."""
-        rows = self.rows
-        return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
 
     def split(self, step: int) -> Iterator[Piece]:
         """Yield the rows in pieces of some size, the last one smaller."""
-        size = len(self)
-        if size <= step:
-            yield self
-            return
-        for start in range(0, size, step):
-            some = slice(start, min(start + step, size))
+        for start in range(0, self.count, step):
+            stop = min(start + step, self.count)
             rows = self.rows
             if isinstance(rows, slice):
-                rows = slice(rows.start + some.start, rows.start + some.stop)
+                rows = slice(rows.start + start, rows.start + stop)
             else:
-                rows = rows[some]
-            yield Piece(
-                self.part, self.vectors, rows, None if self.mask is None else self.mask[some]
-            )
+                rows = rows[start:stop]
+            mask = None if self.mask is None else self.mask[start:stop]
+            yield Piece(self.part, self.vectors, rows, stop - start, mask)
 
     @property
     def odd(self) -> NDArray[np.intp]:
         """Places among the rows of those whose scores say nothing."""
         rows, odd = self.rows, self.vectors.odd
-        if not len(odd):
-            return odd
         if isinstance(rows, slice):
             low, high = np.searchsorted(odd, [rows.start, rows.stop])
             return np.asarray(odd[low:high] - rows.start)
@@ -126,57 +119,51 @@ def score(queries: Queries, pieces: Sequence[Piece]) -> Scores:
 
     Distances are off by at most the error that is told with them.
     """
-    found = np.empty((sum(map(len, pieces)), len(queries.units)), queries.units.dtype)
+    rows = sum(map(_count, pieces))
+    found = np.empty((rows, len(queries.units)), queries.units.dtype)
+    norms: list[NDArray[np.float32]] = []
+    odd: list[NDArray[np.intp]] = []
+    mask: NDArray[np.bool_] | None = None
+    start, reach = 0, 0.0
     with np.errstate(all="ignore"):
-        start = 0
         for piece in pieces:
-            for matrix in _matrices(piece):
-                put_products(queries.units, matrix, found[start : start + len(matrix)])
-                start += len(matrix)
-        distance = _distances(queries, found.T, _joined([_norms(queries, each) for each in pieces]))
-        error = _errors(queries, max(each.vectors.reach for each in pieces))
-    odd, mask = _odd(pieces), _mask(pieces)
-    if len(odd):
-        distance[:, odd] = np.inf
-        odd = odd if mask is None else odd[mask[odd]]
+            vectors, place = piece.vectors, slice(start, start + piece.count)
+            _put_products(queries.units, piece, found[place])
+            every = vectors.norms if queries.metric == "l2" else vectors.divisors
+            norms.append(every[piece.rows])
+            reach = max(reach, vectors.reach)
+            if len(vectors.odd):
+                odd.append(piece.odd + start)
+            if piece.mask is not None:
+                mask = np.ones(rows, np.bool_) if mask is None else mask
+                mask[place] = piece.mask
+            start = place.stop
+        lengths = norms[0] if len(norms) == 1 else np.concatenate(norms)
+        distance = _distances(queries, found.T, lengths)
+        error = _errors(queries, reach)
+    unknown = np.concatenate(odd) if odd else _NO_ROWS
+    if len(unknown):
+        distance[:, unknown] = np.inf
+        unknown = unknown if mask is None else unknown[mask[unknown]]
     if queries.wild.any():
         distance[queries.wild], error[queries.wild] = 0, np.inf
-    return Scores(distance, error, odd, mask)
+    return Scores(distance, error, unknown, mask)
 
 
-def _matrices(piece: Piece) -> Iterator[NDArray[Any]]:
-    """Yield the rows of a piece, as they lie or copied; one lasts until the next."""
+def _put_products(units: NDArray[Any], piece: Piece, out: NDArray[Any]) -> None:
+    """Multiply the rows of a piece, as they lie or copied."""
     matrix, rows = piece.vectors.matrix, piece.rows
     if isinstance(rows, slice):
-        yield matrix[rows]
+        put_products(units, matrix[rows], out)
         return
     # Rows are copied a few at a time into memory that stays in the cache: fresh pages for all
     # of them cost more than reading them.
     scratch = np.empty((min(_COPIED, len(rows)), matrix.shape[1]), matrix.dtype)
     for start in range(0, len(rows), _COPIED):
         chosen = rows[start : start + _COPIED]
-        yield np.take(matrix, chosen, axis=0, out=scratch[: len(chosen)], mode="clip")
-
-
-def _norms(queries: Queries, piece: Piece) -> NDArray[np.float32]:
-    every = piece.vectors.norms if queries.metric == "l2" else piece.vectors.divisors
-    return every[piece.rows]
-
-
-def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-def _odd(pieces: Sequence[Piece]) -> NDArray[np.intp]:
-    ends = accumulate(map(len, pieces), initial=0)
-    return _joined([each.odd + start for each, start in zip(pieces, ends, strict=False)])
-
-
-def _mask(pieces: Sequence[Piece]) -> NDArray[np.bool_] | None:
-    if all(each.mask is None for each in pieces):
-        return None
-    masks = [np.ones(len(each), np.bool_) if each.mask is None else each.mask for each in pieces]
-    return _joined(masks)
+        copied = scratch[: len(chosen)]
+        np.take(matrix, chosen, axis=0, out=copied, mode="clip")
+        put_products(units, copied, out[start : start + _COPIED])
 
 
 def _errors(queries: Queries, reach: float) -> NDArray[np.float64]:

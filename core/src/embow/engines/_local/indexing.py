@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from sqlite3 import Connection
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from embow._cancel import stop_if_cancelled
-from embow.engines._indexing import Opened, Rows, Work, library_of, works
+from embow.engines._indexing import Opened, Work, library_of, works
+from embow.engines._local.columnrows import LocalRows
 from embow.engines._local.covering import coverings, opened_pieces, tail_of
 from embow.engines._local.files import NewFiles
 from embow.engines._local.indexrows import (
@@ -26,17 +24,15 @@ from embow.engines._local.indexrows import (
 )
 from embow.engines._local.records import fragment_rows, layout_at
 from embow.engines._local.retention import Needs
-from embow.engines._local.scan import int64_array
 from embow.engines._local.staging import without_tail
 from embow.engines._local.store import Store
-from embow.engines._local.view import Fragment, open_fragments
-from embow.engines.contract import IndexInfo, check_columns
-from embow.engines.indexes import Definition, Library, RowIds, Step
+from embow.engines._local.view import open_fragments
+from embow.engines._paths import type_at
+from embow.engines.contract import IndexInfo, check_path
+from embow.engines.indexes import Definition, Library, Step
 from embow.errors import ConfigurationError, near_name
 
 _ATTEMPTS = 5
-_TAKEN = 8192
-"""Rows handed to a library at a time."""
 
 
 def create_index(store: Store, wanted: Definition, anew: bool, step: Step) -> None:
@@ -44,9 +40,9 @@ def create_index(store: Store, wanted: Definition, anew: bool, step: Step) -> No
     with store.catalog.read() as db:
         row = store.current(db)
         layout = store.layout(db, row)
-        check_columns(layout.schema, [wanted.column])
+        column = check_path(layout.schema, wanted.column)
         _check_free(store, index_named(db, row, wanted.name), anew=anew)
-    store.libraries(wanted.kind)(wanted.settings, layout.schema.field(wanted.column).type)
+    store.libraries(wanted.kind)(wanted.settings, column)
     with store.catalog.write() as db:
         row = store.current(db)
         there = index_named(db, row, wanted.name)
@@ -116,7 +112,7 @@ def indexes(store: Store) -> list[IndexInfo]:
     found = []
     for index in view.indexes:
         covering = known.get(index.definition.name)
-        pieces = index.of(view.layout.stored.get(index.definition.column))
+        pieces = index.of(view.layout.stored_path(index.definition.column))
         found.append(
             IndexInfo(
                 index.definition,
@@ -143,7 +139,8 @@ def extend_indexes(store: Store, step: Step, kind: str | None = None) -> int:
         every = index_rows(db, row)
         types = Needs.read(db, row).types if every else {}
     for index in every:
-        _let_go(store, index.id, [each for each in index.pieces if each.stored not in types])
+        gone = [each for each in index.pieces if type_at(types, each.stored) is None]
+        _let_go(store, index.id, gone)
     numbers = [each.id for each in every if kind in (None, each.definition.kind)]
     return sum(_extend(store, number, step) for number in numbers)
 
@@ -172,7 +169,7 @@ class _State:
     index: IndexRow
     stored: str
     library: Library[Any]
-    rows: _LocalRows
+    rows: LocalRows
     opened: list[Opened[Any]]
     pieces: dict[int, PieceRow]
     useless: list[PieceRow]
@@ -182,15 +179,16 @@ class _State:
         row = store.current(db)
         index = next((each for each in index_rows(db, row) if each.id == number), None)
         layout = layout_at(db, row.id, row.schema_version)
-        if index is None or index.definition.column not in layout.stored:
+        stored = None if index is None else layout.stored_path(index.definition.column)
+        if index is None or stored is None:
             return None
-        stored = layout.stored[index.definition.column]
-        library, _ = library_of(store.libraries, index.definition, layout.types[stored])
+        column = type_at(layout.types, stored)
+        library, _ = library_of(store.libraries, index.definition, column)
         if library is None:
             return None
         fragments = sorted(fragment_rows(db, row.id), key=lambda each: each.first_row)
         needs = Needs.read(db, row)
-        rows = _LocalRows(
+        rows = LocalRows(
             open_fragments(row, fragments, store.data, store.held), needs, stored, row.next_row
         )
         mine, opened, useless = index.of(stored), [], []
@@ -257,44 +255,3 @@ def _fits(
     gone = len(now.of(new.stored)) - len(left)
     apart = all(each.next_row <= new.first_row or new.next_row <= each.first_row for each in left)
     return gone == len(old) and apart
-
-
-@dataclass(frozen=True, eq=False)
-class _LocalRows(Rows):
-    """The rows of a stored column, in files."""
-
-    fragments: Sequence[Fragment]
-    needs: Needs
-    stored: str
-    until: int
-
-    @property
-    def next_row(self) -> int:
-        return self.until
-
-    def ids(self, first: int, end: int) -> RowIds:
-        found = [np.empty(0, np.int64)]
-        for block, mask in self._blocks(first, end):
-            found.append(block.ids[mask])
-        return np.concatenate(found)
-
-    def values(self, first: int, end: int) -> Iterator[tuple[RowIds, pa.Array]]:
-        for block, mask in self._blocks(first, end):
-            block.check()
-            if self.stored not in block.columns:
-                continue  # Null in every row.
-            array = block.columns[self.stored]
-            if array.null_count:
-                mask &= np.asarray(array.is_valid())
-            places = np.flatnonzero(mask)
-            for start in range(0, len(places), _TAKEN):
-                chosen = places[start : start + _TAKEN]
-                yield block.ids[chosen], array.take(int64_array(chosen))
-
-    def _blocks(self, first: int, end: int) -> Iterator[tuple[Any, Any]]:
-        for fragment in self.fragments:
-            for block in fragment.blocks:
-                if block.last_row < first or end <= block.first_row or not block.rows:
-                    continue
-                mask = self.needs.rows(block)
-                yield block, mask & (block.ids >= first) & (block.ids < end)

@@ -15,7 +15,10 @@ from embow.engines.indexes import Definition
 
 @dataclass(frozen=True, slots=True)
 class PieceRow:
-    """A piece: the rows of a stored column it covers, and its file; ``id`` is 0 until named."""
+    """A piece: the rows of a stored column it covers, and its file; ``id`` is 0 until named.
+
+    ``stored`` is the path of a field where it covers one within the column.
+    """
 
     stored: str
     fingerprint: str

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from embow._processes import cached_property
+from embow.engines._paths import renamed, type_at
 from embow.engines.contract import check_columns, with_columns
 from embow.errors import SchemaError
 
@@ -69,6 +70,11 @@ class Layout:
     @cached_property
     def types(self) -> dict[str, pa.DataType]:
         return dict(zip(self.columns, self.schema.types, strict=True))
+
+    def stored_path(self, path: str) -> str | None:
+        """Return where a column or a field is stored; ``None`` where there is no such."""
+        stored = renamed(path, self.stored)
+        return None if stored is None or type_at(self.types, stored) is None else stored
 
     def with_entries(self, entries: Mapping[str, str | None]) -> Layout:
         """Return a layout with some metadata set, or removed where the value is ``None``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ class Pairs:
         )
 
 
+_count, _part = attrgetter("count"), attrgetter("part")
 _NO_ROWS = np.empty(0, np.intp)
 _NONE = Pairs(_NO_ROWS, _NO_ROWS, _NO_ROWS, np.empty(0), np.empty(0))
 
@@ -75,9 +77,8 @@ class Candidates:
         self._lower = -np.inf if lower is None else lower
         self._limits = np.full(queries, np.inf if upper is None else upper)
         self._fresh = np.ones(queries, np.bool_)
-        self._kept = _NONE
-        self._waiting: list[Pairs] = []
-        self._count = 0
+        self._gathered: list[Pairs] = []  # What was kept last comes first.
+        self._kept = self._waiting = 0
 
     def add(self, scores: Scores, pieces: Sequence[Piece]) -> None:
         """Consider the rows that were scored, and the pieces that they are of."""
@@ -103,8 +104,12 @@ class Candidates:
 
     def found(self) -> Pairs:
         """Return what remains, the pairs of each query together."""
-        self._prune()
-        return self._kept.only(np.argsort(self._kept.query, kind="stable"))
+        if not self._gathered:
+            return _NONE
+        pairs = self._prune()
+        if len(self._limits) == 1:
+            return pairs
+        return pairs.only(np.argsort(pairs.query, kind="stable"))
 
     def _begin(self, scores: Scores) -> None:
         """Set limits from the first rows, for queries that have none yet."""
@@ -144,21 +149,22 @@ class Candidates:
         return pairs.only(high >= self._lower)
 
     def _wait(self, pairs: Pairs) -> None:
-        self._waiting.append(pairs)
-        self._count += len(pairs.query)
-        if self._count > max(_WAITING, len(self._kept.query) // 4):
+        self._gathered.append(pairs)
+        self._waiting += len(pairs.query)
+        if self._waiting > max(_WAITING, self._kept // 4):
             self._prune()
 
-    def _prune(self) -> None:
-        """Drop what cannot be among the nearest, and tighten the limits."""
+    def _prune(self) -> Pairs:
+        """Drop what cannot be among the nearest, tighten the limits, and return what is left."""
+        every = _joined(self._gathered)
         if not self._waiting:
-            return
-        every = _joined([self._kept, *self._waiting])
-        self._waiting, self._count = [], 0
+            return every
         enough, kth = self._kth(every)
         self._limits[enough] = np.minimum(self._limits[enough], kth)
         self._fresh[enough] &= np.isinf(kth)
-        self._kept = every.only(every.low <= self._reach()[every.query])
+        kept = every.only(every.low <= self._reach()[every.query])
+        self._gathered, self._kept, self._waiting = [kept], len(kept.query), 0
+        return kept
 
     def _kth(self, every: Pairs) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Return the queries with ``k`` pairs, and the ``k``-th smallest highest distance."""
@@ -178,14 +184,14 @@ def _origin(
     """Return part numbers and positions of scored rows."""
     if len(pieces) == 1:
         return np.full(len(at), pieces[0].part, np.intp), _positions(pieces[0], at)
-    starts = np.cumsum([0, *map(len, pieces)])
+    starts = np.cumsum([0, *map(_count, pieces)])
     owner = np.searchsorted(starts, at, "right") - 1
     within = at - starts[owner]
     positions = np.empty(len(at), np.intp)
     for number in set(owner.tolist()):
         mine = owner == number
         positions[mine] = _positions(pieces[number], within[mine])
-    return np.array([each.part for each in pieces], np.intp)[owner], positions
+    return np.array(list(map(_part, pieces)), np.intp)[owner], positions
 
 
 def _positions(piece: Piece, at: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -193,7 +199,6 @@ def _positions(piece: Piece, at: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _joined(pieces: list[Pairs]) -> Pairs:
-    pieces = [each for each in pieces if len(each.query)] or pieces
     if len(pieces) == 1:
         return pieces[0]
     names = Pairs.__slots__

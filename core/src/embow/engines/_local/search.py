@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import accumulate, pairwise
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,6 @@ from embow.engines._local.nearest import Candidates, Pairs
 from embow.engines._local.scan import column_names, gather, output_schema
 from embow.engines._local.several import nearest_of_lists
 from embow.engines._local.threads import side_by_side, thread_count
-from embow.engines._local.vectors import Vectors
 from embow.engines._local.view import View
 from embow.engines.contract import (
     DISTANCE,
@@ -96,7 +96,7 @@ def _candidates(
     dtype = vector_kinds(view.layout.schema)[query.column].dtype
     queries = prepare(vectors, query.metric, dtype)
     candidates = Candidates(len(vectors), query.offset + query.k, query.distance_range)
-    rows = sum(part.block.rows for part in view.parts)
+    rows = sum(map(attrgetter("block.rows"), view.parts))
     threads = thread_count() if rows * vectors.shape[1] * dtype.itemsize >= _LARGE else 1
     step = _SCORES // len(vectors)
     if threads > 1:
@@ -117,12 +117,12 @@ def _pieces(view: View, query: VectorQuery, step: int) -> Iterator[list[Piece]]:
     together: list[Piece] = []
     rows = 0
     for piece in _passing(view, query):
-        for each in piece.split(step):
-            if rows + len(each) > step and together:
+        for each in (piece,) if piece.count <= step else piece.split(step):
+            if rows + each.count > step and together:
                 yield together
                 together, rows = [], 0
             together.append(each)
-            rows += len(each)
+            rows += each.count
     if together:
         yield together
 
@@ -147,9 +147,9 @@ def _passing(view: View, query: VectorQuery) -> Iterator[Piece]:
         if block.valid is not None:
             mask = block.valid if mask is None else mask & block.valid
         if mask is None or np.count_nonzero(mask) > below * len(mask):
-            yield Piece(number, block, slice(0, part.block.rows), mask)
+            yield Piece(number, block, slice(0, part.block.rows), part.block.rows, mask)
         elif len(rows := np.flatnonzero(mask)):
-            yield Piece(number, block, rows)
+            yield Piece(number, block, rows, len(rows))
 
 
 def _listed(view: View, row_ids: NDArray[np.int64], column: str, below: float) -> Iterator[Piece]:
@@ -165,9 +165,9 @@ def _listed(view: View, row_ids: NDArray[np.int64], column: str, below: float) -
         if len(rows) > below * block.rows:
             mask = np.zeros(block.rows, np.bool_)
             mask[rows] = True
-            yield Piece(number, vectors, slice(0, block.rows), mask)
+            yield Piece(number, vectors, slice(0, block.rows), block.rows, mask)
         elif len(rows):
-            yield Piece(number, vectors, rows)
+            yield Piece(number, vectors, rows, len(rows))
 
 
 def _rank(
@@ -176,9 +176,9 @@ def _rank(
     """Return the nearest of each query, which has its pairs together."""
     distances = _exact(view, query, exact, pairs)
     kept = np.flatnonzero(wanted_distances(distances, query))
-    pairs, distances = pairs.only(kept), distances[kept]
-    order = np.lexsort((pairs.position, pairs.part, distances, pairs.query))
-    ends = np.cumsum(np.bincount(pairs.query, minlength=len(exact))).tolist()
+    of = pairs.query[kept]
+    order = kept[np.lexsort((pairs.position[kept], pairs.part[kept], distances[kept], of))]
+    ends = np.cumsum(np.bincount(of, minlength=len(exact))).tolist()
     found = []
     for start, end in pairwise([0, *ends]):
         some = order[start:end][query.offset : query.offset + query.k]
@@ -190,24 +190,20 @@ def _exact(
     view: View, query: VectorQuery, exact: NDArray[np.float64], pairs: Pairs
 ) -> NDArray[np.float32]:
     """Return the distance of each pair, rounded from float64."""
+    stored = view.layout.stored[column_of(query.column)]
     distances = np.empty(len(pairs.query), np.float32)
     order = np.argsort(pairs.part, kind="stable")
     for start in range(0, len(order), _PAIRS):
-        some = pairs.only(order[start : start + _PAIRS])
-        rows = [
-            _block(view, number, query.column).matrix[some.position[some.part == number]]
-            for number in sorted(set(some.part.tolist()))
-        ]
+        some = order[start : start + _PAIRS]
+        parts, positions = pairs.part[some], pairs.position[some]
+        rows: list[NDArray[Any]] = []
+        for number in sorted(set(parts.tolist())):
+            block = view.parts[number].block.vectors(stored, query.column)
+            assert block is not None
+            rows.append(block.matrix[positions[parts == number]])
         matrix = rows[0] if len(rows) == 1 else np.concatenate(rows)
-        found = exact_distances(exact[some.query], matrix, query.metric)
-        distances[order[start : start + _PAIRS]] = found
+        distances[some] = exact_distances(exact[pairs.query[some]], matrix, query.metric)
     return distances
-
-
-def _block(view: View, part: int, column: str) -> Vectors:
-    block = view.parts[part].block.vectors(view.layout.stored[column_of(column)], column)
-    assert block is not None
-    return block
 
 
 def _tables(

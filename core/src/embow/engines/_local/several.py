@@ -102,9 +102,10 @@ def _whole(
 ) -> Iterator[_Lists]:
     for start, stop in _ranges(offsets, step):
         some = None if mask is None else mask[start:stop]
+        first, last = int(offsets[start]), int(offsets[stop])
         yield _Lists(
-            Piece(number, block, slice(start, stop), some),
-            Piece(number, block, slice(int(offsets[start]), int(offsets[stop]))),
+            Piece(number, block, slice(start, stop), stop - start, some),
+            Piece(number, block, slice(first, last), last - first),
             offsets[start : stop + 1] - offsets[start],
         )
 
@@ -117,7 +118,8 @@ def _some(
     for start, stop in _ranges(ends, step):
         chosen, own = rows[start:stop], ends[start : stop + 1] - ends[start]
         at = np.repeat(offsets[chosen] - own[:-1], counts[start:stop]) + np.arange(own[-1])
-        yield _Lists(Piece(number, block, chosen), Piece(number, block, at), own)
+        every = Piece(number, block, at, len(at))
+        yield _Lists(Piece(number, block, chosen, len(chosen)), every, own)
 
 
 def _ranges(offsets: NDArray[np.int64], step: int) -> Iterator[tuple[int, int]]:

@@ -72,6 +72,8 @@ class LocalSnapshot(Snapshot):
         return True
 
     def indexes(self) -> Sequence[Covering[Any]]:
+        if not self._view.indexes:
+            return ()
         return covering.coverings(self._store, self._view)
 
     def fragments(self) -> list[str]:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from embow._cancel import stop_if_cancelled
 from embow.engines._indexing import Opened, Ranges, Rows, covered, library_of, works
 from embow.engines._memory.snapshot import State
+from embow.engines._paths import column_of, type_at, values_at
 from embow.engines.contract import IndexInfo
 from embow.engines.indexes import Covering, Definition, Libraries, RowIds, Step
 from embow.errors import ConfigurationError, near_name
@@ -21,7 +22,7 @@ _TAKEN = 8192
 """Rows handed to a library at a time."""
 
 Column = tuple[str, int]
-"""A column in the life of its name: that, and the version it came with."""
+"""A column in the life of its name: its path, and the version it came with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +58,9 @@ def coverings(
     found = []
     for _, index in sorted(indexes.items()):
         definition = index.definition
-        if definition.column not in state.schema.names:
+        column = _type(definition, state)
+        if column is None:
             continue
-        column = state.schema.field(definition.column).type
         library, trouble = library_of(libraries, definition, column)
         pieces = () if library is None else index.of(state)
         live = [np.isin(each.row_ids, state.row_ids, assume_unique=True) for each in pieces]
@@ -88,9 +89,8 @@ def extended(
     """Return an index with what is worth building, and how many pieces were built."""
     latest = states[max(states)]
     definition = index.definition
-    if definition.column not in latest.schema.names:
-        return index, 0
-    library, _ = library_of(libraries, definition, latest.schema.field(definition.column).type)
+    kind = _type(definition, latest)
+    library, _ = (None, "") if kind is None else library_of(libraries, definition, kind)
     if library is None:
         return index, 0
     column = _column(definition, latest)
@@ -107,12 +107,19 @@ def extended(
         made = work.build(library, rows, going_on)
         pieces = [each for each in pieces if each not in work.old]
         pieces = sorted([*pieces, made], key=lambda each: each.first_row)
-    known = {each: index.pieces[each] for each in index.pieces if each in _columns(states)}
+    there = _columns(states)
+    known = {each: p for each, p in index.pieces.items() if (column_of(each[0]), each[1]) in there}
     return replace(index, pieces={**known, column: tuple(pieces)}), len(todo)
 
 
 def _column(definition: Definition, state: State) -> Column:
-    return definition.column, state.born.get(definition.column, 0)
+    return definition.column, state.born.get(column_of(definition.column), 0)
+
+
+def _type(definition: Definition, state: State) -> pa.DataType | None:
+    """Return the type of what is indexed; ``None`` where it is not there."""
+    schema = state.schema
+    return type_at(dict(zip(schema.names, schema.types, strict=True)), definition.column)
 
 
 def _columns(states: Mapping[int, State]) -> set[Column]:
@@ -120,26 +127,28 @@ def _columns(states: Mapping[int, State]) -> set[Column]:
 
 
 def _has(definition: Definition, state: State, column: Column) -> bool:
-    return definition.column in state.schema.names and _column(definition, state) == column
+    return _type(definition, state) is not None and _column(definition, state) == column
 
 
 @dataclass(frozen=True, eq=False)
 class _MemoryRows(Rows):
-    """The rows of one column in any version."""
+    """The rows of one column, or of a field within, in any version."""
 
     column: pa.ChunkedArray
     every: RowIds
     until: int
 
     @classmethod
-    def of(cls, name: str, states: list[State]) -> _MemoryRows:
+    def of(cls, path: str, states: list[State]) -> _MemoryRows:
+        name = column_of(path)
         ids = np.concatenate([state.row_ids for state in states])
         column = pa.chunked_array(
             [chunk for state in states for chunk in state.rows[name].chunks],
             states[0].schema.field(name).type,
         )
         every, first = np.unique(ids, return_index=True)
-        return cls(column.take(first), every, int(every[-1]) + 1 if len(every) else 0)
+        values = values_at(column.take(first), path)
+        return cls(values, every, int(every[-1]) + 1 if len(every) else 0)
 
     @property
     def next_row(self) -> int:

@@ -26,6 +26,7 @@ from embow.engines.contract import (
     Staged,
     Version,
     check_columns,
+    check_path,
     check_schema,
     check_tag,
 )
@@ -175,13 +176,13 @@ class MemoryTable(StagingTable):
     def _create_index(self, wanted: Definition, anew: bool, step: Step) -> None:
         with self._lock:
             schema = self._latest().schema
-            check_columns(schema, [wanted.column])
+            column = check_path(schema, wanted.column)
             if wanted.name in self._indexes and not anew:
                 raise ConfigurationError(
                     f"Table '{self.name}' has an index '{wanted.name}' already. Give replace=True "
                     "to build it anew, or another name."
                 )
-        self._libraries(wanted.kind)(wanted.settings, schema.field(wanted.column).type)
+        self._libraries(wanted.kind)(wanted.settings, column)
         self._build(MemoryIndex(wanted, {}), step, self._indexes.get(wanted.name))
 
     def _build(self, index: MemoryIndex, step: Step, last: MemoryIndex | None) -> int:

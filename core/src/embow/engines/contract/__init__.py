@@ -16,6 +16,8 @@ an underscore.
 
 from __future__ import annotations
 
+from embow.engines._paths import column_of, fields_of, renamed
+from embow.engines.contract._columns import check_columns, check_path
 from embow.engines.contract._distances import (
     differing_bits,
     exact_distances,
@@ -29,7 +31,6 @@ from embow.engines.contract._kinds import (
     Metric,
     RowVectors,
     VectorKind,
-    column_of,
     is_vector,
     row_vectors,
     vector_kind,
@@ -39,7 +40,6 @@ from embow.engines.contract._queries import (
     ScanQuery,
     TextQuery,
     VectorQuery,
-    check_columns,
     check_schema,
     check_table_name,
     is_physical,
@@ -104,6 +104,7 @@ __all__ = [
     "VectorQuery",
     "Version",
     "check_columns",
+    "check_path",
     "check_schema",
     "check_table_name",
     "check_tag",
@@ -112,9 +113,11 @@ __all__ = [
     "differing_bits",
     "ending",
     "exact_distances",
+    "fields_of",
     "is_physical",
     "is_vector",
     "least_of_rows",
+    "renamed",
     "require",
     "row_distances",
     "row_ids_of",

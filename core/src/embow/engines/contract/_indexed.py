@@ -60,7 +60,7 @@ class Indexed:
         leave the definition, and `optimize` builds what is missing.
 
         Args:
-            column: Physical column.
+            column: Physical column, or the path of a field within: ``image.small``.
             config: What to build: its ``kind``, its ``settings()``, and as ``capability`` what that
                 takes; see ``embow.index``.
             name: Name of the index.

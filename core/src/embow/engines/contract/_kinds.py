@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from embow.engines._paths import places_of
 from embow.schema._masks import validity
 
 Mask = NDArray[np.bool_]
@@ -28,7 +29,7 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 _OF_NUMBERS: tuple[Metric, ...] = ("l2", "cosine", "dot")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VectorKind:
     """How a column keeps vectors.
 
@@ -44,13 +45,13 @@ class VectorKind:
     multi: bool = False
     large: bool = False
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The numpy type of the numbers."""
         numbers: np.dtype[Any] = np.dtype(self.value_type.to_pandas_dtype())
         return numbers
 
-    @property
+    @cached_property
     def metrics(self) -> tuple[Metric, ...]:
         """What such vectors can be compared by; the first where nothing is said.
 
@@ -119,11 +120,6 @@ def _kinds_of(fields: Any, before: str) -> Iterator[tuple[str, VectorKind]]:
             yield from _kinds_of(field.type, f"{before}{field.name}.")
 
 
-def column_of(path: str) -> str:
-    """Return the column that a path of a vector column begins with."""
-    return path.partition(".")[0]
-
-
 @dataclass(frozen=True, slots=True)
 class RowVectors:
     """The vectors of some rows.
@@ -162,11 +158,8 @@ def row_vectors(column: pa.Array, path: str = "") -> RowVectors:
             column itself.
     """
     valid = _there(column)
-    _, _, rest = path.partition(".")
-    while vector_kind(column.type) is None:
-        names = [column.type.field(at).name for at in range(column.type.num_fields)]
-        name = next(n for n in names if rest == n or rest.startswith(f"{n}."))
-        column, rest = column.field(name), rest[len(name) + 1 :]
+    for at in places_of(column.type, path) or ():
+        column = column.field(at)
         valid = _both(valid, _there(column))
     if pa.types.is_fixed_size_list(column.type):
         return RowVectors(*_fixed(column, valid))

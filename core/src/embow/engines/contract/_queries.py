@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from embow.engines.contract._kinds import METRICS, Metric, VectorKind, column_of, vector_kinds
+from embow.engines._paths import column_of
+from embow.engines.contract._columns import check_columns
+from embow.engines.contract._kinds import METRICS, Metric, VectorKind, vector_kinds
 from embow.engines.contract._records import NAME_BYTES, RESERVED
 from embow.engines.indexes import RowIds
 from embow.engines.predicate import Predicate
@@ -20,7 +22,6 @@ from embow.errors import (
     ConfigurationError,
     DataError,
     SchemaError,
-    UnknownColumnError,
     near_name,
 )
 from embow.query import FullTextQuery, columns_of
@@ -120,16 +121,6 @@ class TextQuery(RowQuery):
     k: int | None
 
 
-def check_columns(schema: pa.Schema, names: Iterable[str]) -> None:
-    """Raise `UnknownColumnError` for the first name that is not a column."""
-    for name in names:
-        if schema.get_field_index(name) < 0:
-            raise UnknownColumnError(
-                f"There is no column '{name}'.{near_name(name, schema.names)} "
-                f"Columns: {', '.join(schema.names)}."
-            )
-
-
 def check_schema(
     schema: pa.Schema, supports: Callable[[pa.Field], str | None] = lambda _: None
 ) -> None:
@@ -211,7 +202,7 @@ def searched_columns(query: TextQuery) -> list[str]:
 def check_text_query(schema: pa.Schema, indexed: Sequence[str], query: TextQuery) -> None:
     """Raise what `Snapshot.search_text` raises for a query that does not fit the schema."""
     searched = searched_columns(query)
-    check_columns(schema, [*searched, *(query.columns or ())])
+    check_columns(schema, [*map(column_of, searched), *(query.columns or ())])
     if not searched:
         raise DataError("A full-text search needs a column to search.")
     for name in searched:
@@ -230,10 +221,12 @@ def check_vector_query(schema: pa.Schema, query: VectorQuery) -> VectorKind:
     Returns:
         What the column holds.
     """
-    check_columns(schema, [column_of(query.column), *(query.columns or ())])
+    if query.columns:
+        check_columns(schema, query.columns)
     kinds = vector_kinds(schema)
     kind = kinds.get(query.column)
     if kind is None:
+        check_columns(schema, [column_of(query.column)])
         known = f"Vector columns: {', '.join(kinds) or 'none'}."
         if query.column not in schema.names:
             raise DataError(

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, closing, nullcontext
 import numpy as np
 import pyarrow as pa
 
-from embow.engines.contract._queries import check_columns
+from embow.engines.contract._columns import check_columns
 from embow.engines.contract._records import ROW_ID
 from embow.engines.indexes import RowIds
 from embow.errors import DataError, MissingColumnError, SchemaError

@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from embow.engines._paths import column_of, values_at
+from embow.engines.contract._columns import check_columns
 from embow.engines.contract._keys import Keys
 from embow.engines.contract._queries import (
     RowQuery,
     ScanQuery,
     TextQuery,
     VectorQuery,
-    check_columns,
     check_text_query,
     check_vector_query,
     searched_columns,
@@ -133,13 +134,16 @@ class Snapshot(ABC):
 
     def route(self, query: VectorQuery) -> Route:
         """Return how a search goes: by reading, or by an index. The query has been checked."""
-        indexes = self.indexes()
-        if not indexes:
-            return Route(None, None, -1, "no index")
+        return self._route(query, self.indexes())
+
+    def _route(self, query: VectorQuery, indexes: Sequence[Covering[Any]]) -> Route:
         return routed(query, indexes, lambda: self._passing(query), self._count_rows)
 
     def _routed(self, query: VectorQuery) -> list[pa.Table]:
-        route = self.route(query)
+        indexes = self.indexes()
+        if not indexes:
+            return self._search(query)
+        route = self._route(query, indexes)
         if route.index is not None:
             return list(by_index(query, route, self._search))
         if route.passing is not None:
@@ -189,8 +193,8 @@ class Snapshot(ABC):
         return ids[query.offset :], scores[query.offset :]
 
     def _texts(self, column: str, row_ids: RowIds) -> Iterator[pa.Array]:
-        for batch in self._scan(ScanQuery(columns=[column], row_ids=row_ids)):
-            yield batch.column(0)
+        for batch in self._scan(ScanQuery(columns=[column_of(column)], row_ids=row_ids)):
+            yield values_at(batch.column(0), column)
 
     def _wanted(self, query: RowQuery) -> RowIds | None:
         """Return the ids of the rows that may be found, ascending; ``None`` for all."""
