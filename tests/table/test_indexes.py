@@ -178,6 +178,16 @@ def test_a_field_of_a_struct_has_an_index(db: embow.Database) -> None:
     assert table.index_stats("deep").trouble
 
 
+def test_what_lies_under_a_null_struct_is_not_indexed(db: embow.Database) -> None:
+    """Arrow may keep values there, which are no values."""
+    vectors = pa.array([[float(n), 0.0] for n in range(4)], pa.list_(pa.float32(), 2))
+    held = pa.StructArray.from_arrays([vectors], ["x"], mask=pa.array([False, True, False, False]))
+    table = db.create_table("t", pa.table({"id": list(range(4)), "a": held}))
+    assert table.create_index("a.x", FLAT).num_indexed_rows == 3
+    search = table.search([1.0, 0.0], vector_column_name="a.x").fast_search()
+    assert sorted(row["id"] for row in search.to_list()) == [0, 2, 3]
+
+
 def test_an_index_of_a_field_follows_another_type_of_its_column(db: embow.Database) -> None:
     """Its pieces are built anew for the new column."""
     kind = pa.struct({"x": pa.list_(pa.float32(), 2)})
