@@ -109,8 +109,7 @@ class _Addition:
         """
         handle, now = self.writer.handle, self.writer.handle.columns(snapshot)
         written = self.written
-        stale = written is not None and bool(written.new) and now is not written.before
-        if written is None or (stale and not is_read_once(self.data)):
+        if written is None or (self._reshaped(written, now) and not is_read_once(self.data)):
             written = self._write(snapshot, now)
         elif now is not written.before:
             require_fit(written.before, now, handle, written.new)
@@ -124,6 +123,13 @@ class _Addition:
             told = {k: v for k, v in columns.metadata.items() if now.metadata.get(k) != v}
         staged = [self.writer.staged] if self.writer.staged else []
         return Change(snapshot.base, staged, None, told, bool(now.key), written.new)
+
+    @staticmethod
+    def _reshaped(written: _Written, now: Columns) -> bool:
+        """Return whether other columns, with the functions as they were, ask for other rows."""
+        if now is written.before or now.bindings != written.before.bindings:
+            return False
+        return bool(written.new) or not now.takes_rows_of(written.before)
 
     def _write(self, snapshot: Snapshot, now: Columns) -> _Written:
         """Write the rows; those that were written for columns as they were before are removed."""

@@ -8,6 +8,7 @@ it, the last to leave restores it.
 from __future__ import annotations
 
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -27,7 +28,7 @@ class _OneThread(Guard):
         libraries = _libraries()
         with self._lock:
             if not self._users:
-                self._before = [library.num_threads for library in libraries]
+                self._before = list(map(attrgetter("num_threads"), libraries))
                 for library in libraries:
                     library.set_num_threads(1)
             self._users += 1

@@ -126,9 +126,9 @@ def score(queries: Queries, pieces: Sequence[Piece]) -> Scores:
     mask: NDArray[np.bool_] | None = None
     start, reach = 0, 0.0
     with np.errstate(all="ignore"):
+        _put_products(queries.units, pieces, found)
         for piece in pieces:
             vectors, place = piece.vectors, slice(start, start + piece.count)
-            _put_products(queries.units, piece, found[place])
             every = vectors.norms if queries.metric == "l2" else vectors.divisors
             norms.append(every[piece.rows])
             reach = max(reach, vectors.reach)
@@ -150,20 +150,24 @@ def score(queries: Queries, pieces: Sequence[Piece]) -> Scores:
     return Scores(distance, error, unknown, mask)
 
 
-def _put_products(units: NDArray[Any], piece: Piece, out: NDArray[Any]) -> None:
-    """Multiply the rows of a piece, as they lie or copied."""
-    matrix, rows = piece.vectors.matrix, piece.rows
-    if isinstance(rows, slice):
-        put_products(units, matrix[rows], out)
-        return
-    # Rows are copied a few at a time into memory that stays in the cache: fresh pages for all
-    # of them cost more than reading them.
-    scratch = np.empty((min(_COPIED, len(rows)), matrix.shape[1]), matrix.dtype)
-    for start in range(0, len(rows), _COPIED):
-        chosen = rows[start : start + _COPIED]
-        copied = scratch[: len(chosen)]
-        np.take(matrix, chosen, axis=0, out=copied, mode="clip")
-        put_products(units, copied, out[start : start + _COPIED])
+def _put_products(units: NDArray[Any], pieces: Sequence[Piece], out: NDArray[Any]) -> None:
+    """Multiply the rows of all pieces, as they lie or copied."""
+    first = 0
+    for piece in pieces:
+        matrix, rows = piece.vectors.matrix, piece.rows
+        if isinstance(rows, slice):
+            put_products(units, matrix[rows], out[first : first + piece.count])
+            first += piece.count
+            continue
+        # Rows are copied a few at a time into memory that stays in the cache: fresh pages for all
+        # of them cost more than reading them.
+        scratch = np.empty((min(_COPIED, len(rows)), matrix.shape[1]), matrix.dtype)
+        for start in range(0, len(rows), _COPIED):
+            chosen = rows[start : start + _COPIED]
+            copied = scratch[: len(chosen)]
+            np.take(matrix, chosen, axis=0, out=copied, mode="clip")
+            put_products(units, copied, out[first : first + len(chosen)])
+            first += len(chosen)
 
 
 def _errors(queries: Queries, reach: float) -> NDArray[np.float64]:

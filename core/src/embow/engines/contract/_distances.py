@@ -90,18 +90,16 @@ def _exact(
     # Sums along each row, not a matrix product: equal rows must get equal distances.
     products = np.subtract(rows, query) if metric == "l2" else np.multiply(rows, query)
     if metric == "l2":
-        return _row_sums(np.multiply(products, products, out=products))
-    sums = _row_sums(products)
+        np.multiply(products, products, out=products)
+    sums: NDArray[np.float64] = np.add.reduce(products, axis=1)
+    if metric == "l2":
+        return sums
     if metric == "dot":
         return 1 - sums
-    lengths = np.sqrt(_row_sums(np.multiply(rows, rows, out=products)))
+    lengths = np.sqrt(np.add.reduce(np.multiply(rows, rows, out=products), axis=1))
     lengths *= np.sqrt((query * query).sum(axis=-1))
     cosine = sums / np.where(lengths > 0, lengths, 1)
     return np.clip(1 - cosine, 0, 2)
-
-
-def _row_sums(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.add.reduce(rows, axis=1))
 
 
 def differing_bits(query: NDArray[np.floating], matrix: NDArray[np.uint8]) -> NDArray[np.float64]:
