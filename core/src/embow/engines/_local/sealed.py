@@ -50,7 +50,8 @@ def insert(db: sqlite3.Connection, table: str, *values: object, verb: str = "INS
     """Add a row under its checksum; return its number."""
     marks = _marks(len(values))
     cursor = db.execute(
-        f"{verb} INTO {table} ({COLUMNS[table]}, seal) VALUES ({marks}, seal({marks}))", values
+        f"{verb} INTO {table} ({COLUMNS[table]}, seal) VALUES ({marks}, seal({marks}))",
+        values * 2,
     )
     return cursor.lastrowid or 0
 
@@ -59,12 +60,12 @@ def rewrite(db: sqlite3.Connection, table: str, number: int, *values: object) ->
     """Change a row that has a number, and its checksum."""
     marks = _marks(len(values))
     change = f"({COLUMNS[table]}, seal) = ({marks}, seal({marks}))"
-    db.execute(f"UPDATE {table} SET {change} WHERE id = {number}", values)
+    db.execute(f"UPDATE {table} SET {change} WHERE id = {number}", values * 2)
 
 
 @cache
 def _marks(count: int) -> str:
-    return ", ".join(f"?{number + 1}" for number in range(count))
+    return ", ".join("?" * count)
 
 
 def select(

@@ -131,7 +131,8 @@ def months(call: Call, args: Sequence[pa.Array]) -> pa.Array:
     day = instant.astype("M8[D]")
     month = day.astype("M8[M]")
     there = month + np.timedelta64(literal(call, 1), "M")
-    last = (there + 1).astype("M8[D]") - there.astype("M8[D]") - np.timedelta64(1, "D")
+    following = there + np.timedelta64(1, "M")
+    last = following.astype("M8[D]") - there.astype("M8[D]") - np.timedelta64(1, "D")
     target = there.astype("M8[D]") + np.minimum(day - month.astype("M8[D]"), last)
     moved = target.astype(f"M8[{unit}]") + (instant - day.astype(f"M8[{unit}]"))
     if not (moved.astype("M8[D]") == target)[known].all():
