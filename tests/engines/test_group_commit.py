@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -101,6 +102,30 @@ def test_a_change_that_fails_takes_no_other_with_it(table: LocalTable, met: Coun
     assert met[faults.SHARED] == 4
     assert [type(each) for each in outcomes] == [Commit, CommitConflictError, Commit, Commit]
     assert stored(table) == [0, 1, 2]
+
+
+def test_work_that_fails_is_undone_by_itself() -> None:
+    """What it had written goes, what the others wrote stays, and the error is its own."""
+
+    def work(value: int, error: EmbowError | None = None) -> Callable[[sqlite3.Connection], None]:
+        def insert(db: sqlite3.Connection) -> None:
+            db.execute("INSERT INTO t VALUES (?)", [value])
+            if error is not None:
+                raise error
+
+        return insert
+
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    db.execute("CREATE TABLE t (id INTEGER)")
+    db.execute("BEGIN")
+    error = CommitConflictError("another was faster")
+    jobs = [Job(work(1)), Job(work(2, error)), Job(work(3))]
+    for job in jobs:
+        job.share(db)
+    db.execute("COMMIT")
+    assert db.execute("SELECT id FROM t ORDER BY id").fetchall() == [(1,), (3,)]
+    assert [job.error for job in jobs] == [None, error, None]
+    db.close()
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ FAULTS = (
         (
             (
                 "        Capability.FRAGMENTS,\n",
-                "        Capability.FRAGMENTS,\n        Capability.TEXT_INDEX,\n",
+                "        Capability.FRAGMENTS,\n        Capability.REMOTE_WRITE,\n",
             ),
         ),
         USUAL,
@@ -251,7 +251,7 @@ FAULTS = (
         "engines/_local/together.py",
         (('            db.execute("ROLLBACK TO job")\n', "            pass\n"),),
         "tests/engines/test_group_commit.py",
-        "takes_no_other",
+        "undone_by_itself",
     ),
     Fault(
         "local: callers are told before the disk has what they wrote",
