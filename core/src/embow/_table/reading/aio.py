@@ -11,6 +11,7 @@ from embow._table.awaiting import Face, Threads, awaited, awaited_face, building
 from embow._table.reading.hybrid import HybridSearch
 from embow._table.reading.nearest import VectorSearch
 from embow._table.reading.query import Query
+from embow._table.reading.ranked import RankedQuery
 from embow._table.reading.textual import TextSearch
 
 
@@ -66,28 +67,31 @@ class AsyncQuery(Face[Query]):
     to_pydantic = awaited(Query.to_pydantic)
 
 
-class AsyncVectorSearch(AsyncQuery):
+class AsyncRankedQuery(AsyncQuery):
+    """A :class:`~embow._table.reading.ranked.RankedQuery` whose results are awaited."""
+
+    order_by = building(RankedQuery.order_by)
+    rerank = building(RankedQuery.rerank)
+
+
+class AsyncVectorSearch(AsyncRankedQuery):
     """A :class:`~embow._table.reading.nearest.VectorSearch` whose results are awaited."""
 
     limit = building(VectorSearch.limit)
-    order_by = building(VectorSearch.order_by)
     metric = building(VectorSearch.metric)
     distance_type = metric
     distance_range = building(VectorSearch.distance_range)
     ef = building(VectorSearch.ef)
     bypass_vector_index = building(VectorSearch.bypass_vector_index)
     fast_search = building(VectorSearch.fast_search)
-    rerank = building(VectorSearch.rerank)
 
     to_arrow = awaited(VectorSearch.to_arrow)
 
 
-class AsyncTextSearch(AsyncQuery):
+class AsyncTextSearch(AsyncRankedQuery):
     """A :class:`~embow._table.reading.textual.TextSearch` whose results are awaited."""
 
-    order_by = building(TextSearch.order_by)
     phrase_query = building(TextSearch.phrase_query)
-    rerank = building(TextSearch.rerank)
 
     to_arrow = awaited(TextSearch.to_arrow)
 

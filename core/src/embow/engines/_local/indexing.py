@@ -22,15 +22,14 @@ from embow.engines._local.indexrows import (
     insert_index,
     update_index,
 )
-from embow.engines._local.records import fragment_rows, layout_at
+from embow.engines._local.records import TableRow, fragment_rows, layout_at
 from embow.engines._local.retention import Needs
 from embow.engines._local.staging import without_tail
 from embow.engines._local.store import Store
 from embow.engines._local.view import open_fragments
 from embow.engines._paths import type_at
-from embow.engines.contract import IndexInfo, check_path
+from embow.engines.contract import IndexInfo, check_index, check_path
 from embow.engines.indexes import Definition, Library, Step
-from embow.errors import ConfigurationError, near_name
 
 _ATTEMPTS = 5
 
@@ -41,12 +40,14 @@ def create_index(store: Store, wanted: Definition, anew: bool, step: Step) -> No
         row = store.current(db)
         layout = store.layout(db, row)
         column = check_path(layout.schema, wanted.column)
-        _check_free(store, index_named(db, row, wanted.name), anew=anew)
+        if not anew:
+            check_index(store.name, wanted.name, _names(db, row), new=True)
     store.libraries(wanted.kind)(wanted.settings, column)
     with store.catalog.write() as db:
         row = store.current(db)
+        if not anew:
+            check_index(store.name, wanted.name, _names(db, row), new=True)
         there = index_named(db, row, wanted.name)
-        _check_free(store, there, anew=anew)
         gone = [] if there is None else delete_index(db, row, there)
         number = insert_index(db, store.current(db), wanted)
     store.remove(gone)
@@ -57,24 +58,12 @@ def create_index(store: Store, wanted: Definition, anew: bool, step: Step) -> No
         raise
 
 
-def _check_free(store: Store, there: IndexRow | None, *, anew: bool) -> None:
-    if there is not None and not anew:
-        raise ConfigurationError(
-            f"Table '{store.name}' has an index '{there.definition.name}' already. Give "
-            "replace=True to build it anew, or another name."
-        )
-
-
 def _forget(store: Store, number: int) -> None:
     """Take back the definition of an index whose building was broken off."""
     with store.catalog.write() as db:
         row = store.current(db)
-        for each in index_rows(db, row):
-            if each.id == number:
-                gone = delete_index(db, row, each)
-                break
-        else:
-            return
+        index = _numbered(db, row, number)
+        gone = [] if index is None else delete_index(db, row, index)
     store.remove(gone)
 
 
@@ -95,14 +84,17 @@ def move_index(store: Store, name: str, column: str) -> None:
 
 def _need(store: Store, db: Connection, name: str) -> IndexRow:
     row = store.current(db)
-    found = index_named(db, row, name)
-    if found is None:
-        names = [each.definition.name for each in index_rows(db, row)]
-        raise ConfigurationError(
-            f"Table '{store.name}' has no index '{name}'.{near_name(name, names)} "
-            f"Indexes: {', '.join(names) or 'none'}."
-        )
-    return found
+    found = {each.definition.name: each for each in index_rows(db, row)}
+    check_index(store.name, name, found, new=False)
+    return found[name]
+
+
+def _names(db: Connection, row: TableRow) -> list[str]:
+    return [each.definition.name for each in index_rows(db, row)]
+
+
+def _numbered(db: Connection, row: TableRow, number: int) -> IndexRow | None:
+    return next((each for each in index_rows(db, row) if each.id == number), None)
 
 
 def indexes(store: Store) -> list[IndexInfo]:
@@ -177,7 +169,7 @@ class _State:
     @classmethod
     def read(cls, store: Store, db: Connection, number: int) -> _State | None:
         row = store.current(db)
-        index = next((each for each in index_rows(db, row) if each.id == number), None)
+        index = _numbered(db, row, number)
         layout = layout_at(db, row.id, row.schema_version)
         stored = None if index is None else layout.stored_path(index.definition.column)
         if index is None or stored is None:

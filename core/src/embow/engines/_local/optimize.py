@@ -11,6 +11,7 @@ from sqlite3 import Connection
 import numpy as np
 import pyarrow as pa
 
+from embow.engines._indexing import untold
 from embow.engines._local.blocks import STORED_ROW_ID, Block, coalesce, with_norms
 from embow.engines._local.files import NewFiles
 from embow.engines._local.indexing import extend_indexes
@@ -73,7 +74,7 @@ def optimize(
     for _ in range(_ATTEMPTS):
         done = _try_rewrite(store)
         if done is not None:
-            built = extend_indexes(store, _untold)
+            built = extend_indexes(store, untold)
             count, size = sweep(store.data, lambda: _named(store))
             size += store.catalog.shrink()
             return replace(
@@ -88,10 +89,6 @@ def optimize(
         f"Table '{store.name}' could not be optimized: other writers exchanged its files "
         f"{_ATTEMPTS} times. Retry when they are done."
     )
-
-
-def _untold(rows: int) -> None:
-    """Tell nobody how far the indexes are."""
 
 
 def _named(store: Store) -> set[str]:

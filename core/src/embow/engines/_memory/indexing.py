@@ -14,9 +14,8 @@ from embow._cancel import stop_if_cancelled
 from embow.engines._indexing import Opened, Ranges, Rows, covered, library_of, works
 from embow.engines._memory.snapshot import State
 from embow.engines._paths import column_of, type_at, values_at
-from embow.engines.contract import IndexInfo
+from embow.engines.contract import IndexInfo, check_index
 from embow.engines.indexes import Covering, Definition, Libraries, RowIds, Step
-from embow.errors import ConfigurationError, near_name
 
 _TAKEN = 8192
 """Rows handed to a library at a time."""
@@ -43,12 +42,8 @@ def need(table: str, indexes: Mapping[str, MemoryIndex], name: str) -> MemoryInd
     Raises:
         ConfigurationError: There is none.
     """
-    if name in indexes:
-        return indexes[name]
-    raise ConfigurationError(
-        f"Table '{table}' has no index '{name}'.{near_name(name, indexes)} "
-        f"Indexes: {', '.join(indexes) or 'none'}."
-    )
+    check_index(table, name, indexes, new=False)
+    return indexes[name]
 
 
 def coverings(

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from embow.engines._indexing import untold
 from embow.engines._memory.indexing import MemoryIndex, extended, need, told
 from embow.engines._memory.snapshot import ROW_ID_FIELD, State
 from embow.engines._memory.staging import StagingTable
@@ -26,6 +27,7 @@ from embow.engines.contract import (
     Staged,
     Version,
     check_columns,
+    check_index,
     check_path,
     check_schema,
     check_tag,
@@ -33,7 +35,6 @@ from embow.engines.contract import (
 from embow.engines.indexes import Definition, Libraries, Step, no_libraries
 from embow.errors import (
     CommitConflictError,
-    ConfigurationError,
     SchemaError,
 )
 
@@ -177,11 +178,8 @@ class MemoryTable(StagingTable):
         with self._lock:
             schema = self._latest().schema
             column = check_path(schema, wanted.column)
-            if wanted.name in self._indexes and not anew:
-                raise ConfigurationError(
-                    f"Table '{self.name}' has an index '{wanted.name}' already. Give replace=True "
-                    "to build it anew, or another name."
-                )
+            if not anew:
+                check_index(self.name, wanted.name, self._indexes, new=True)
         self._libraries(wanted.kind)(wanted.settings, column)
         self._build(MemoryIndex(wanted, {}), step, self._indexes.get(wanted.name))
 
@@ -239,7 +237,7 @@ class MemoryTable(StagingTable):
                 versions_removed=len(gone),
                 oldest_version=min(self._states),
             )
-        return replace(done, pieces_built=self._extend_indexes(_untold))
+        return replace(done, pieces_built=self._extend_indexes(untold))
 
     def _versions(self) -> list[Version]:
         with self._lock:
@@ -270,10 +268,6 @@ class MemoryTable(StagingTable):
             born, wanted = self._latest().born, self._at(version)
             same = {name: at for name, at in wanted.born.items() if born.get(name) == at}
             return self._publish("restore", born=same, rows=wanted.rows, metadata=wanted.metadata)
-
-
-def _untold(rows: int) -> None:
-    """Tell nobody how far the indexes are."""
 
 
 def _fitted(

@@ -27,6 +27,7 @@ from embow.engines.contract._distances import (
 )
 from embow.engines.contract._engine import Durability, Engine, EngineOptions
 from embow.engines.contract._history import check_tag
+from embow.engines.contract._indexed import check_index
 from embow.engines.contract._kinds import (
     Metric,
     RowVectors,
@@ -104,6 +105,7 @@ __all__ = [
     "VectorQuery",
     "Version",
     "check_columns",
+    "check_index",
     "check_path",
     "check_schema",
     "check_table_name",

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from embow._cancel import CancelledError
-from embow.engines._indexing import say_once
+from embow.engines._indexing import say_once, untold
 from embow.engines.contract._records import Capability, IndexInfo, require
 from embow.engines.indexes import Definition, Step
 from embow.engines.text import KIND
-from embow.errors import EmbowError
+from embow.errors import ConfigurationError, EmbowError, near_name
 
 _MANY = 4096
 """Rows added in this process after which indexes of words are extended."""
 
 
-def _ignored(rows: int) -> None:
-    """Take no note of rows that were indexed."""
+def check_index(table: str, name: str, names: Collection[str], *, new: bool) -> None:
+    """Refuse an index that is there and must be new, or is not there and must be.
+
+    Raises:
+        ConfigurationError: The sentence names the indexes there are, or what to give.
+    """
+    if new and name in names:
+        raise ConfigurationError(
+            f"Table '{table}' has an index '{name}' already. Give replace=True to build it anew, "
+            "or another name."
+        )
+    if not new and name not in names:
+        raise ConfigurationError(
+            f"Table '{table}' has no index '{name}'.{near_name(name, names)} "
+            f"Indexes: {', '.join(names) or 'none'}."
+        )
 
 
 class Indexed:
@@ -52,7 +67,7 @@ class Indexed:
         *,
         name: str,
         replace: bool = False,
-        step: Step = _ignored,
+        step: Step = untold,
     ) -> None:
         """Define an index and build it to the current version.
 
@@ -76,7 +91,7 @@ class Indexed:
         require(self.capabilities, config.capability)
         self._create_index(Definition(name, config.kind, column, config.settings()), replace, step)
 
-    def extend_indexes(self, step: Step = _ignored) -> int:
+    def extend_indexes(self, step: Step = untold) -> int:
         """Build pieces over rows that have none where that is worth it; return how many pieces.
 
         ``optimize`` does it too.
@@ -107,7 +122,7 @@ class Indexed:
             return
         self._unindexed = 0
         try:
-            self._extend_indexes(_ignored, KIND)
+            self._extend_indexes(untold, KIND)
         except CancelledError:
             return
         except EmbowError as exc:
