@@ -6,7 +6,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from embow.embeddings import Limits
 from embow.embeddings.local_models import (
     BatchSize,
     CacheFolder,
@@ -56,10 +55,6 @@ class ColbertReranker(ModelReranker):
         function = self._function()
         (asked,) = function.compute_query_embeddings(query)
         return maxsim(asked, function.compute_source_embeddings(texts))
-
-    def limits(self) -> Limits:
-        """Calls run one at a time: one fills the machine."""
-        return Limits(max_concurrency=1)
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the scores: what changes the vectors they are made of."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from embow.embeddings import Limits, load_sdk
+from embow.embeddings import load_sdk
 from embow.embeddings.local_models import (
     BatchSize,
     CacheFolder,
@@ -71,10 +71,6 @@ class CrossEncoderReranker(ModelReranker):
         found = self._model().predict(pairs, batch_size=self.batch_size, show_progress_bar=False)
         scores = np.asarray(found, np.float32)
         return scores if scores.ndim == 1 else scores[:, -1]
-
-    def limits(self) -> Limits:
-        """Calls run one at a time: one fills the machine."""
-        return Limits(max_concurrency=1)
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the scores; a local folder counts by its content, not its path."""

@@ -17,7 +17,7 @@ from embow._table.reading.nearest import VectorSearch
 from embow._table.reading.plan import Place
 from embow._table.reading.projection import Projection
 from embow._table.reading.reranking import Reranking, reranking, shown_ranking
-from embow._table.reading.results import rows_that_satisfy
+from embow._table.reading.results import rows_that_satisfy, shown_rows
 from embow._table.reading.textual import Words
 from embow.engines.contract import (
     DISTANCE,
@@ -210,10 +210,7 @@ class HybridSearch(VectorSearch):
             (near,) = snapshot.search(asking)
         with self._step("words"):
             fit = snapshot.search_text(words)
-        halves = [
-            pa.Table.from_arrays(each.columns, schema=columns.visible_schema(each.schema))
-            for each in (near, fit)
-        ]
+        halves = [shown_rows(each, columns) for each in (near, fit)]
         if self._late:
             halves = [rows_that_satisfy(each, all_of(self._late)) for each in halves]
         return halves[0], halves[1]
@@ -265,8 +262,7 @@ def _fetched(
     """Return the rows of a ranking whole, and its scores."""
     ids = ranked.column(ROW_ID).to_numpy()
     query = ScanQuery(columns=projection.physical, row_ids=ids, with_row_id=True)
-    rows = snapshot.scan(query).read_all()
-    shown = pa.Table.from_arrays(rows.columns, schema=columns.visible_schema(rows.schema))
+    shown = shown_rows(snapshot.scan(query).read_all(), columns)
     for name in (DISTANCE, SCORE, RELEVANCE):
         if name in ranked.schema.names:
             shown = shown.append_column(name, ranked.column(name))

@@ -14,7 +14,7 @@ from embow._table.reading.explain import Plan
 from embow._table.reading.projection import Projection, Selection
 from embow._table.reading.query import Query
 from embow._table.reading.reranking import Reranking, reranking, shown_ranking
-from embow._table.reading.results import rows_that_satisfy
+from embow._table.reading.results import rows_that_satisfy, shown_rows
 from embow.engines.contract import RELEVANCE, ROW_ID
 from embow.engines.predicate import Predicate
 from embow.errors import ConfigurationError
@@ -88,7 +88,7 @@ class RankedQuery(Query):
     def _finished(
         self, result: pa.Table, query: Any, columns: Columns, projection: Projection
     ) -> pa.Table:
-        shown = pa.Table.from_arrays(result.columns, schema=columns.visible_schema(result.schema))
+        shown = shown_rows(result, columns)
         if self._late:
             shown = rows_that_satisfy(shown, all_of(self._late))
         if (rerank := self._reranking) is not None:

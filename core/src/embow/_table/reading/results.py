@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
+from embow._table.columns import Columns
 from embow.engines.predicate import evaluate, parse_predicate
 from embow.errors import ConfigurationError
 from embow.expr import Condition
@@ -60,6 +61,11 @@ class Results:
         from embow.schema._rows import row_to_model
 
         return [row_to_model(model, row) for row in self.to_list()]
+
+
+def shown_rows(rows: pa.Table, columns: Columns) -> pa.Table:
+    """Return rows as they were read, under the names users give their columns."""
+    return pa.Table.from_arrays(rows.columns, schema=columns.visible_schema(rows.schema))
 
 
 def rows_that_satisfy(result: pa.Table, where: Condition) -> pa.Table:

@@ -10,9 +10,9 @@ import pyarrow as pa
 from embow._table.columns import Columns
 from embow._table.handle import Handle
 from embow._table.paths import path_of
-from embow.engines.contract import IndexInfo, renamed
+from embow.engines.contract import IndexInfo, check_index, renamed
 from embow.engines.indexes import Step
-from embow.errors import ConfigurationError, near_name
+from embow.errors import ConfigurationError
 from embow.index import FTS, Config, Hnsw, IndexStats
 from embow.pipeline._progress import Bar
 
@@ -72,11 +72,7 @@ def index_stats(handle: Handle, name: str) -> IndexStats:
         ConfigurationError: There is none of that name.
     """
     known = {each.name: each for each in list_indices(handle)}
-    if name not in known:
-        raise ConfigurationError(
-            f"Table {handle.name!r} has no index {name!r}.{near_name(name, known)} "
-            f"Indexes: {', '.join(known) or 'none'}."
-        )
+    check_index(handle.name, name, known, new=False)
     return known[name]
 
 
